@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/quota.h"
+
+#include <errno.h>
+
+#include "base/fault.h"
+
+static const char *const names[QUOTA_SLOT_COUNT] = {
+    [QUOTA_BYTES] = "bytes",
+    [QUOTA_FDS] = "fds",
+    [QUOTA_REQUESTS] = "requests",
+    [QUOTA_CLIENTS] = "clients",
+};
+
+const char *quota_slot_name(enum quota_slot slot)
+{
+    return names[slot];
+}
+
+void quota_init(struct quota *quota)
+{
+    *quota = (struct quota){.max = {
+                                [QUOTA_BYTES] = UINT64_C(16) << 20,
+                                [QUOTA_FDS] = 64,
+                                [QUOTA_REQUESTS] = 4096,
+                                [QUOTA_CLIENTS] = 128,
+                            }};
+}
+
+int charge_take(struct charge *charge,
+                struct quota *quota,
+                enum quota_slot slot,
+                uint64_t amount)
+{
+    INVARIANT(!charge->quota || (charge->quota == quota && charge->slot == slot));
+    if (amount > quota->max[slot] || quota->used[slot] > quota->max[slot] - amount)
+        return -EDQUOT;
+    quota->used[slot] += amount;
+    charge->quota = quota;
+    charge->slot = slot;
+    charge->amount += amount;
+    return 0;
+}
+
+void charge_give_back(struct charge *charge, uint64_t amount)
+{
+    INVARIANT(amount <= charge->amount);
+    if (!charge->quota)
+        return;
+    charge->quota->used[charge->slot] -= amount;
+    charge->amount -= amount;
+}
+
+void charge_release(struct charge *charge)
+{
+    charge_give_back(charge, charge->amount);
+    *charge = CHARGE_NONE;
+}

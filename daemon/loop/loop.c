@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+#include "loop/loop.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <stdint.h>
+
+#include "base/fault.h"
+#include "base/mem.h"
+#include "loop/loop_priv.h"
+
+static void wakeup_cb(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    (void)arg; /* the round itself runs the timers */
+}
+
+int loop_new(struct loop **ret, const struct clock *clock)
+{
+    CLEANUP(loop_free) struct loop *loop = mem_zalloc(sizeof(*loop));
+
+    if (!loop)
+        return fault(-ENOMEM);
+    loop->clock = clock;
+    loop->now_us = clock_mono_us(clock);
+    loop->wakeup_us = INT64_MAX;
+    loop->tasks_tail = &loop->tasks;
+    loop->base = event_base_new();
+    if (!loop->base)
+        return fault(-ENOMEM);
+    loop->wakeup = event_new(loop->base, -1, 0, wakeup_cb, NULL);
+    if (!loop->wakeup)
+        return fault(-ENOMEM);
+
+    *ret = TAKE(loop);
+    return 0;
+}
+
+/* A task may queue itself or others again: they run in this round too. */
+static void run_tasks(struct loop *loop)
+{
+    while (loop->tasks) {
+        struct deferred *task = loop->tasks;
+
+        loop->tasks = task->next;
+        if (!loop->tasks)
+            loop->tasks_tail = &loop->tasks;
+        task->queued = false;
+        task->fn(task->owner);
+    }
+}
+
+/* Freeing one object may close others: go on until nobody is left. */
+static void reap_dead(struct loop *loop)
+{
+    while (loop->dead) {
+        struct reap *one = loop->dead;
+
+        loop->dead = one->next;
+        one->free_fn(one);
+    }
+}
+
+struct loop *loop_free(struct loop *loop)
+{
+    if (!loop)
+        return NULL;
+    if (loop->tasks_tail)
+        run_tasks(loop);
+    reap_dead(loop);
+    if (loop->wakeup)
+        event_free(loop->wakeup);
+    if (loop->base)
+        event_base_free(loop->base);
+    mem_free(loop->timers.slots);
+    return mem_free(loop);
+}
+
+static int arm_wakeup(struct loop *loop)
+{
+    int64_t next_us = timers_next_us(loop);
+
+    if (next_us == loop->wakeup_us)
+        return 0;
+    loop->wakeup_us = next_us;
+    if (next_us == INT64_MAX)
+        return event_del(loop->wakeup);
+
+    int64_t delay_us = next_us - loop->now_us;
+    if (delay_us < 0)
+        delay_us = 0;
+    struct timeval tv = {.tv_sec = delay_us / 1000000, .tv_usec = delay_us % 1000000};
+    return event_add(loop->wakeup, &tv);
+}
+
+int loop_turn(struct loop *loop, bool may_block)
+{
+    if (loop->tasks || loop->dead || timers_next_us(loop) <= loop->now_us)
+        may_block = false;
+    if (may_block && arm_wakeup(loop) < 0)
+        return fault(-ENOMEM);
+    if (event_base_loop(loop->base, may_block ? EVLOOP_ONCE : EVLOOP_NONBLOCK) < 0)
+        return fault(-EIO);
+    loop->now_us = clock_mono_us(loop->clock);
+    if (loop->wakeup_us <= loop->now_us)
+        loop->wakeup_us = INT64_MAX; /* has fired */
+    timers_run_due(loop);
+    run_tasks(loop);
+    reap_dead(loop);
+    return 0;
+}
+
+int loop_run(struct loop *loop)
+{
+    loop->stopping = false;
+    while (!loop->stopping) {
+        int r = loop_turn(loop, true);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+void loop_stop(struct loop *loop)
+{
+    loop->stopping = true;
+    event_base_loopbreak(loop->base);
+}
+
+const struct clock *loop_clock(const struct loop *loop)
+{
+    return loop->clock;
+}
+
+int64_t loop_now_us(const struct loop *loop)
+{
+    return loop->now_us;
+}
+
+int64_t loop_wall_s(const struct loop *loop)
+{
+    return clock_wall_s(loop->clock);
+}
+
+void loop_defer(struct loop *loop, struct deferred *task)
+{
+    if (task->queued)
+        return;
+    task->queued = true;
+    task->next = NULL;
+    *loop->tasks_tail = task;
+    loop->tasks_tail = &task->next;
+}
+
+void loop_defer_cancel(struct loop *loop, struct deferred *task)
+{
+    if (!task->queued)
+        return;
+    struct deferred **at = &loop->tasks;
+    while (*at != task)
+        at = &(*at)->next;
+    *at = task->next;
+    if (loop->tasks_tail == &task->next)
+        loop->tasks_tail = at;
+    task->queued = false;
+}
+
+void loop_defer_free(struct loop *loop, struct reap *reap, void (*free_fn)(struct reap *self))
+{
+    reap->free_fn = free_fn;
+    reap->next = loop->dead;
+    loop->dead = reap;
+}
+
+struct event_base *loop_event_base(struct loop *loop)
+{
+    return loop->base;
+}

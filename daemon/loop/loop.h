@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * The one event loop. Everything of ours runs on its thread; blocking work goes to
+ * loop/worker.h and comes back as a call on this thread.
+ *
+ * A round is: fd events, due timers, tasks put off to the round's end (coalesced writes), then
+ * the dead are freed.
+ */
+
+#include <stdbool.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/list.h"
+
+struct event_base;
+struct loop;
+
+/* Embedded in every object that the loop may call back. */
+struct reap {
+    struct reap *next;
+    void (*free_fn)(struct reap *self);
+};
+
+/* Something to do once at the end of this round. Embedded; zero is "not queued". */
+struct deferred {
+    struct deferred *next;
+    void (*fn)(void *owner);
+    void *owner;
+    bool queued;
+};
+
+/* @clock: borrowed; clock_system(), or a fake one that drives the timers of a test. */
+MUST_CHECK int loop_new(struct loop **ret, const struct clock *clock);
+struct loop *loop_free(struct loop *loop);
+DEFINE_CLEANUP(loop, loop_free)
+
+/**
+ * loop_run() - dispatch rounds until loop_stop()
+ *
+ * Return: 0 after loop_stop(), -errno if the kernel's event queue failed.
+ */
+MUST_CHECK int loop_run(struct loop *loop);
+void loop_stop(struct loop *loop);
+
+/**
+ * loop_turn() - one round
+ * @may_block: wait for something to happen, else only look
+ * Return: 0 or -errno.
+ */
+MUST_CHECK int loop_turn(struct loop *loop, bool may_block);
+
+const struct clock *loop_clock(const struct loop *loop);
+
+/* Monotonic microseconds; read once per round, so cheap. */
+int64_t loop_now_us(const struct loop *loop);
+int64_t loop_wall_s(const struct loop *loop);
+
+/* Queue a task for the end of the round; queueing twice is once. */
+void loop_defer(struct loop *loop, struct deferred *task);
+void loop_defer_cancel(struct loop *loop, struct deferred *task);
+
+/**
+ * loop_defer_free() - free an object once no frame of its own is on the stack
+ * @reap:     embedded in the object; must not already be queued
+ * @free_fn:  called after the present round of callbacks, once
+ *
+ * Closing an object is immediate: it leaves every list, its watches and timers are off, its
+ * owner has had the last event. Only its memory lives to the end of the round.
+ */
+void loop_defer_free(struct loop *loop, struct reap *reap, void (*free_fn)(struct reap *self));
+
+/* For loop/ and net/ only, which wrap libevent for everyone else. */
+struct event_base *loop_event_base(struct loop *loop);

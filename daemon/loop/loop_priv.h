@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include "loop/loop.h"
+#include "loop/timer.h"
+
+struct event;
+
+struct timer_heap {
+    struct timer **slots; /* 1-based */
+    size_t count;
+    size_t capacity;
+};
+
+struct loop {
+    struct event_base *base;
+    const struct clock *clock;
+    struct event *wakeup; /* fires when the first timer is due */
+    struct timer_heap timers;
+    struct deferred *tasks;
+    struct deferred **tasks_tail;
+    struct reap *dead;
+    int64_t now_us;
+    int64_t wakeup_us; /* what wakeup is armed for; INT64_MAX: not armed */
+    bool stopping;
+};
+
+/* Runs what is due at loop->now_us. */
+void timers_run_due(struct loop *loop);
+/* When the first timer lies in the heap; INT64_MAX: none. */
+int64_t timers_next_us(const struct loop *loop);

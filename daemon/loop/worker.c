@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT */
+#include "loop/worker.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/fault.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "loop/loop.h"
+#include "loop/watch.h"
+
+#define THREADS_MAX 32
+
+struct worker_pool {
+    struct loop *loop;
+    struct watch watch;
+    int event_fd;
+    unsigned n_threads; /* that run */
+    unsigned max_threads;
+    unsigned n_idle;      /* under lock */
+    unsigned n_queued;    /* under lock */
+    unsigned n_pending;   /* submitted, done() not called yet; loop's thread only */
+    bool stopping;        /* under lock */
+    struct link queued;   /* under lock */
+    struct link finished; /* under lock */
+    pthread_mutex_t lock;
+    pthread_cond_t wake;      /* there is a job, or an end */
+    pthread_cond_t completed; /* a job has finished: worker_drain() */
+    pthread_t threads[THREADS_MAX];
+};
+
+static void ring(struct worker_pool *pool)
+{
+    uint64_t one = 1;
+
+    while (write(pool->event_fd, &one, sizeof(one)) < 0 && errno == EINTR)
+        ;
+}
+
+static void *thread_main(void *arg)
+{
+    struct worker_pool *pool = arg;
+
+    pthread_mutex_lock(&pool->lock);
+    for (;;) {
+        pool->n_idle++;
+        while (list_is_empty(&pool->queued) && !pool->stopping)
+            pthread_cond_wait(&pool->wake, &pool->lock);
+        pool->n_idle--;
+        if (pool->stopping)
+            break;
+
+        struct job *job = CONTAINER_OF(list_first(&pool->queued), struct job, link);
+        link_remove(&job->link);
+        pool->n_queued--;
+        job->state = JOB_RUNNING;
+        pthread_mutex_unlock(&pool->lock);
+        job->run(job);
+        pthread_mutex_lock(&pool->lock);
+        job->state = JOB_FINISHED;
+        bool first = list_is_empty(&pool->finished);
+        list_append(&pool->finished, &job->link);
+        pthread_cond_signal(&pool->completed);
+        if (first)
+            ring(pool);
+    }
+    pthread_mutex_unlock(&pool->lock);
+    return NULL;
+}
+
+/* Calls done() for what has finished; each call may submit or cancel. */
+static void deliver(struct worker_pool *pool)
+{
+    struct link batch;
+
+    link_init(&batch);
+    pthread_mutex_lock(&pool->lock);
+    while (!list_is_empty(&pool->finished)) {
+        struct link *link = list_first(&pool->finished);
+
+        link_remove(link);
+        list_append(&batch, link);
+    }
+    pthread_mutex_unlock(&pool->lock);
+    while (!list_is_empty(&batch)) {
+        struct job *job = CONTAINER_OF(list_first(&batch), struct job, link);
+
+        link_remove(&job->link);
+        job->state = JOB_IDLE;
+        pool->n_pending--;
+        job->done(job);
+    }
+}
+
+static void pool_on_ready(void *owner, unsigned ready)
+{
+    struct worker_pool *pool = owner;
+    uint64_t count;
+
+    (void)ready;
+    if (read(pool->event_fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
+        log_err(NULL, "eventfd: %m");
+    deliver(pool);
+}
+
+int worker_pool_new(struct worker_pool **ret, struct loop *loop, unsigned n_threads)
+{
+    CLEANUP(worker_pool_free) struct worker_pool *pool = mem_zalloc(sizeof(*pool));
+
+    if (!pool)
+        return fault(-ENOMEM);
+    pool->loop = loop;
+    pool->max_threads = n_threads < THREADS_MAX ? n_threads : THREADS_MAX;
+    link_init(&pool->queued);
+    link_init(&pool->finished);
+    pthread_mutex_init(&pool->lock, NULL);
+    pthread_cond_init(&pool->wake, NULL);
+    pthread_cond_init(&pool->completed, NULL);
+    pool->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (pool->event_fd < 0)
+        return fault(-errno);
+    int r = watch_init(&pool->watch, loop, pool->event_fd, pool_on_ready, pool);
+    if (r < 0)
+        return r;
+    r = watch_set(&pool->watch, WATCH_READ);
+    if (r < 0)
+        return r;
+
+    *ret = TAKE(pool);
+    return 0;
+}
+
+static void cancel_all(struct worker_pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    pool->stopping = true;
+    while (!list_is_empty(&pool->queued)) {
+        struct job *job = CONTAINER_OF(list_first(&pool->queued), struct job, link);
+
+        job->cancelled = true;
+        job->state = JOB_FINISHED;
+        link_remove(&job->link);
+        pool->n_queued--;
+        list_append(&pool->finished, &job->link);
+    }
+    pthread_cond_broadcast(&pool->wake);
+    pthread_mutex_unlock(&pool->lock);
+}
+
+struct worker_pool *worker_pool_free(struct worker_pool *pool)
+{
+    if (!pool)
+        return NULL;
+    cancel_all(pool);
+    for (unsigned i = 0; i < pool->n_threads; i++)
+        pthread_join(pool->threads[i], NULL);
+    LIST_FOREACH (at, &pool->finished)
+        CONTAINER_OF(at, struct job, link)->cancelled = true;
+    deliver(pool);
+    watch_done(&pool->watch);
+    if (pool->event_fd >= 0)
+        close(pool->event_fd);
+    pthread_cond_destroy(&pool->completed);
+    pthread_cond_destroy(&pool->wake);
+    pthread_mutex_destroy(&pool->lock);
+    return mem_free(pool);
+}
+
+/* Signals are the main thread's. */
+static int start_thread(struct worker_pool *pool)
+{
+    sigset_t all;
+    sigset_t before;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int r = pthread_create(&pool->threads[pool->n_threads], NULL, thread_main, pool);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (r != 0)
+        return fault(-EAGAIN);
+    pool->n_threads++;
+    return 0;
+}
+
+int worker_submit(struct worker_pool *pool, struct job *job)
+{
+    INVARIANT(job->state == JOB_IDLE);
+    pthread_mutex_lock(&pool->lock);
+    bool more = pool->n_queued >= pool->n_idle && pool->n_threads < pool->max_threads &&
+                !pool->stopping;
+    pthread_mutex_unlock(&pool->lock);
+    if (more && start_thread(pool) < 0 && pool->n_threads == 0)
+        return fault(-EAGAIN);
+
+    job->cancelled = false;
+    pool->n_pending++;
+    pthread_mutex_lock(&pool->lock);
+    job->state = JOB_QUEUED;
+    link_init(&job->link);
+    list_append(&pool->queued, &job->link);
+    pool->n_queued++;
+    pthread_cond_signal(&pool->wake);
+    pthread_mutex_unlock(&pool->lock);
+    return 0;
+}
+
+void worker_cancel(struct worker_pool *pool, struct job *job)
+{
+    if (job->state == JOB_IDLE)
+        return;
+    job->cancelled = true; /* read on the loop's thread only */
+    pthread_mutex_lock(&pool->lock);
+    if (job->state == JOB_QUEUED) {
+        link_remove(&job->link);
+        pool->n_queued--;
+        job->state = JOB_FINISHED;
+        list_append(&pool->finished, &job->link);
+        ring(pool);
+    }
+    pthread_mutex_unlock(&pool->lock);
+}
+
+void worker_drain(struct worker_pool *pool)
+{
+    while (pool->n_pending > 0) {
+        pthread_mutex_lock(&pool->lock);
+        while (list_is_empty(&pool->finished))
+            pthread_cond_wait(&pool->completed, &pool->lock);
+        pthread_mutex_unlock(&pool->lock);
+        deliver(pool);
+    }
+}

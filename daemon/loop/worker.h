@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * A few threads for work that blocks: name look-ups, SQLite, trust stores, files. A job's run()
+ * is called on a thread and touches only the job; its done() is called on the loop's thread.
+ * Jobs start in the order in which they came.
+ */
+
+#include <stdbool.h>
+
+#include "base/cleanup.h"
+#include "base/list.h"
+
+struct loop;
+struct worker_pool;
+
+enum job_state { JOB_IDLE = 0, JOB_QUEUED, JOB_RUNNING, JOB_FINISHED };
+
+/* Embedded at the owner's; the job's memory must live until done() has been called. */
+struct job {
+    struct link link;
+    void (*run)(struct job *self);  /* on a thread */
+    void (*done)(struct job *self); /* on the loop's thread, exactly once per submit */
+    enum job_state state;           /* the pool's */
+    bool cancelled;                 /* read it in done(): nobody wants the result any more */
+};
+
+MUST_CHECK int worker_pool_new(struct worker_pool **ret, struct loop *loop, unsigned n_threads);
+
+/* Waits for running jobs; queued ones are never run; done() of all of them is called first,
+ * with cancelled set. */
+struct worker_pool *worker_pool_free(struct worker_pool *pool);
+DEFINE_CLEANUP(worker_pool, worker_pool_free)
+
+/* The threads start with the first job. Return: 0, or -EAGAIN when no thread could be made. */
+MUST_CHECK int worker_submit(struct worker_pool *pool, struct job *job);
+
+/* Marks the job; done() still comes, later in this round or when run() ends. */
+void worker_cancel(struct worker_pool *pool, struct job *job);
+
+/* Blocks until every job submitted so far is done, done() calls included. For shutdown. */
+void worker_drain(struct worker_pool *pool);

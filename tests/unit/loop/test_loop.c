@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdbool.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "loop/loop.h"
+#include "loop/timer.h"
+#include "loop/watch.h"
+#include "loop/worker.h"
+#include "support/test.h"
+
+struct victim {
+    struct reap reap; /* first: the reaper casts back */
+    struct timer timer;
+    struct loop *loop;
+    bool *freed;
+};
+
+static void victim_reap(struct reap *self)
+{
+    struct victim *victim = (struct victim *)(void *)self;
+
+    *victim->freed = true;
+    loop_stop(victim->loop);
+    free(victim);
+}
+
+static void victim_on_time(void *owner)
+{
+    struct victim *victim = owner;
+
+    loop_defer_free(victim->loop, &victim->reap, victim_reap);
+    assert_false(*victim->freed); /* its own frame is still on the stack */
+}
+
+static void test_an_object_may_end_itself_from_its_own_callback(void **state)
+{
+    CLEANUP(loop_free) struct loop *loop = NULL;
+    struct victim *victim = calloc(1, sizeof(*victim));
+    bool freed = false;
+
+    (void)state;
+    assert_non_null(victim);
+    assert_int_equal(loop_new(&loop, clock_system()), 0);
+    victim->loop = loop;
+    victim->freed = &freed;
+    timer_init(&victim->timer, loop, victim_on_time, victim);
+    assert_int_equal(timer_arm(&victim->timer, 0), 0);
+    assert_int_equal(loop_run(loop), 0);
+    assert_true(freed);
+}
+
+static void count_up(void *owner)
+{
+    ++*(int *)owner;
+}
+
+static void test_timers_fire_in_order_and_a_later_arming_moves_them(void **state)
+{
+    CLEANUP(loop_free) struct loop *loop = NULL;
+    struct fake_clock clock;
+    struct timer timers[100];
+    int fired[100] = {0};
+
+    (void)state;
+    fake_clock_init(&clock, 0);
+    assert_int_equal(loop_new(&loop, &clock.clock), 0);
+    for (int i = 0; i < 100; i++) {
+        timer_init(&timers[i], loop, count_up, &fired[i]);
+        assert_int_equal(timer_arm(&timers[i], ((i * 37) % 100 + 1) * 1000), 0);
+    }
+    assert_int_equal(timer_arm(&timers[0], 500 * 1000), 0); /* was the first, now the last */
+    timer_disarm(&timers[1]);
+    fake_clock_advance_ms(&clock, 50);
+    assert_int_equal(loop_turn(loop, false), 0);
+    for (int i = 2; i < 100; i++)
+        assert_int_equal(fired[i], (i * 37) % 100 + 1 <= 50);
+    fake_clock_advance_ms(&clock, 100);
+    assert_int_equal(loop_turn(loop, false), 0);
+    assert_int_equal(fired[0], 0);
+    assert_int_equal(fired[1], 0);
+    fake_clock_advance_ms(&clock, 400);
+    assert_int_equal(loop_turn(loop, false), 0);
+    assert_int_equal(fired[0], 1);
+    for (int i = 2; i < 100; i++)
+        assert_int_equal(fired[i], 1);
+}
+
+static void test_a_deferred_task_runs_once_at_the_end_of_the_round(void **state)
+{
+    CLEANUP(loop_free) struct loop *loop = NULL;
+    int runs = 0;
+    struct deferred task = {.fn = count_up, .owner = &runs};
+    struct deferred other = task;
+
+    (void)state;
+    assert_int_equal(loop_new(&loop, clock_system()), 0);
+    loop_defer(loop, &task);
+    loop_defer(loop, &task);
+    loop_defer(loop, &other);
+    loop_defer_cancel(loop, &other);
+    assert_int_equal(runs, 0);
+    assert_int_equal(loop_turn(loop, true), 0);
+    assert_int_equal(runs, 1);
+}
+
+struct reader {
+    struct loop *loop;
+    struct watch watch;
+    int fd;
+    int rounds;
+};
+
+static void reader_on_ready(void *owner, unsigned ready)
+{
+    struct reader *reader = owner;
+    char c;
+
+    assert_int_equal(ready, WATCH_READ);
+    assert_int_equal(read(reader->fd, &c, 1), 1);
+    if (++reader->rounds == 2)
+        assert_int_equal(watch_set(&reader->watch, 0), 0);
+}
+
+static void test_a_watch_without_interest_is_silent(void **state)
+{
+    CLEANUP(loop_free) struct loop *loop = NULL;
+    struct reader reader = {0};
+    int ends[2];
+
+    (void)state;
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(loop_new(&loop, clock_system()), 0);
+    reader.fd = ends[0];
+    assert_int_equal(watch_init(&reader.watch, loop, ends[0], reader_on_ready, &reader), 0);
+    assert_int_equal(watch_set(&reader.watch, WATCH_READ), 0);
+    assert_int_equal(write(ends[1], "abc", 3), 3);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(loop_turn(loop, false), 0);
+    assert_int_equal(reader.rounds, 2);
+    watch_done(&reader.watch);
+    close(ends[0]);
+    close(ends[1]);
+}
+
+struct sum {
+    struct job job; /* first */
+    int a, b, result;
+    int *n_done;
+    bool was_cancelled;
+};
+
+static void sum_run(struct job *job)
+{
+    struct sum *sum = (struct sum *)(void *)job;
+
+    sum->result = sum->a + sum->b;
+}
+
+static void sum_done(struct job *job)
+{
+    struct sum *sum = (struct sum *)(void *)job;
+
+    sum->was_cancelled = job->cancelled;
+    ++*sum->n_done;
+}
+
+static void test_every_job_is_done_exactly_once_cancelled_or_not(void **state)
+{
+    CLEANUP(loop_free) struct loop *loop = NULL;
+    CLEANUP(worker_pool_free) struct worker_pool *pool = NULL;
+    static struct sum sums[500];
+    int n_done = 0;
+
+    (void)state;
+    assert_int_equal(loop_new(&loop, clock_system()), 0);
+    assert_int_equal(worker_pool_new(&pool, loop, 4), 0);
+    for (int i = 0; i < 500; i++) {
+        sums[i] = (struct sum){.job = {.run = sum_run, .done = sum_done}, .a = i, .b = 1};
+        sums[i].n_done = &n_done;
+        assert_int_equal(worker_submit(pool, &sums[i].job), 0);
+        if (i % 3 == 0)
+            worker_cancel(pool, &sums[i].job);
+    }
+    while (n_done < 400)
+        assert_int_equal(loop_turn(loop, true), 0);
+    worker_drain(pool);
+    assert_int_equal(n_done, 500);
+    for (int i = 0; i < 500; i++) {
+        assert_int_equal(sums[i].was_cancelled, i % 3 == 0);
+        if (i % 3)
+            assert_int_equal(sums[i].result, i + 1);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_an_object_may_end_itself_from_its_own_callback),
+        cmocka_unit_test(test_timers_fire_in_order_and_a_later_arming_moves_them),
+        cmocka_unit_test(test_a_deferred_task_runs_once_at_the_end_of_the_round),
+        cmocka_unit_test(test_a_watch_without_interest_is_silent),
+        cmocka_unit_test(test_every_job_is_done_exactly_once_cancelled_or_not),
+    };
+
+    return cmocka_run_group_tests_name("loop/loop", tests, NULL, NULL);
+}
