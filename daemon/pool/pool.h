@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Which connection a request gets, and who waits for one.
+ *
+ * Vocabulary. A *lease* is one request's claim: first a place in its key's queue, then a
+ * connection for as long as it is held. A *connection* is busy (leased) or idle. An *attempt*
+ * is a connection being made; it is begun on behalf of one waiting lease, its sponsor, but
+ * belongs to the key: whoever waits longest takes the first connection that becomes free or
+ * finishes connecting, and attempts change sponsors accordingly.
+ *
+ * Invariants. Connections + attempts of a key never exceed per_host_max. Every sponsored
+ * waiter has exactly one attempt. There is no idle connection while somebody waits who may
+ * take it. Everything is O(1), whatever the number of waiters, connections and keys.
+ *
+ * When an attempt fails, its sponsor fails. When nothing of the key is alive or under way any
+ * more, all who queued behind those attempts fail with it: they waited for the same thing.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/failure.h"
+#include "base/span.h"
+#include "pool/pool_key.h"
+#include "transport/exchange.h"
+
+struct connector;
+struct lease;
+struct loop;
+struct pool;
+struct tls_config;
+
+struct pool_options {
+    unsigned per_host_max;      /* 6: what browsers do, RFC 9112 §9.4 asks for a limit */
+    unsigned idle_per_host_max; /* 6 */
+    unsigned idle_per_uid_max;  /* 256; the one unused longest goes first */
+    unsigned queue_per_key_max; /* 16384 */
+    int64_t idle_timeout_us;    /* 50 s: nginx and Apache close theirs at 60 to 75 s */
+};
+
+struct pool_options pool_options_default(void);
+
+enum wait_reason {
+    WAIT_QUEUED,  /* no connection may be opened for it now */
+    WAIT_DNS,     /* its name is being looked up */
+    WAIT_CONNECT, /* TCP */
+    WAIT_TLS,
+};
+
+/* Read during pool_acquire(), not later. */
+struct pool_request {
+    const struct pool_key *key;
+    struct span host; /* to dial: a name or an address literal without brackets */
+    uint16_t port;
+    const struct span *addresses; /* dial these, look nothing up; textual, may be NULL */
+    size_t n_addresses;
+    const struct tls_config *tls; /* NULL: plain */
+    int64_t connect_timeout_us;   /* from the first step to the end of TLS; 0: none */
+    bool fresh_only;              /* not a connection that has been used: second try of PL14 */
+};
+
+/* Always from the loop, never from inside pool_acquire(). A lease may be released inside any
+ * of them. */
+struct lease_events {
+    void (*on_wait)(void *owner, enum wait_reason reason); /* may be NULL */
+    void (*on_ready)(void *owner, struct lease *lease);    /* once; then it is the owner's */
+    void (*on_failed)(void *owner, const struct failure *why); /* instead; the lease is gone */
+};
+
+/**
+ * pool_new() - an empty pool
+ * @connector: makes the connections; borrowed
+ */
+MUST_CHECK int pool_new(struct pool **ret,
+                        struct loop *loop,
+                        struct connector *connector,
+                        const struct pool_options *options);
+
+/* Closes every connection. No lease may be left. */
+struct pool *pool_free(struct pool *pool);
+DEFINE_CLEANUP(pool, pool_free)
+
+/* For a reload: takes effect as leases and connections come and go. */
+void pool_set_options(struct pool *pool, const struct pool_options *options);
+
+/* Closes what is idle, of one uid or (POOL_EVERY_UID) of all. */
+#define POOL_EVERY_UID UINT32_MAX
+void pool_close_idle(struct pool *pool, uint32_t uid);
+
+enum pool_outcome {
+    POOL_OK = 0,
+    POOL_QUEUE_FULL = 1, /* queue_per_key_max wait already */
+};
+
+/**
+ * pool_acquire() - ask for a connection
+ * @ret: the claim; lease_release() gives it up at any time until on_failed
+ *
+ * Return: POOL_OK, POOL_QUEUE_FULL or -errno.
+ */
+MUST_CHECK int pool_acquire(struct pool *pool,
+                            const struct pool_request *request,
+                            const struct lease_events *events,
+                            void *owner,
+                            struct lease **ret);
+
+/**
+ * lease_open_exchange() - begin an exchange on a lease that is ready
+ *
+ * One at a time; another may follow after on_done if lease_is_usable() says so.
+ *
+ * Return: 0, or -errno: the lease can only be released. A connection that broke meanwhile is
+ * no error here: the exchange fails, REPLAY_SAFE.
+ */
+MUST_CHECK int lease_open_exchange(struct lease *lease,
+                                   const struct exchange_request *request,
+                                   const struct exchange_events *events,
+                                   void *owner,
+                                   struct exchange **ret);
+
+/* May the lease's connection carry (another) exchange? */
+bool lease_is_usable(const struct lease *lease);
+
+/**
+ * lease_release() - give up a place in the queue, or a connection
+ *
+ * An open exchange is closed without an event. The connection goes back if it can be used
+ * again, else it closes. The pointer is dead.
+ */
+void lease_release(struct lease *lease);
+
+/* When the lease's connection was made, for the one who opened it; loop_now_us(), 0: did not
+ * happen (reused connection, address literal, plain). */
+struct lease_timing {
+    int64_t ready_us;       /* the lease got its connection */
+    int64_t name_lookup_us; /* the name was known */
+    int64_t connected_us;   /* TCP */
+    int64_t tls_us;         /* handshake complete */
+};
+
+void lease_timing(const struct lease *lease, struct lease_timing *ret);
+bool lease_is_reused(const struct lease *lease);
