@@ -27,6 +27,7 @@ OUTSIDE = {
     "openssl": {"net", "http"},
     "nghttp2": {"transport"},
     "sqlite3.h": {"store"},
+    "idn2.h": {"http"},
     "libpsl.h": {"policy"},
     "systemd": {"base", "app"},
     "sys/socket.h": {"net", "ipc", "app"},
