@@ -1,0 +1,649 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * libxhr: one HTTP client for a whole machine. The daemon xhrd owns every connection, TLS
+ * session and cookie; a process makes requests through it with the HTTPClient object below
+ * (Titanium.Network.HTTPClient, which is XMLHttpRequest): create, open, set headers, send.
+ *
+ *     struct xhr_client *client;      the connection to the daemon; makes itself when needed
+ *     struct xhr_request *request;    an HTTPClient object
+ *
+ * The library has no event loop and starts no thread. Either a request is opened with
+ * async = false and xhr_request_send() blocks; or the program's own loop watches
+ * xhr_client_fd() and calls xhr_client_dispatch() (adapter_libevent.h and adapter_sd_event.h do
+ * that); or xhr_client_wait() is called until the work is done. Callbacks come from inside
+ * these functions, never from elsewhere.
+ *
+ * One thread at a time may use a client and everything made from it. Different clients are
+ * independent. A client does not survive fork() into the child.
+ *
+ * Functions return 0 or a negative errno. Strings handed in are copied. Strings and structures
+ * handed out belong to the object they were asked of and live until it is opened again or
+ * freed; inside a callback, event structures live as long as the call. Structures that the
+ * program fills start with their size, and zero everywhere else means "the default"; structures
+ * that the library hands out may grow at their end.
+ */
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define XHR_API __attribute__((visibility("default")))
+#else
+#define XHR_API
+#endif
+
+#define XHR_VERSION_MAJOR 0
+#define XHR_VERSION_MINOR 1
+#define XHR_VERSION_PATCH 0
+
+struct xhr_client;
+struct xhr_request;
+struct xhr_response;
+struct xhr_cookies;
+
+/* ---- words ---------------------------------------------------------------------------- */
+
+/* readyState. Each is told at most once per request, in this order; DONE always. */
+enum xhr_ready_state {
+    XHR_UNSENT = 0,
+    XHR_OPENED = 1,           /* told from inside xhr_request_open() */
+    XHR_HEADERS_RECEIVED = 2, /* the final head, after redirects */
+    XHR_LOADING = 3,          /* the first body byte; not told when the body is empty */
+    XHR_DONE = 4
+};
+
+/* Why a request has not moved on from OPENED. */
+enum xhr_wait_reason {
+    XHR_WAIT_NONE = 0,
+    XHR_WAIT_QUEUED = 1,
+    XHR_WAIT_DNS = 2,
+    XHR_WAIT_CONNECT = 3,
+    XHR_WAIT_TLS = 4,
+    XHR_WAIT_AUTH = 5,
+    XHR_WAIT_BACKPRESSURE = 6
+};
+
+/* What went wrong, in classes a program can act on. xhr_error_name() spells them. */
+enum xhr_error_class {
+    XHR_ERROR_NONE = 0,
+    /* from the daemon: the numbers of FailureKind on the wire */
+    XHR_ERROR_ARGUMENT = 1,         /* the request itself is wrong: method, header, option */
+    XHR_ERROR_URL = 2,              /* not a URL, or not one of http and https */
+    XHR_ERROR_POLICY = 3,           /* refused by rule */
+    XHR_ERROR_QUOTA = 4,            /* this user holds too much already */
+    XHR_ERROR_DNS = 5,              /* detail: EAI_ value */
+    XHR_ERROR_CONNECT = 6,          /* sys_errno */
+    XHR_ERROR_PROXY = 7,            /* the proxy refused or failed */
+    XHR_ERROR_TLS = 8,              /* detail: alert number, or 0 */
+    XHR_ERROR_TLS_VERIFY = 9,       /* detail: X509_V_ERR_ value */
+    XHR_ERROR_TLS_VERSION = 10,     /* no version in common */
+    XHR_ERROR_TLS_PIN = 11,         /* verified, but not the pinned key */
+    XHR_ERROR_TIMEOUT_CONNECT = 12, /* not connected in time */
+    XHR_ERROR_TIMEOUT_IDLE = 13,    /* nothing moved for too long */
+    XHR_ERROR_TIMEOUT_TOTAL = 14,   /* the whole took too long */
+    XHR_ERROR_SEND = 15,            /* while the request went out */
+    XHR_ERROR_RECEIVE = 16,         /* while waiting for or reading the answer */
+    XHR_ERROR_EMPTY_REPLY = 17,     /* the connection ended before an answer began */
+    XHR_ERROR_PROTOCOL = 18,        /* the answer is not HTTP */
+    XHR_ERROR_TRUNCATED = 19,       /* the answer ended early */
+    XHR_ERROR_LIMIT = 20,           /* more than is taken: headers, codings, body */
+    XHR_ERROR_CODING = 21,          /* gzip, br or zstd data that does not decode */
+    XHR_ERROR_REDIRECT = 22,        /* too many, to where we do not go, or vetoed */
+    XHR_ERROR_REWIND = 23,          /* the body had to be sent again and could not */
+    XHR_ERROR_BODY_READ = 24,    /* the request's body ended early, was too long, or failed */
+    XHR_ERROR_WRITE = 25,        /* the response's descriptor did not take the answer */
+    XHR_ERROR_COOKIE_STORE = 26, /* cookies could not be kept as demanded */
+    XHR_ERROR_ABORTED = 27,      /* by the program */
+    XHR_ERROR_SHUTDOWN = 28,     /* the daemon is leaving */
+    XHR_ERROR_INTERNAL = 29,     /* the daemon's own trouble: memory, descriptors */
+    /* from this library */
+    XHR_ERROR_HTTP_STATUS = 64,        /* an answer of status 400 or more; code is the status */
+    XHR_ERROR_DAEMON_LOST = 65,        /* the daemon went away in the middle */
+    XHR_ERROR_DAEMON_UNREACHABLE = 66, /* could be neither reached nor started */
+    XHR_ERROR_DAEMON_REFUSED = 67,     /* the daemon turned this connection away */
+    XHR_ERROR_DAEMON_PROTOCOL = 68,    /* the daemon said what it must not say */
+    XHR_ERROR_MEMORY = 69              /* this process has none left */
+};
+
+/* How far the request had come. */
+enum xhr_phase {
+    XHR_PHASE_NONE = 0,
+    XHR_PHASE_QUEUED = 1,
+    XHR_PHASE_DNS = 2,
+    XHR_PHASE_CONNECT = 3,
+    XHR_PHASE_PROXY = 4,
+    XHR_PHASE_TLS = 5,
+    XHR_PHASE_SEND = 6,
+    XHR_PHASE_WAIT = 7,
+    XHR_PHASE_HEAD = 8,
+    XHR_PHASE_BODY = 9
+};
+
+struct xhr_error {
+    enum xhr_error_class kind;
+    int code; /* Titanium's: the status, or NSURLError's number (-1001: timed out) */
+    enum xhr_phase phase;
+    int sys_errno;    /* 0: none */
+    uint32_t detail;  /* see the classes; 0: none */
+    const char *name; /* of the class: "timeout-connect", "daemon-lost" */
+    const char *text; /* for people, one line; never parse it */
+};
+
+XHR_API const char *xhr_error_name(enum xhr_error_class kind);
+XHR_API const char *xhr_phase_name(enum xhr_phase phase);             /* "dns" */
+XHR_API const char *xhr_ready_state_name(enum xhr_ready_state state); /* "HEADERS_RECEIVED" */
+XHR_API const char *xhr_wait_reason_name(enum xhr_wait_reason reason);
+
+/* ---- client: the connection to the daemon ---------------------------------------------- */
+
+struct xhr_client_options {
+    size_t size; /* sizeof(struct xhr_client_options) */
+    const char
+        *socket_path; /* else XHRD_SOCKET, the user's run directory, the system's socket */
+    bool no_start;    /* never start a per-user daemon */
+    const char *daemon_path; /* what to start; else XHRD_DAEMON, else the installed one */
+    const char *program;     /* for administrators, up to 64 bytes; else the process's name */
+    const char *profile;     /* 1 to 31 of [a-z0-9_-]: cookies, connections, all apart */
+};
+
+/**
+ * xhr_client_new() - a client; nothing is connected until there is something to send
+ * @options: NULL for all defaults
+ * Return: 0, -EINVAL for an option of the wrong shape, -ENOMEM.
+ */
+XHR_API int xhr_client_new(const struct xhr_client_options *options, struct xhr_client **ret);
+
+/**
+ * xhr_client_new_fd() - the same over a socket that is connected to a daemon already
+ * @fd: a connected AF_UNIX stream socket; taken over on success. No reconnecting.
+ */
+XHR_API int
+xhr_client_new_fd(int fd, const struct xhr_client_options *options, struct xhr_client **ret);
+
+/* Ends every request that is in flight as if aborted, and the connection. Safe inside
+ * callbacks. Requests made from it stay readable and must be freed on their own. NULL is fine.
+ * Return: NULL. */
+XHR_API struct xhr_client *xhr_client_free(struct xhr_client *client);
+
+/* What a foreign loop needs. Ask again after every call into the library, or let
+ * xhr_client_set_watcher() tell. The fd is -1 while there is no connection; it is always to be
+ * watched for reading. A timeout of -1 is none, 0 means: dispatch at once. */
+XHR_API int xhr_client_fd(const struct xhr_client *client);
+XHR_API bool xhr_client_wants_write(const struct xhr_client *client);
+XHR_API int xhr_client_timeout_ms(const struct xhr_client *client);
+
+/* @changed is called when one of the three answers may be another one. It must not call into
+ * the library but for those three. NULL takes it away. */
+XHR_API void xhr_client_set_watcher(struct xhr_client *client,
+                                    void (*changed)(struct xhr_client *client, void *user),
+                                    void *user);
+
+/**
+ * xhr_client_dispatch() - read and write what is possible without blocking, call callbacks
+ * Return: 0; -EBUSY when called from inside one of its own callbacks. A lost connection is not
+ * an error of this function: the requests on it are told, and the next one connects again.
+ */
+XHR_API int xhr_client_dispatch(struct xhr_client *client);
+
+/**
+ * xhr_client_wait() - poll() once and dispatch
+ * @timeout_ms: -1 waits for ever
+ * Return: 1 something was dispatched, 0 the time is over, -EINTR a signal came, -errno. 0 at
+ * once when there is nothing at all to wait for.
+ */
+XHR_API int xhr_client_wait(struct xhr_client *client, int timeout_ms);
+
+/* Requests and cookie commands without a terminal event yet. */
+XHR_API size_t xhr_client_in_flight(const struct xhr_client *client);
+
+/* What the daemon said of itself. NULL before it has. */
+struct xhr_daemon_info {
+    uint32_t protocol;
+    const char *version;
+    uint32_t uid;          /* whom the kernel says we are */
+    uint32_t requests_max; /* in flight, of this uid */
+    bool per_user;         /* not the system's daemon but one of our own */
+};
+XHR_API const struct xhr_daemon_info *xhr_client_daemon(const struct xhr_client *client);
+
+/* ---- request: Titanium's HTTPClient ---------------------------------------------------- */
+
+struct xhr_ready_state_event {
+    enum xhr_ready_state state;  /* the one it is fired for */
+    uint64_t monotonic_us;       /* CLOCK_MONOTONIC */
+    enum xhr_wait_reason reason; /* of the last wait */
+};
+
+struct xhr_progress {
+    uint64_t done_bytes; /* decoded, for a download; taken by the peer, for an upload */
+    bool total_known;
+    uint64_t total_bytes;
+    double ratio;        /* 0.0 to 1.0; -1 while the total is not known */
+    uint64_t wire_bytes; /* as they came over the network */
+    uint64_t monotonic_us;
+};
+
+struct xhr_redirect {
+    int status;
+    const char *url;    /* where to */
+    const char *method; /* with what, from here on */
+};
+
+/* Any may be NULL. Inside each, every function may be called on any object, xhr_request_free()
+ * and xhr_client_free() included. Order of one request:
+ * state 1, on_waiting*, onredirect*, onsendstream*, state 2, on_headers, state 3,
+ * (on_body | ondatastream)*, state 4, and one of onload, onerror, onabort; nothing after that.
+ */
+struct xhr_callbacks {
+    size_t size; /* sizeof(struct xhr_callbacks) */
+    void (*onreadystatechange)(struct xhr_request *request,
+                               const struct xhr_ready_state_event *event,
+                               void *user);
+    void (*onload)(struct xhr_request *request, void *user);
+    void (*onerror)(struct xhr_request *request, const struct xhr_error *error, void *user);
+    void (*onabort)(struct xhr_request *request, void *user);
+    /* At most one per 50 ms, and one last that is complete. */
+    void (*ondatastream)(struct xhr_request *request,
+                         const struct xhr_progress *progress,
+                         void *user);
+    void (*onsendstream)(struct xhr_request *request,
+                         const struct xhr_progress *progress,
+                         void *user);
+    /* false: no further; the request fails with class redirect. The daemon does not wait for
+     * the verdict: the next server may have been asked already. */
+    bool (*onredirect)(struct xhr_request *request,
+                       const struct xhr_redirect *redirect,
+                       void *user);
+    void (*on_headers)(struct xhr_request *request, void *user);
+    /* Takes the body as it comes; then nothing is kept for xhr_request_response_body(). The
+     * bytes lie in the receive buffer: they are gone when the call returns. */
+    void (*on_body)(struct xhr_request *request, const void *bytes, size_t len, void *user);
+    void (*on_waiting)(struct xhr_request *request,
+                       enum xhr_wait_reason reason,
+                       uint64_t monotonic_us,
+                       void *user);
+};
+
+struct xhr_resolve { /* a name that is not looked up: curl's --resolve */
+    const char *host;
+    uint16_t port;
+    const char *const *addresses; /* "127.0.0.1", "::1" */
+    size_t n_addresses;
+};
+
+struct xhr_connect_to { /* where to connect instead; NULL, "" and 0 match or keep anything */
+    const char *host;
+    uint16_t port;
+    const char *to_host;
+    uint16_t to_port;
+};
+
+enum xhr_cookie_mode {
+    XHR_COOKIES_SEND_AND_STORE = 0,
+    XHR_COOKIES_SEND_ONLY = 1,
+    XHR_COOKIES_NONE = 2
+};
+
+#define XHR_NO_TIMEOUT   UINT32_MAX
+#define XHR_NO_REDIRECTS UINT32_MAX
+
+struct xhr_request_options {
+    size_t size;                      /* sizeof(struct xhr_request_options) */
+    uint32_t timeout_ms;              /* connect and idle, where these are 0; 0: 60 s */
+    uint32_t timeout_connect_ms;      /* or XHR_NO_TIMEOUT */
+    uint32_t timeout_idle_ms;         /* or XHR_NO_TIMEOUT */
+    uint32_t timeout_for_resource_ms; /* the whole; 0: none */
+    bool no_redirect;                 /* autoRedirect off: a 3xx is delivered as it is */
+    uint32_t redirects_max;           /* 0: 20; XHR_NO_REDIRECTS: the first one is an error */
+    const char *username;             /* Basic, as answer to a 401 */
+    const char *password;
+    bool preemptive_auth; /* Basic without being asked */
+    bool insecure;        /* validatesSecureCertificate off, for this object alone */
+    const void *ca_pem;   /* trust these instead of the system's */
+    size_t ca_pem_len;
+    const char *jar; /* NULL: "default" */
+    enum xhr_cookie_mode cookies;
+    int family; /* 0, 4 or 6 */
+    const struct xhr_resolve *resolve;
+    size_t n_resolve;
+    const struct xhr_connect_to *connect_to;
+    size_t n_connect_to;
+    bool http_errors_as_load;    /* XHR's rule: a status of 400 or more is a load, too */
+    bool raw;                    /* leave gzip, br and zstd alone and ask for none */
+    bool no_keep_alive;          /* enableKeepAlive off */
+    bool url_as_given;           /* autoEncodeUrl off */
+    uint64_t response_bytes_max; /* decoded; more fails with class limit; 0: no such limit */
+    size_t memory_bytes_max;     /* kept for xhr_request_response_body(); 0: 256 MiB */
+    uint32_t credit_bytes;       /* the daemon may send ahead of us; 0: 1 MiB */
+};
+
+/**
+ * xhr_request_new() - an HTTPClient object, UNSENT
+ * Return: 0 or -ENOMEM.
+ */
+XHR_API int xhr_request_new(struct xhr_client *client, struct xhr_request **ret);
+
+/* Silently ends what is in flight. Safe inside callbacks, its own included. NULL is fine.
+ * Return: NULL. */
+XHR_API struct xhr_request *xhr_request_free(struct xhr_request *request);
+
+/* Both stay over re-use. -EBUSY while the request is in flight; -EINVAL for a value outside its
+ * range (options then stay as they were); -ENOMEM. NULL options are the defaults. */
+XHR_API int xhr_request_set_callbacks(struct xhr_request *request,
+                                      const struct xhr_callbacks *callbacks,
+                                      void *user);
+XHR_API int xhr_request_set_options(struct xhr_request *request,
+                                    const struct xhr_request_options *options);
+
+/**
+ * xhr_request_set_response_fd() - the daemon writes the body to @fd itself, decoded
+ * @fd:     duplicated; -1: back to memory or on_body
+ * @offset: of the first byte, for a regular file; 0 for pipes and sockets
+ *
+ * Holds for the next send alone. Bodies of error answers go there, too.
+ * Return: 0, -EBUSY, -EBADF.
+ */
+XHR_API int xhr_request_set_response_fd(struct xhr_request *request, int fd, uint64_t offset);
+
+/**
+ * xhr_request_open() - forget the last answer and begin a request
+ * @method: any token; get, post and their like are made upper case
+ * @async:  false: xhr_request_send() blocks until the request is done
+ *
+ * Fires readyState 1 before it returns, unless it was OPENED already.
+ * Return: 0; -EBUSY when sent and not done; -EINVAL for a method that is no token or an empty
+ * URL; -ENOTCONN when its client is gone; -ENOMEM.
+ */
+XHR_API int
+xhr_request_open(struct xhr_request *request, const char *method, const char *url, bool async);
+
+/**
+ * xhr_request_set_header() - add to the request's header
+ * @value: NULL removes the field, also one the daemon would send by itself; "" sends it empty
+ *
+ * Repeated names combine with ", " (Cookie: "; "); fields that hold a single value, such as
+ * User-Agent and Content-Type, are replaced. Names compare without case.
+ * Return: 0; -EINVAL outside OPENED, for a name that is no token, for CR, LF or NUL in the
+ * value; -EPERM for a field that is the engine's (Host, Content-Length, Transfer-Encoding,
+ * Connection, Keep-Alive, TE, Trailer, Upgrade, Proxy-Connection); -ENOMEM.
+ */
+XHR_API int
+xhr_request_set_header(struct xhr_request *request, const char *name, const char *value);
+
+enum xhr_body_kind {
+    XHR_BODY_NONE = 0,
+    XHR_BODY_STRING = 1, /* Content-Type application/x-www-form-urlencoded unless set */
+    XHR_BODY_BYTES = 2,  /* the same */
+    XHR_BODY_JSON = 3, /* Content-Type application/json unless set; the text is not looked at */
+    XHR_BODY_FD = 4,   /* read by the daemon; the best way for files */
+    XHR_BODY_STREAM = 5 /* asked of a callback */
+};
+
+#define XHR_LENGTH_UNKNOWN UINT64_MAX
+#define XHR_READ_PAUSE     (-EAGAIN)
+
+struct xhr_body {
+    size_t size; /* sizeof(struct xhr_body) */
+    enum xhr_body_kind kind;
+    const void *bytes; /* STRING, BYTES, JSON; copied, free it when send has returned */
+    uint64_t
+        length; /* STRING, JSON: 0 is strlen(); FD, STREAM: XHR_LENGTH_UNKNOWN is possible */
+    int fd;     /* FD: duplicated; read from @offset by the daemon */
+    uint64_t offset;
+    /* STREAM. Return: bytes put into @buffer, 0 at the end, XHR_READ_PAUSE to be asked again
+     * after xhr_request_resume_upload(), any other negative errno to fail the request. */
+    ssize_t (*read)(struct xhr_request *request, void *buffer, size_t len, void *read_user);
+    void *read_user;
+    const char *content_type; /* NULL: what the kind says */
+};
+
+/**
+ * xhr_request_send() - send it
+ * @body: NULL: none
+ *
+ * What can be judged here is refused here and changes nothing; everything later is an event.
+ * Return: async: 0; -EBUSY when sent already; -EINVAL when not OPENED, or for a body that
+ * makes no sense; -EMSGSIZE when URL, header and options do not fit one message of 1 MiB;
+ * -EBADF; -ENOTCONN when its client is gone; -ENOMEM. Not async: the same, or after the last
+ * callback 0 for onload, else -ECANCELED for onabort, else the error's xhr_error_errno().
+ */
+XHR_API int xhr_request_send(struct xhr_request *request, const struct xhr_body *body);
+
+/* DONE, then onabort, from inside; nothing after that. Before send, and after DONE, it only
+ * goes back to UNSENT. Return: 0. */
+XHR_API int xhr_request_abort(struct xhr_request *request);
+
+/* While paused no credit is given: the daemon, and behind it the server, soon stops sending.
+ * Bytes that are here already still come. */
+XHR_API int xhr_request_pause(struct xhr_request *request);
+XHR_API int xhr_request_resume(struct xhr_request *request);
+XHR_API int xhr_request_resume_upload(struct xhr_request *request);
+
+/* A negative errno that stands for the error's class: -ETIMEDOUT, -ECONNREFUSED … never 0. */
+XHR_API int xhr_error_errno(const struct xhr_error *error);
+
+/* ---- what came back -------------------------------------------------------------------- */
+
+struct xhr_tls_info {
+    const char *version; /* "TLSv1.3" */
+    const char *cipher;
+    const char *alpn;
+    bool resumed;
+};
+
+struct xhr_connection_info {
+    uint64_t connection_id; /* of the daemon's life */
+    bool reused;            /* had carried an exchange before */
+    const char *remote_address;
+    uint16_t remote_port;
+    const char *local_address;
+    uint16_t local_port;
+    const struct xhr_tls_info *tls; /* NULL: plain */
+};
+
+struct xhr_timing { /* microseconds since the daemon took the request in; 0: did not happen */
+    uint64_t queued_us;
+    uint64_t name_lookup_us;
+    uint64_t connect_us;
+    uint64_t tls_us;
+    uint64_t sent_us;
+    uint64_t first_byte_us;
+    uint64_t total_us;
+};
+
+struct xhr_totals {
+    uint64_t body_bytes; /* decoded */
+    uint64_t wire_bytes; /* of the body, as it came over the network */
+    uint64_t upload_bytes;
+    uint64_t header_bytes;  /* of the response */
+    uint64_t request_bytes; /* head and body of the last exchange */
+};
+
+XHR_API enum xhr_ready_state xhr_request_ready_state(const struct xhr_request *request);
+XHR_API int xhr_request_status(const struct xhr_request *request); /* 0: none yet */
+XHR_API const char *xhr_request_status_text(const struct xhr_request *request); /* "" */
+XHR_API int xhr_request_http_version(const struct xhr_request *request);        /* 10, 11, 20 */
+XHR_API const char *xhr_request_location(const struct xhr_request *request);    /* final URL */
+XHR_API const char *xhr_request_method(const struct xhr_request *request); /* final method */
+XHR_API unsigned xhr_request_redirect_count(const struct xhr_request *request);
+XHR_API const char *xhr_request_content_coding(const struct xhr_request *request); /* decoded */
+
+/* All values of a field, joined by ", " (of Set-Cookie the first); NULL when absent. */
+XHR_API const char *xhr_request_response_header(struct xhr_request *request, const char *name);
+/* All fields as XMLHttpRequest says: "name: value\r\n", names lower case, sorted, joined. */
+XHR_API const char *xhr_request_all_response_headers(struct xhr_request *request);
+
+/* One by one, as they came. Return: false when @index is past the last. */
+XHR_API bool xhr_request_response_header_at(const struct xhr_request *request,
+                                            size_t index,
+                                            const char **ret_name,
+                                            const char **ret_value);
+/* What really went out in the last exchange, credentials left out. */
+XHR_API bool xhr_request_sent_header_at(const struct xhr_request *request,
+                                        size_t index,
+                                        const char **ret_name,
+                                        const char **ret_value);
+XHR_API bool xhr_request_trailer_at(const struct xhr_request *request,
+                                    size_t index,
+                                    const char **ret_name,
+                                    const char **ret_value);
+
+/* responseData: what has come so far; NUL stands behind it. Empty with on_body or a response
+ * descriptor. Never NULL. */
+XHR_API const void *xhr_request_response_body(const struct xhr_request *request,
+                                              size_t *ret_len);
+/* responseText: UTF-8 whatever came, by BOM, charset parameter, XML or HTML declaration, else
+ * UTF-8; what does not decode is U+FFFD. NULL: no memory. @ret_len may be NULL. */
+XHR_API const char *xhr_request_response_text(struct xhr_request *request, size_t *ret_len);
+XHR_API const char *xhr_request_response_charset(struct xhr_request *request); /* "UTF-8" */
+
+XHR_API const struct xhr_error *
+xhr_request_error(const struct xhr_request *request); /* or NULL */
+XHR_API const struct xhr_connection_info *
+xhr_request_connection(const struct xhr_request *request);
+XHR_API const struct xhr_timing *xhr_request_timing(const struct xhr_request *request);
+XHR_API const struct xhr_totals *xhr_request_totals(const struct xhr_request *request);
+/* Cookies of the answer are in memory only: the daemon's disk did not take them. */
+XHR_API bool xhr_request_cookies_not_persisted(const struct xhr_request *request);
+XHR_API struct xhr_client *xhr_request_client(const struct xhr_request *request);
+
+/* ---- one call --------------------------------------------------------------------------- */
+
+struct xhr_header {
+    const char *name;
+    const char *value;
+};
+
+struct xhr_fetch_options {
+    size_t size;        /* sizeof(struct xhr_fetch_options) */
+    const char *method; /* NULL: GET */
+    const char *url;
+    const struct xhr_header *headers;
+    size_t n_headers;
+    const struct xhr_body *body;
+    const struct xhr_request_options *request;
+    const struct xhr_client_options *client_options; /* when @client is NULL */
+    struct xhr_client *client;                       /* NULL: one for this call */
+};
+
+/**
+ * xhr_fetch() - one request, blocking; as fetch(), any status is an answer
+ * @ret: the response. Set on failure too, when there is something to tell of it (see
+ *       xhr_response_error()), else to NULL: always give it to xhr_response_free().
+ * Return: 0, or what xhr_request_send() says.
+ */
+XHR_API int xhr_fetch(const struct xhr_fetch_options *options, struct xhr_response **ret);
+
+XHR_API struct xhr_response *xhr_response_free(struct xhr_response *response); /* NULL */
+XHR_API int xhr_response_status(const struct xhr_response *response);
+XHR_API const char *xhr_response_header(struct xhr_response *response, const char *name);
+XHR_API const void *xhr_response_body(const struct xhr_response *response, size_t *ret_len);
+XHR_API const char *xhr_response_text(struct xhr_response *response, size_t *ret_len);
+XHR_API const struct xhr_error *xhr_response_error(const struct xhr_response *response);
+/* The finished request it is made of, for every other getter. */
+XHR_API struct xhr_request *xhr_response_request(struct xhr_response *response);
+
+/* ---- cookies ----------------------------------------------------------------------------- */
+
+enum xhr_same_site {
+    XHR_SAME_SITE_UNSPECIFIED = 0, /* the server said nothing */
+    XHR_SAME_SITE_NONE = 1,
+    XHR_SAME_SITE_LAX = 2,
+    XHR_SAME_SITE_STRICT = 3
+};
+
+struct xhr_cookie {
+    size_t size; /* sizeof(struct xhr_cookie), where the program fills it */
+    const char *name;
+    const char *value;
+    const char *domain; /* without a leading dot */
+    const char *path;
+    bool secure;
+    bool http_only;
+    bool host_only; /* not for sub-domains */
+    enum xhr_same_site same_site;
+    bool persistent;   /* expires_s holds */
+    int64_t expires_s; /* Unix time */
+    int64_t created_s;
+    int64_t last_access_s;
+    const char *partition_key; /* "" or NULL: not partitioned */
+};
+
+/* Every given field must match; NULL matches anything. */
+struct xhr_cookie_filter {
+    size_t size;        /* sizeof(struct xhr_cookie_filter) */
+    const char *domain; /* the cookie's domain, exactly */
+    const char *path;
+    const char *name;
+    const char *host; /* cookies that a request to this host could carry */
+};
+
+/* The answer to one command. In a callback it is borrowed; from a _wait function it is the
+ * program's, to be given to xhr_cookies_free(). */
+XHR_API size_t xhr_cookies_count(const struct xhr_cookies *cookies);
+XHR_API const struct xhr_cookie *xhr_cookies_at(const struct xhr_cookies *cookies,
+                                                size_t index);
+XHR_API uint64_t xhr_cookies_changed(const struct xhr_cookies *cookies); /* set or removed */
+XHR_API bool xhr_cookies_not_persisted(const struct xhr_cookies *cookies);
+XHR_API const struct xhr_error *
+xhr_cookies_error(const struct xhr_cookies *cookies);                      /* or NULL */
+XHR_API struct xhr_cookies *xhr_cookies_free(struct xhr_cookies *cookies); /* NULL */
+
+/*
+ * @jar: NULL: "default". @filter: NULL: all. @done is called exactly once, from
+ * xhr_client_dispatch() or xhr_client_free(). Return: 0, or -errno and @done is not called.
+ */
+XHR_API int xhr_cookies_list(struct xhr_client *client,
+                             const char *jar,
+                             const struct xhr_cookie_filter *filter,
+                             void (*done)(const struct xhr_cookies *cookies, void *user),
+                             void *user);
+/* @url stands for where the cookie came from: its host and scheme are judged like a server's.
+ */
+XHR_API int xhr_cookies_set(struct xhr_client *client,
+                            const char *jar,
+                            const struct xhr_cookie *cookie,
+                            const char *url,
+                            void (*done)(const struct xhr_cookies *cookies, void *user),
+                            void *user);
+/* A filter that gives nothing is -EINVAL: to empty a jar is xhr_cookies_clear(). */
+XHR_API int xhr_cookies_remove(struct xhr_client *client,
+                               const char *jar,
+                               const struct xhr_cookie_filter *filter,
+                               void (*done)(const struct xhr_cookies *cookies, void *user),
+                               void *user);
+XHR_API int xhr_cookies_clear(struct xhr_client *client,
+                              const char *jar,
+                              void (*done)(const struct xhr_cookies *cookies, void *user),
+                              void *user);
+
+/* The same, blocking. *ret is set on success and on a failure the daemon told of, else to NULL.
+ * Return: 0, or -errno. */
+XHR_API int xhr_cookies_list_wait(struct xhr_client *client,
+                                  const char *jar,
+                                  const struct xhr_cookie_filter *filter,
+                                  struct xhr_cookies **ret);
+XHR_API int xhr_cookies_set_wait(struct xhr_client *client,
+                                 const char *jar,
+                                 const struct xhr_cookie *cookie,
+                                 const char *url,
+                                 struct xhr_cookies **ret);
+XHR_API int xhr_cookies_remove_wait(struct xhr_client *client,
+                                    const char *jar,
+                                    const struct xhr_cookie_filter *filter,
+                                    struct xhr_cookies **ret);
+XHR_API int
+xhr_cookies_clear_wait(struct xhr_client *client, const char *jar, struct xhr_cookies **ret);
+
+#ifdef __cplusplus
+}
+#endif

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * What xhrctl may use beside the public header: commands in the wire's own types. Not exported
+ * from libxhr.so; xhrctl links libxhr.a.
+ */
+
+#include "xhr/xhr.h"
+#include "xhrd/v1/envelope.pb-c.h"
+
+/* The answer to a raw command, one call per message of it; the last has reply->more false.
+ * NULL: there will be none, @error says why. Borrowed for the call. */
+struct xhr_admin_events {
+    void (*on_reply)(const Xhrd__V1__AdminReply *reply,
+                     const struct xhr_error *error,
+                     void *user);
+};
+
+/**
+ * xhr_admin_send() - ask for a topic; the answer comes from xhr_client_dispatch()
+ * Return: 0 or -errno; then @events are never called.
+ */
+int xhr_admin_send(struct xhr_client *client,
+                   Xhrd__V1__AdminTopic topic,
+                   const struct xhr_admin_events *events,
+                   void *user);
+
+/**
+ * xhr_admin_ask() - the same, blocking
+ * Return: 0 when the last reply came (it may hold a failure: on_reply has seen it), else
+ * xhr_error_errno() of what on_reply was told.
+ */
+int xhr_admin_ask(struct xhr_client *client,
+                  Xhrd__V1__AdminTopic topic,
+                  const struct xhr_admin_events *events,
+                  void *user);
