@@ -26,6 +26,7 @@ int loop_new(struct loop **ret, const struct clock *clock)
     loop->now_us = clock_mono_us(clock);
     loop->wakeup_us = INT64_MAX;
     loop->tasks_tail = &loop->tasks;
+    loop->next_tasks_tail = &loop->next_tasks;
     loop->base = event_base_new();
     if (!loop->base)
         return fault(-ENOMEM);
@@ -49,6 +50,16 @@ static void run_tasks(struct loop *loop)
         task->queued = false;
         task->fn(task->owner);
     }
+}
+
+static void adopt_next_tasks(struct loop *loop)
+{
+    if (!loop->next_tasks)
+        return;
+    *loop->tasks_tail = loop->next_tasks;
+    loop->tasks_tail = loop->next_tasks_tail;
+    loop->next_tasks = NULL;
+    loop->next_tasks_tail = &loop->next_tasks;
 }
 
 /* Freeing one object may close others: go on until nobody is left. */
@@ -96,6 +107,7 @@ static int arm_wakeup(struct loop *loop)
 
 int loop_turn(struct loop *loop, bool may_block)
 {
+    adopt_next_tasks(loop);
     if (loop->tasks || loop->dead || timers_next_us(loop) <= loop->now_us)
         may_block = false;
     if (may_block && arm_wakeup(loop) < 0)
@@ -143,26 +155,44 @@ int64_t loop_wall_s(const struct loop *loop)
     return clock_wall_s(loop->clock);
 }
 
-void loop_defer(struct loop *loop, struct deferred *task)
+static void queue_task(struct deferred ***tail, struct deferred *task)
 {
     if (task->queued)
         return;
     task->queued = true;
     task->next = NULL;
-    *loop->tasks_tail = task;
-    loop->tasks_tail = &task->next;
+    **tail = task;
+    *tail = &task->next;
+}
+
+void loop_defer(struct loop *loop, struct deferred *task)
+{
+    queue_task(&loop->tasks_tail, task);
+}
+
+void loop_defer_next(struct loop *loop, struct deferred *task)
+{
+    queue_task(&loop->next_tasks_tail, task);
+}
+
+static bool unqueue_task(struct deferred **at, struct deferred ***tail, struct deferred *task)
+{
+    while (*at && *at != task)
+        at = &(*at)->next;
+    if (!*at)
+        return false;
+    *at = task->next;
+    if (*tail == &task->next)
+        *tail = at;
+    return true;
 }
 
 void loop_defer_cancel(struct loop *loop, struct deferred *task)
 {
     if (!task->queued)
         return;
-    struct deferred **at = &loop->tasks;
-    while (*at != task)
-        at = &(*at)->next;
-    *at = task->next;
-    if (loop->tasks_tail == &task->next)
-        loop->tasks_tail = at;
+    if (!unqueue_task(&loop->tasks, &loop->tasks_tail, task))
+        (void)unqueue_task(&loop->next_tasks, &loop->next_tasks_tail, task);
     task->queued = false;
 }
 

@@ -104,6 +104,45 @@ static void test_a_deferred_task_runs_once_at_the_end_of_the_round(void **state)
     assert_int_equal(runs, 1);
 }
 
+struct chain {
+    struct loop *loop;
+    struct deferred task;
+    int runs;
+};
+
+static void chain_on_task(void *owner)
+{
+    struct chain *chain = owner;
+
+    chain->runs++;
+    loop_defer_next(chain->loop, &chain->task);
+}
+
+static void
+test_a_task_for_the_next_round_may_go_on_for_ever_without_stopping_others(void **state)
+{
+    CLEANUP(loop_free) struct loop *loop = NULL;
+    struct chain chain = {.task = {.fn = chain_on_task, .owner = &chain}};
+    int runs = 0;
+    struct deferred other = {.fn = count_up, .owner = &runs};
+
+    (void)state;
+    assert_int_equal(loop_new(&loop, clock_system()), 0);
+    chain.loop = loop;
+    loop_defer_next(loop, &chain.task);
+    for (int i = 1; i <= 3; i++) {
+        loop_defer(loop, &other);
+        assert_int_equal(loop_turn(loop, true), 0);
+        assert_int_equal(chain.runs, i);
+        assert_int_equal(runs, i);
+    }
+    loop_defer_cancel(loop, &chain.task);
+    loop_defer_next(loop, &other);
+    assert_int_equal(loop_turn(loop, true), 0);
+    assert_int_equal(chain.runs, 3);
+    assert_int_equal(runs, 4);
+}
+
 struct reader {
     struct loop *loop;
     struct watch watch;
@@ -199,6 +238,8 @@ int main(void)
         cmocka_unit_test(test_an_object_may_end_itself_from_its_own_callback),
         cmocka_unit_test(test_timers_fire_in_order_and_a_later_arming_moves_them),
         cmocka_unit_test(test_a_deferred_task_runs_once_at_the_end_of_the_round),
+        cmocka_unit_test(
+            test_a_task_for_the_next_round_may_go_on_for_ever_without_stopping_others),
         cmocka_unit_test(test_a_watch_without_interest_is_silent),
         cmocka_unit_test(test_every_job_is_done_exactly_once_cancelled_or_not),
     };
