@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * TLS on top of any io. The handshake begins by itself (when the lower io has connected);
+ * on_connected means: finished, and the certificate verified for @host.
+ */
+
+#include "base/partition.h"
+#include "net/io.h"
+#include "net/tls_session.h"
+
+struct tls_context;
+
+#define IO_TLS_ALPN_MAX 64 /* bytes of an offer in wire form */
+
+struct io_tls_options {
+    struct tls_context *context; /* the io holds on to it */
+    struct span host;            /* as in the URL: a DNS name (A-labels) or an IP literal */
+    uint16_t port;
+    struct span alpn; /* offers separated by commas, best first: "h2,http/1.1"; empty: none */
+
+    struct tls_sessions *sessions; /* resumption; outlives the io; NULL: always in full */
+    struct partition partition;    /* sessions never cross partitions */
+};
+
+/**
+ * io_tls_new() - put TLS on @lower
+ * @lower:   taken on success, the caller's otherwise; connecting or connected, unused so far
+ * @options: copied; all spans end with the call
+ * Return: 0 (on_connected or on_failed will tell), -EINVAL when host or alpn cannot be, -errno.
+ */
+MUST_CHECK int io_tls_new(struct io *lower,
+                          const struct io_tls_options *options,
+                          const struct io_events *events,
+                          void *owner,
+                          struct io **ret);
