@@ -31,7 +31,6 @@ struct connector;
 struct lease;
 struct loop;
 struct pool;
-struct tls_config;
 
 struct pool_options {
     unsigned per_host_max;      /* 6: what browsers do, RFC 9112 §9.4 asks for a limit */
@@ -53,13 +52,10 @@ enum wait_reason {
 /* Read during pool_acquire(), not later. */
 struct pool_request {
     const struct pool_key *key;
-    struct span host; /* to dial: a name or an address literal without brackets */
-    uint16_t port;
-    const struct span *addresses; /* dial these, look nothing up; textual, may be NULL */
-    size_t n_addresses;
-    const struct tls_config *tls; /* NULL: plain */
-    int64_t connect_timeout_us;   /* from the first step to the end of TLS; 0: none */
-    bool fresh_only;              /* not a connection that has been used: second try of PL14 */
+    int64_t connect_timeout_us; /* from the first step to the end of TLS; 0: none. Waiting for
+                                   its turn does not count */
+    bool fresh_only;            /* not a connection that has been used: a second try after a
+                                   kept one had died (RFC 9112 §9.3.1) */
 };
 
 /* Always from the loop, never from inside pool_acquire(). A lease may be released inside any
@@ -99,7 +95,7 @@ enum pool_outcome {
  * pool_acquire() - ask for a connection
  * @ret: the claim; lease_release() gives it up at any time until on_failed
  *
- * Return: POOL_OK, POOL_QUEUE_FULL or -errno.
+ * Return: POOL_OK, POOL_QUEUE_FULL or -errno: -EMSGSIZE when the key is too long, -ENOMEM.
  */
 MUST_CHECK int pool_acquire(struct pool *pool,
                             const struct pool_request *request,

@@ -2,36 +2,62 @@
 #pragma once
 
 /*
- * Whom a connection may serve. Two requests may share one only if every member is the same:
- * there is one comparison, over all of it, and no "compatible" keys.
+ * Whom a connection may serve, and how one is made for it. Two requests may share a connection
+ * only if every member is the same: there is one comparison, over all of it, and no
+ * "compatible" keys. As everything that decides about making a connection is in here, what is
+ * compared and what is dialled cannot differ.
  */
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
+#include "base/cleanup.h"
 #include "base/partition.h"
+#include "base/span.h"
 #include "http/origin.h"
 
-#define POOL_DIGEST_BYTES 32
+#define POOL_DIGEST_BYTES  32
+#define POOL_ADDRESSES_MAX 32   /* of one --resolve */
+#define POOL_KEY_BYTES_MAX 4096 /* encoded */
 
-/* How the world is reached when not directly; not used yet, but compared from the start. */
+/* How the world is reached when not directly. Only direct now, but compared from the start. */
 struct pool_proxy {
     uint8_t kind; /* 0: direct */
     uint8_t identity[POOL_DIGEST_BYTES];
 };
 
-struct pool_key {
-    struct partition partition; /* who asks */
-    struct origin origin;       /* scheme, host, port as in the URL */
-    struct pool_proxy proxy;
-    uint8_t tls_digest[POOL_DIGEST_BYTES];   /* of the TLS configuration; zero: plain */
-    uint8_t route_digest[POOL_DIGEST_BYTES]; /* of --resolve and --connect-to; zero: none */
-    uint8_t family;                          /* 0 either, 4, 6 */
+/* Where to dial instead of the origin's own host and port: --connect-to, --resolve. All zero:
+ * there. */
+struct pool_route {
+    struct span host;             /* name or address literal; empty: the origin's */
+    uint16_t port;                /* 0: the origin's */
+    const struct span *addresses; /* dial these and look nothing up: "127.0.0.1", "::1" */
+    size_t n_addresses;
 };
 
-bool pool_key_eq(const struct pool_key *a, const struct pool_key *b);
+/* What TLS must insist on; all zero is right for nearly all. Ignored for http. */
+struct pool_tls {
+    bool insecure;        /* nothing is verified */
+    struct span ca_pem;   /* trusted instead of the system's store; empty: the system's */
+    uint16_t min_version; /* 0x0303: TLS 1.2, 0x0304: TLS 1.3; 0: the default */
+    uint16_t max_version; /* 0: the highest there is */
+};
 
-#define POOL_KEY_BYTES_MAX sizeof(struct pool_key)
+/* Spans are borrowed; the pool copies what it keeps. */
+struct pool_key {
+    struct partition partition; /* who asks */
+    struct origin origin;       /* as in the URL */
+    struct pool_proxy proxy;
+    struct pool_route route;
+    struct pool_tls tls;
+    uint8_t family; /* 0: either, 4, 6 */
+};
 
-/* The canonical bytes: equal exactly when the keys are. Return: how many. */
-size_t pool_key_encode(const struct pool_key *key, char ret[POOL_KEY_BYTES_MAX]);
+/**
+ * pool_key_encode() - append the canonical bytes: equal exactly when the keys are
+ *
+ * Return: 0, -ENOMEM, or -EMSGSIZE when @out's cap is passed.
+ */
+MUST_CHECK int pool_key_encode(struct buf *out, const struct pool_key *key);
