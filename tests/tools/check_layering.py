@@ -31,7 +31,7 @@ OUTSIDE = {
     "libpsl.h": {"policy"},
     "systemd": {"base", "app"},
     "sys/socket.h": {"net", "ipc", "app"},
-    "wire": {"ipc"},  # proto/wire
+    "wire": {"ipc", "service"},  # proto/wire; service: precheck, heads of body chunks
     "xhrd": {"service"},  # generated protobuf; ipc sees frames only
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^">]+)[">]', re.M)
