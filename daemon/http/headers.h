@@ -16,9 +16,10 @@
 #include "base/cleanup.h"
 #include "base/span.h"
 
-#define HEADERS_BYTES_MAX (256 * 1024) /* names and values of one head: curl's DYN_H1 limits   \
-                                        */
-#define HEADERS_COUNT_MAX 1000         /* field lines of one head */
+#define HEADERS_BYTES_MAX                                                                      \
+    (256 * 1024)               /* names and values of one head: curl's DYN_H1 limits           \
+                                */
+#define HEADERS_COUNT_MAX 1000 /* field lines of one head */
 
 /* Borrowed from the list; any change of the list ends it. */
 struct header {

@@ -16,7 +16,8 @@ enum percent_set {
     PERCENT_COMPONENT, /* encodeURIComponent */
 };
 
-/* Appends @text; bytes of the set as %XX, the others as they are. '%' itself is in none. */
+/* Appends @text; bytes of the set as %XX, the others as they are. '%' is
+ * only in PERCENT_COMPONENT: what is encoded already stays so. */
 MUST_CHECK int percent_encode(struct buf *out, struct span text, enum percent_set set);
 
 /* Appends @text with each %XX turned into its byte; what is no %XX stays. */
