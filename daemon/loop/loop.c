@@ -112,7 +112,7 @@ int loop_turn(struct loop *loop, bool may_block)
         may_block = false;
     if (may_block && arm_wakeup(loop) < 0)
         return fault(-ENOMEM);
-    if (event_base_loop(loop->base, may_block ? EVLOOP_ONCE : EVLOOP_NONBLOCK) < 0)
+    if (event_base_loop(loop->base, EVLOOP_ONCE | (may_block ? 0 : EVLOOP_NONBLOCK)) < 0)
         return fault(-EIO);
     loop->now_us = clock_mono_us(loop->clock);
     if (loop->wakeup_us <= loop->now_us)
