@@ -7,8 +7,8 @@
  *
  * Equal look-ups under way share one query. Answers are kept for a few seconds only, because
  * getaddrinfo does not tell the TTL: enough for the burst of connections that one page opens.
- * Failures are not kept. Address literals and localhost (RFC 6761 §6.3) never reach a thread.
- * Overrides (curl --resolve) are the caller's.
+ * Failures are not kept; failure.code is the EAI_ value without its sign. Address literals and
+ * localhost (RFC 6761 §6.3) never reach a thread. Overrides (curl --resolve) are the caller's.
  */
 
 #include <netdb.h>
@@ -55,6 +55,7 @@ struct lookup {
     struct resolver *resolver;    /* set while it is under way */
     struct resolver_query *query; /* NULL: answered without a query */
     struct deferred task;
+    int refusal; /* EAI_ value */
     uint16_t port;
     uint8_t n_literal;
     struct address literal[2];
