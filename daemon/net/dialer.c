@@ -28,7 +28,7 @@ struct dialer {
     size_t n;
     size_t n_begun;
     size_t n_running;
-    size_t i_why;     /* whose failure it is */
+    size_t i_why;       /* whose failure it is */
     struct failure why; /* the most telling failure so far */
     struct address addresses[DIALER_ADDRESSES_MAX];
     struct attempt attempts[DIALER_ADDRESSES_MAX];
@@ -110,7 +110,7 @@ static void note_failure(struct dialer *dialer, size_t i, const struct failure *
     dialer->i_why = i;
 }
 
-/* "; also tried [2001:db8::1]:443, 192.0.2.1:443 and 3 more" */
+/* " (also tried [2001:db8::1]:443, 192.0.2.1:443 and 3 more)" */
 static void add_tried(struct dialer *dialer)
 {
     CLEANUP_BUF struct buf tried = BUF_INIT(TEXT_TRIED_MAX);
@@ -121,7 +121,7 @@ static void add_tried(struct dialer *dialer)
     for (size_t i = 0; i < dialer->n; i++) {
         if (i == dialer->i_why)
             continue;
-        const char *sep = n_named > 0 ? ", " : "; also tried ";
+        const char *sep = n_named > 0 ? ", " : " (also tried ";
         if (buf_append_format(&tried, "%s%s", sep,
                               address_format(&dialer->addresses[i], where)) < 0)
             break;
@@ -136,9 +136,9 @@ static void add_tried(struct dialer *dialer)
     if (!list)
         return;
     if (n_more > 0)
-        failure_set(&longer, why->kind, "%s%s and %zu more", why->text, list, n_more);
+        failure_set(&longer, why->kind, "%s%s and %zu more)", why->text, list, n_more);
     else
-        failure_set(&longer, why->kind, "%s%s", why->text, list);
+        failure_set(&longer, why->kind, "%s%s)", why->text, list);
     memcpy(why->text, longer.text, sizeof(why->text));
 }
 
