@@ -44,5 +44,10 @@ static inline int ascii_hex_value(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
+extern const bool ascii_tchar_table[256];
+
 /* tchar of RFC 9110 §5.6.2: what methods and field names are made of. */
-bool ascii_is_tchar(char c);
+static inline bool ascii_is_tchar(char c)
+{
+    return ascii_tchar_table[(unsigned char)c];
+}

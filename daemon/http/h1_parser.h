@@ -121,8 +121,10 @@ struct h1_parser {
     int error;            /* with H1_STATE_FAILED */
     bool any_byte;        /* of this exchange */
     bool bare_lf;         /* a line of this head ended without CR */
+    bool line_is_given;   /* the line at hand was processed: the next read begins anew */
     bool line_is_pending; /* line holds a whole line that may yet be folded */
     bool line_is_folded;
+    bool line_skips_space; /* at the beginning of a fold */
     uint8_t chunk_digits;
     size_t line_bytes;    /* of the line at hand, raw, with its line ends */
     size_t head_bytes;    /* of this exchange so far */

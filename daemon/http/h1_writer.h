@@ -32,7 +32,7 @@ enum h1_write_outcome {
     H1_WRITE_E_METHOD,        /* not a token */
     H1_WRITE_E_TARGET,        /* empty, or not visible ASCII */
     H1_WRITE_E_HOST,          /* empty, or not visible ASCII */
-    H1_WRITE_E_FIELD,         /* a name that is no token, a value with a control character */
+    H1_WRITE_E_FIELD,         /* a name that is no token, a value with CR, LF or NUL */
     H1_WRITE_E_FRAMING_FIELD, /* Host, Connection, Content-Length, Transfer-Encoding in headers,
                                * or a framing no request can have */
 };
