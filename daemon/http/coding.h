@@ -77,6 +77,8 @@ const char *decoder_outcome_text(int outcome);
  * With DECODER_OUTPUT_FULL keep what is left of @input and call again, with or without more.
  * With DECODER_NEED_INPUT and DECODER_DONE @input is empty, and there may be output as well.
  *
+ * gzip and zstd never say DECODER_DONE of themselves: another member or frame may follow.
+ *
  * Return: one of enum decoder_outcome, or -ENOMEM. Errors stay.
  */
 MUST_CHECK int decoder_feed(struct decoder *decoder,
