@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * How a connection comes to be: name, addresses, TCP, TLS. The pool sees only this small table,
+ * so its tests need no network.
+ */
+
+#include "base/failure.h"
+#include "loop/loop.h"
+#include "net/dialer.h"
+#include "pool/pool.h"
+#include "pool/pool_key.h"
+
+struct conn;
+struct connect_attempt;
+struct connector;
+struct resolver;
+struct tls_contexts;
+struct tls_sessions;
+struct transport;
+
+/* on_stage may come from inside connector_start(), the others never. Exactly one of
+ * on_connected and on_failed comes, and the attempt is gone with it: forget the pointer. */
+struct connect_events {
+    void (*on_stage)(void *owner, enum wait_reason stage);
+    /* @conn is the owner's from now on; @timing without ready_us. */
+    void (*on_connected)(void *owner, struct conn *conn, const struct lease_timing *timing);
+    void (*on_failed)(void *owner, const struct failure *why);
+};
+
+struct connector_ops {
+    int (*start)(struct connector *connector,
+                 const struct pool_key *key,
+                 const struct connect_events *events,
+                 void *owner,
+                 struct connect_attempt **ret);
+    void (*cancel)(struct connect_attempt *attempt);
+};
+
+/* Embedded by each kind. */
+struct connector {
+    const struct connector_ops *ops;
+};
+
+/**
+ * connector_start() - begin to connect
+ * @key: stays where it is until the attempt has ended
+ * Return: 0 (one of @events follows) or -errno.
+ */
+MUST_CHECK static inline int connector_start(struct connector *connector,
+                                             const struct pool_key *key,
+                                             const struct connect_events *events,
+                                             void *owner,
+                                             struct connect_attempt **ret)
+{
+    return connector->ops->start(connector, key, events, owner, ret);
+}
+
+/* Now; no event follows. */
+static inline void connector_cancel(struct connector *connector,
+                                    struct connect_attempt *attempt)
+{
+    connector->ops->cancel(attempt);
+}
+
+/* What the real one is made of; all borrowed for good. */
+struct net_connector_parts {
+    struct loop *loop;
+    struct transport *transport;
+    struct resolver *resolver;
+    struct tls_contexts *tls_contexts;
+    struct tls_sessions *tls_sessions; /* NULL: no resumption */
+    struct dialer_options dialer;
+};
+
+struct net_connector;
+
+MUST_CHECK int net_connector_new(struct net_connector **ret,
+                                 const struct net_connector_parts *parts);
+/* Every attempt must have ended or been cancelled. */
+struct net_connector *net_connector_free(struct net_connector *connector);
+DEFINE_CLEANUP(net_connector, net_connector_free)
+struct connector *net_connector_base(struct net_connector *connector);

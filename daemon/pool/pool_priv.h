@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * pool.c: the public face, leases, events. pool_queue.c: who waits in one key's queue,
+ * attempts. pool_idle.c: connections, and what happens to those nobody uses.
+ *
+ * Nothing inside calls out: what an owner is to be told is put on pool->news and told from a
+ * task at the end of the round, so every function here runs to its end on a pool that nobody
+ * changes under its feet.
+ */
+
+#include "base/list.h"
+#include "base/map.h"
+#include "loop/loop.h"
+#include "loop/timer.h"
+#include "net/tls_context.h"
+#include "pool/connector.h"
+#include "pool/pool.h"
+#include "pool/pool_key.h"
+#include "pool/pool_stats.h"
+#include "transport/conn.h"
+
+enum lease_state {
+    LEASE_QUEUED,  /* waits without an attempt of its own */
+    LEASE_SPONSOR, /* waits, and an attempt is under way for it */
+    LEASE_READY,   /* has a connection and will be told */
+    LEASE_HELD,    /* has a connection and knows */
+    LEASE_FAILED,  /* will be told */
+    LEASE_GONE,
+    LEASE_STATE_COUNT,
+};
+
+/* Which list of its key a waiting lease is on, per kind; the oldest is first on each. */
+enum waiting_list {
+    WAITING_QUEUED,
+    WAITING_SPONSOR,
+    WAITING_BLOCKED, /* LEASE_QUEUED too: no new attempt while those under way tell whether
+                        there is anybody at all */
+    WAITING_LIST_COUNT,
+};
+
+enum lease_kind { LEASE_ORDINARY, LEASE_FRESH, LEASE_KIND_COUNT };
+
+struct pool {
+    struct loop *loop;
+    struct connector *connector;
+    struct pool_options options;
+    struct map entries;
+    struct map uid_map;
+    struct link uids;
+    struct link idle; /* all idle connections, the one unused longest first */
+    struct timer idle_timer;
+    struct link news; /* leases whose owner is to be told something */
+    struct deferred task;
+    struct buf key_bytes; /* of the look-up under way */
+    uint64_t last_seq;
+    uint64_t n_leases;
+    struct pool_counters counters;
+};
+
+struct pool_uid {
+    struct map_node node;
+    struct link link; /* in pool->uids */
+    uint32_t uid;
+    struct link entries;
+    struct link idle; /* the one unused longest first */
+    unsigned n_idle;
+};
+
+/* One key. Lives while it has waiters, attempts or connections. */
+struct pool_entry {
+    struct map_node node;
+    struct pool *pool;
+    struct pool_uid *uid;
+    struct link link; /* in uid->entries */
+    struct pool_key key;
+    void *key_storage;
+    char *key_bytes;
+    struct link waiting[LEASE_KIND_COUNT][WAITING_LIST_COUNT];
+    struct link attempts; /* with a sponsor */
+    struct link orphans;  /* without */
+    struct link busy;
+    struct link idle; /* the one used last first */
+    unsigned n_waiting;
+    unsigned n_attempts;
+    unsigned n_busy;
+    unsigned n_idle;
+};
+
+struct attempt {
+    struct pool_entry *entry;
+    struct link link; /* in entry->attempts or entry->orphans */
+    struct connect_attempt *handle;
+    struct lease *sponsor;
+    struct timer timeout;
+    enum wait_reason stage;
+    uint64_t started_seq; /* leases up to this one were there when it began */
+    int64_t started_us;
+};
+
+struct pool_conn {
+    struct pool_entry *entry;
+    struct conn *conn;
+    struct lease *lease; /* NULL: idle */
+    struct link in_entry;
+    struct link in_uid;
+    struct link in_pool;
+    uint64_t n_leases;
+    int64_t made_us;
+    int64_t idle_since_us;
+    struct lease_timing timing;
+};
+
+struct lease {
+    struct reap reap; /* first */
+    struct pool_entry *entry;
+    struct pool *pool;
+    const struct lease_events *events;
+    void *owner;
+    enum lease_state state;
+    enum lease_kind kind;
+    struct link in_queue;
+    struct link in_news;
+    struct attempt *attempt; /* LEASE_SPONSOR */
+    struct pool_conn *pc;    /* LEASE_READY, LEASE_HELD */
+    uint64_t seq;
+    int64_t acquired_us;
+    int64_t ready_us;
+    int64_t connect_timeout_us;
+    int64_t deadline_us; /* of connecting; 0: none, or not begun */
+    int reason_told;     /* enum wait_reason, -1: none */
+    bool is_reused;
+    struct failure failure; /* LEASE_FAILED */
+};
+
+/* pool_key.c */
+struct tls_config pool_tls_config(const struct pool_tls *tls);
+/* A copy whose spans lie in *ret_storage (mem_free()). */
+MUST_CHECK int
+pool_key_copy(struct pool_key *ret, const struct pool_key *key, void **ret_storage);
+
+/* pool.c */
+const char *lease_state_name(enum lease_state state);
+bool lease_state_may_follow(enum lease_state from, enum lease_state to);
+/* The door. Takes the lease off the queue; the caller puts it on another list. */
+void lease_enter(struct lease *lease, enum lease_state next);
+void lease_give(struct lease *lease, struct pool_conn *pc);
+void lease_fail(struct lease *lease, const struct failure *why);
+void lease_tell(struct lease *lease); /* at the end of the round */
+
+/* pool_queue.c */
+MUST_CHECK int
+entry_get(struct pool *pool, const struct pool_key *key, struct pool_entry **ret);
+void entry_add_waiter(struct pool_entry *entry, struct lease *lease);
+/* After any change: starts what can be started. The entry may be gone after it. */
+void entry_pump(struct pool_entry *entry);
+void entry_free(struct pool_entry *entry);
+/* The waiting lease has gone: what becomes of its attempt? */
+void attempt_lost_sponsor(struct attempt *attempt, bool was_served);
+/* Who takes a connection that has been used? NULL: nobody. *ret_must_close: somebody who waits
+ * for a fresh one needs its place more. */
+struct lease *entry_next_taker(struct pool_entry *entry, bool *ret_must_close);
+
+/* pool_idle.c */
+MUST_CHECK int
+pool_conn_new(struct pool_entry *entry, struct conn *conn, struct pool_conn **ret);
+void pool_conn_close(struct pool_conn *pc);
+void pool_conn_set_busy(struct pool_conn *pc, struct lease *lease);
+/* Nobody holds it any more: to the next in the queue, to the idle ones, or closed. Calls
+ * entry_pump(). */
+void pool_conn_release(struct pool_conn *pc);
+void pool_conn_set_idle(struct pool_conn *pc);
+void pool_on_idle_timer(void *owner);

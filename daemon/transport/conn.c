@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+#include "transport/conn.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/fault.h"
+#include "base/mem.h"
+#include "net/io.h"
+#include "transport/transport_priv.h"
+
+int transport_new(struct transport **ret, struct loop *loop)
+{
+    struct transport *transport = mem_zalloc(sizeof(*transport));
+
+    if (!transport)
+        return fault(-ENOMEM);
+    transport->loop = loop;
+    transport->h1 = h1_parser_options_default();
+    *ret = transport;
+    return 0;
+}
+
+struct transport *transport_free(struct transport *transport)
+{
+    return mem_free(transport);
+}
+
+const struct transport_counters *transport_counters(const struct transport *transport)
+{
+    return &transport->counters;
+}
+
+/* "192.0.2.1:443" and "[2001:db8::1]:443" lose their port and brackets; none is empty. */
+static uint16_t address_split(const struct address *address, char ret[ADDRESS_TEXT_MAX])
+{
+    char text[ADDRESS_TEXT_MAX];
+
+    ret[0] = '\0';
+    if (address_family(address) == AF_UNSPEC)
+        return 0;
+    (void)address_format(address, text);
+
+    char *colon = strrchr(text, ':');
+    if (colon)
+        *colon = '\0';
+    size_t len = strlen(text);
+    bool bracketed = len >= 2 && text[0] == '[' && text[len - 1] == ']';
+    (void)snprintf(ret, ADDRESS_TEXT_MAX, "%.*s", (int)(bracketed ? len - 2 : len),
+                   bracketed ? text + 1 : text);
+    return address_port(address);
+}
+
+void conn_ends_init(struct conn_ends *ret, const struct io *io)
+{
+    const struct tls_info *tls = io_tls_info(io);
+
+    *ret = (struct conn_ends){0};
+    ret->remote_port = address_split(io_remote(io), ret->remote);
+    ret->local_port = address_split(io_local(io), ret->local);
+    if (!tls)
+        return;
+    ret->is_tls = true;
+    ret->tls_resumed = tls->resumed;
+    (void)snprintf(ret->tls_version, sizeof(ret->tls_version), "%s", tls->version_name);
+    (void)snprintf(ret->tls_cipher, sizeof(ret->tls_cipher), "%s", tls->cipher);
+    (void)snprintf(ret->tls_alpn, sizeof(ret->tls_alpn), "%s", tls->alpn);
+}
+
+void conn_ends_tell(const struct conn_ends *ends, struct conn_info *ret)
+{
+    ret->remote_address = span_of(ends->remote);
+    ret->local_address = span_of(ends->local);
+    ret->remote_port = ends->remote_port;
+    ret->local_port = ends->local_port;
+    ret->is_tls = ends->is_tls;
+    ret->tls_resumed = ends->tls_resumed;
+    ret->tls_version = span_of(ends->tls_version);
+    ret->tls_cipher = span_of(ends->tls_cipher);
+    ret->tls_alpn = span_of(ends->tls_alpn);
+}

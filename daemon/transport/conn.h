@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * A connection that carries exchanges, seen from the pool: it opens them, says whether it can
+ * carry another one, and tells when it broke while nobody used it. How HTTP is spoken on it is
+ * behind a table of functions.
+ *
+ * A connection without an exchange watches its stream: a byte, an end or an error that nobody
+ * asked for makes it useless at once (RFC 9112 §9.3.1, CVE-2024-24791).
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/span.h"
+#include "loop/loop.h"
+#include "transport/exchange.h"
+
+struct conn;
+struct io;
+struct transport;
+
+struct conn_events {
+    void (*on_broken)(void *owner); /* no exchange was open; at most once */
+};
+
+/* Strings live as long as the connection. */
+struct conn_info {
+    uint64_t id;           /* of the daemon's life */
+    unsigned http_version; /* 11, 20 */
+    uint64_t exchanges;    /* opened so far */
+    struct span remote_address;
+    struct span local_address;
+    uint16_t remote_port;
+    uint16_t local_port;
+    bool is_tls; /* else the next four are empty */
+    bool tls_resumed;
+    struct span tls_version;
+    struct span tls_cipher;
+    struct span tls_alpn;
+};
+
+struct conn_ops {
+    int (*open_exchange)(struct conn *conn,
+                         const struct exchange_request *request,
+                         const struct exchange_events *events,
+                         void *owner,
+                         struct exchange **ret);
+    bool (*is_usable)(const struct conn *conn);
+    bool (*is_busy)(const struct conn *conn);
+    void (*info)(const struct conn *conn, struct conn_info *ret);
+    void (*close)(struct conn *conn);
+};
+
+/* Embedded by each kind of connection. */
+struct conn {
+    const struct conn_ops *ops;
+    const struct conn_events *events;
+    void *owner;
+};
+
+/* What all connections of one loop share. */
+struct transport_counters {
+    uint64_t exchanges;
+    uint64_t bytes_up; /* as given to and taken from the streams: TLS not counted */
+    uint64_t bytes_down;
+};
+
+MUST_CHECK int transport_new(struct transport **ret, struct loop *loop);
+struct transport *transport_free(struct transport *transport); /* after its connections */
+DEFINE_CLEANUP(transport, transport_free)
+const struct transport_counters *transport_counters(const struct transport *transport);
+
+/**
+ * conn_new_h1() - speak HTTP/1.1 on a stream
+ * @io: connected, handshake done; taken on success, the caller's otherwise
+ * Return: 0 or -ENOMEM.
+ */
+MUST_CHECK int conn_new_h1(struct transport *transport, struct io *io, struct conn **ret);
+
+static inline void
+conn_set_events(struct conn *conn, const struct conn_events *events, void *owner)
+{
+    conn->events = events;
+    conn->owner = owner;
+}
+
+/**
+ * conn_open_exchange() - begin an exchange
+ *
+ * Nothing is written before the end of the round, so that head and a first piece of body leave
+ * together. On a connection that has broken the exchange opens and then fails, REPLAY_SAFE.
+ *
+ * Return: 0, -EBUSY (one is open and this kind carries no more), -EINVAL (the request cannot
+ * be written: a caller's bug), -EMSGSIZE (its head is too long), -ENOMEM.
+ */
+MUST_CHECK static inline int conn_open_exchange(struct conn *conn,
+                                                const struct exchange_request *request,
+                                                const struct exchange_events *events,
+                                                void *owner,
+                                                struct exchange **ret)
+{
+    return conn->ops->open_exchange(conn, request, events, owner, ret);
+}
+
+/* Could carry another exchange, as far as is known. */
+static inline bool conn_is_usable(const struct conn *conn)
+{
+    return conn->ops->is_usable(conn);
+}
+
+/* An exchange is open. */
+static inline bool conn_is_busy(const struct conn *conn)
+{
+    return conn->ops->is_busy(conn);
+}
+
+static inline void conn_info(const struct conn *conn, struct conn_info *ret)
+{
+    conn->ops->info(conn, ret);
+}
+
+/* Now; an open exchange gets no event any more. */
+static inline void conn_close(struct conn *conn)
+{
+    conn->ops->close(conn);
+}
