@@ -69,10 +69,10 @@ static bool civil_exists(const struct civil *civil, int second_max)
 
 static int64_t seconds_of_civil(const struct civil *civil)
 {
+    int64_t minutes = (int64_t)civil->hour * 60 + civil->minute;
     int second = civil->second < 60 ? civil->second : 59;
 
-    return days_of_civil(civil->year, civil->month, civil->day) * DAY_S + civil->hour * 3600 +
-           civil->minute * 60 + second;
+    return days_of_civil(civil->year, civil->month, civil->day) * DAY_S + minutes * 60 + second;
 }
 
 /* ---- the three forms of RFC 9110 -------------------------------------------------------- */
@@ -195,10 +195,10 @@ static char *put_number(char *at, int value, int digits)
 
 static char *put_text(char *at, const char *text)
 {
-    size_t n = strlen(text);
+    struct span s = span_of(text);
 
-    memcpy(at, text, n);
-    return at + n;
+    memcpy(at, s.ptr, s.len);
+    return at + s.len;
 }
 
 void http_date_format(int64_t date_s, char ret[HTTP_DATE_SIZE])

@@ -16,10 +16,9 @@
 #include "base/cleanup.h"
 #include "base/span.h"
 
-#define HEADERS_BYTES_MAX                                                                      \
-    (256 * 1024)               /* names and values of one head: curl's DYN_H1 limits           \
-                                */
-#define HEADERS_COUNT_MAX 1000 /* field lines of one head */
+/* Of one head: 256 KiB of names and values, and field lines. */
+#define HEADERS_BYTES_MAX 262144
+#define HEADERS_COUNT_MAX 1000
 
 /* Borrowed from the list; any change of the list ends it. */
 struct header {

@@ -7,6 +7,8 @@
 #include "http/ip_literal.h"
 #include "http/percent.h"
 
+#define HOST_ESCAPED_MAX 12288 /* HOST_INPUT_MAX bytes, each as %XX */
+
 /* WHATWG "forbidden host code point". */
 static bool is_forbidden(char c)
 {
@@ -55,7 +57,7 @@ static int check_utf8(struct span text)
 
 static int decode_domain(struct span text, struct buf *ret)
 {
-    if (text.len > HOST_INPUT_MAX * 3)
+    if (text.len > HOST_ESCAPED_MAX)
         return HOST_E_TOO_LONG;
     int r = percent_decode(ret, text);
     if (r < 0)

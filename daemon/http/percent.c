@@ -78,7 +78,7 @@ int percent_decode(struct buf *out, struct span text)
         if (r < 0 || text.len == 0)
             break;
         int value = triple_value(text);
-        r = buf_append_char(out, value < 0 ? '%' : (char)value);
+        r = buf_append_char(out, (char)(value < 0 ? '%' : value));
         text = span_drop(text, value < 0 ? 1 : 3);
     }
     return r;

@@ -197,7 +197,8 @@ int set_cookie_format(const struct set_cookie *cookie, struct buf *out)
         r = buf_append(out, cookie->value);
     if (r == 0 && cookie->domain.len > 0) {
         /* These would be taken off; a dot in front is taken off instead. */
-        bool needs_dot = memchr(". \t", cookie->domain.ptr[0], 3) != NULL;
+        char first = cookie->domain.ptr[0];
+        bool needs_dot = first == '.' || first == ' ' || first == '\t';
 
         r = append_attribute(out, needs_dot ? "Domain=." : "Domain=", (struct span){0});
         if (r == 0)

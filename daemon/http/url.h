@@ -15,8 +15,8 @@
 #include "base/span.h"
 #include "http/host.h"
 
-/* Bytes of input and of href: 64 KiB fit even when each byte of them becomes %XX. */
-#define URL_BYTES_MAX (256 * 1024)
+/* 256 KiB of input and of href: 64 KiB fit even when each byte of them becomes %XX. */
+#define URL_BYTES_MAX 262144
 
 #define URL_PORT_NONE (-1)
 

@@ -32,7 +32,7 @@ struct parser {
 
 static char peek(const struct parser *p)
 {
-    return p->in.len ? p->in.ptr[0] : '\0';
+    return (char)(p->in.len ? p->in.ptr[0] : 0);
 }
 
 static bool next_is(const struct parser *p, char c)
