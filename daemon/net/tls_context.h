@@ -41,8 +41,9 @@ struct tls_digest {
     uint8_t bytes[32];
 };
 
-/* Every field counts, defaults written out (0 and TLS 1.2 are the same minimum). */
-void tls_config_digest(const struct tls_config *config, struct tls_digest *ret);
+/* Every field counts, defaults written out (0 and TLS 1.2 are the same minimum). Hashes all of
+ * ca_pem: do it once for each client, not for each request. Return: 0 or -ENOMEM. */
+MUST_CHECK int tls_config_digest(const struct tls_config *config, struct tls_digest *ret);
 
 struct tls_contexts_options {
     const char *ca_file;   /* the system's trust store: PEM; borrowed for good */
@@ -54,7 +55,7 @@ static inline struct tls_contexts_options tls_contexts_options_default(void)
     return (struct tls_contexts_options){.ca_file = TLS_CA_FILE_DEFAULT, .contexts_max = 64};
 }
 
-/* @workers: borrowed; must be freed, or drained, before tls_contexts_free(). */
+/* @workers: borrowed; it must have been drained or freed before tls_contexts_free(). */
 MUST_CHECK int tls_contexts_new(struct tls_contexts **ret,
                                 struct loop *loop,
                                 struct worker_pool *workers,
@@ -73,6 +74,7 @@ struct tls_context_wait {
 
     struct link link;
     struct tls_contexts *contexts; /* set while it waits */
+    struct tls_context *context;   /* made already, to be told at the end of the round */
 };
 
 /**

@@ -24,11 +24,12 @@ struct tls_session_key {
     uint8_t bytes[32];
 };
 
-void tls_session_key_init(struct tls_session_key *ret,
-                          const struct partition *partition,
-                          struct span host,
-                          uint16_t port,
-                          const struct tls_context *context);
+/* @host: as tls_host_parse() writes it. Return: 0 or -ENOMEM. */
+MUST_CHECK int tls_session_key_init(struct tls_session_key *ret,
+                                    const struct partition *partition,
+                                    struct span host,
+                                    uint16_t port,
+                                    const struct tls_context *context);
 
 struct tls_sessions_options {
     unsigned sessions_max; /* in all, some kilobytes each; the oldest goes first */

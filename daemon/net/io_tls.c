@@ -1,0 +1,677 @@
+/* SPDX-License-Identifier: MIT */
+#include "net/io_tls.h"
+
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/fault.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "net/io_priv.h"
+#include "net/io_tls_priv.h"
+#include "net/tls_context.h"
+#include "net/tls_failure.h"
+#include "net/tls_verify.h"
+
+/*
+ * OpenSSL reads and writes the lower io through a BIO of ours, so bytes are copied only by
+ * en- and decryption itself. What the lower io does not take at once waits in the backlog:
+ * thereby SSL_write() never has to be repeated with the same bytes, which no owner could
+ * promise. While there is a backlog nothing more is encrypted.
+ */
+
+#define RECORD_MAX_BYTES  16384  /* plaintext of one record: RFC 8446 §5.1 */
+#define BACKLOG_MAX_BYTES 131072 /* a record, and answers to KeyUpdates: TS12 */
+
+/* Tickets and KeyUpdates after the handshake. Servers send a handful; one that sends nothing
+ * else keeps us busy for nothing (TS12). */
+#define POST_HANDSHAKE_MAX 256
+
+struct io_tls {
+    struct io io; /* first */
+    struct io *lower;
+    SSL *ssl;
+    struct tls_context *context;
+    struct tls_sessions *sessions; /* NULL: nothing is kept */
+    struct tls_session_key key;
+    struct tls_host host;
+    struct deferred task; /* begins the handshake; later: more is buffered */
+    struct buf backlog;
+    int lower_error; /* what the lower io said: -errno, IO_TRUNCATED; 0 */
+    bool lower_eof;  /* it has ended */
+    bool eof;        /* close_notify came */
+    bool dry;        /* OpenSSL has asked for more bytes than there are */
+    bool wrong;      /* TLS itself failed: no close_notify, no reuse */
+    int late_error;  /* came after bytes that were given out; the next read gives it */
+    unsigned n_post_handshake;
+    struct tls_info info;
+    char offers[IO_TLS_ALPN_MAX];
+    char alpn[IO_TLS_ALPN_MAX];
+};
+
+static struct io_tls *tls_of(struct io *io)
+{
+    return (struct io_tls *)(void *)io;
+}
+
+/* --- the BIO ----------------------------------------------------------------------------- */
+
+static BIO_METHOD *bio_method; /* one for the process, never freed */
+static pthread_once_t bio_method_once = PTHREAD_ONCE_INIT;
+
+static int bio_read_cb(BIO *bio, char *buf, size_t len, size_t *ret_n)
+{
+    struct io_tls *tls = BIO_get_data(bio);
+
+    BIO_clear_retry_flags(bio);
+    *ret_n = 0;
+    if (tls->lower_error || tls->lower_eof)
+        return 0;
+    if (tls->n_post_handshake > POST_HANDSHAKE_MAX) {
+        tls->lower_error = -EPROTO;
+        return 0;
+    }
+    ssize_t n = io_read(tls->lower, buf, len);
+    if (n > 0) {
+        *ret_n = (size_t)n;
+        return 1;
+    }
+    if (n == -EAGAIN)
+        BIO_set_retry_read(bio);
+    else if (n == 0)
+        tls->lower_eof = true;
+    else
+        tls->lower_error = (int)n;
+    return 0;
+}
+
+static int bio_write_cb(BIO *bio, const char *bytes, size_t len, size_t *ret_n)
+{
+    struct io_tls *tls = BIO_get_data(bio);
+    struct iovec iov = {(void *)(uintptr_t)bytes, len}; /* only read */
+    ssize_t n = 0;
+
+    BIO_clear_retry_flags(bio);
+    *ret_n = 0;
+    if (tls->lower_error)
+        return 0;
+    if (tls->backlog.len == 0)
+        n = io_writev(tls->lower, &iov, 1);
+    if (n == -EAGAIN)
+        n = 0;
+    int r =
+        n < 0 ? (int)n : buf_append(&tls->backlog, (struct span){bytes + n, len - (size_t)n});
+    if (r < 0) {
+        tls->lower_error = r;
+        return 0;
+    }
+    *ret_n = len;
+    return 1;
+}
+
+static long bio_ctrl_cb(BIO *bio, int command, long number, void *ptr)
+{
+    struct io_tls *tls = BIO_get_data(bio);
+
+    (void)number;
+    (void)ptr;
+    if (command == BIO_CTRL_EOF)
+        return tls->lower_eof;
+    return command == BIO_CTRL_FLUSH;
+}
+
+static void make_bio_method(void)
+{
+    BIO_METHOD *method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "xhrd io");
+
+    if (method && BIO_meth_set_read_ex(method, bio_read_cb) == 1 &&
+        BIO_meth_set_write_ex(method, bio_write_cb) == 1 &&
+        BIO_meth_set_ctrl(method, bio_ctrl_cb) == 1)
+        bio_method = method;
+    else
+        BIO_meth_free(method);
+}
+
+/* --- what the owner and the lower io want ------------------------------------------------ */
+
+static void update_lower_interest(struct io_tls *tls)
+{
+    unsigned wanted = tls->backlog.len > 0 ? IO_WRITE : 0;
+
+    if (tls->io.state == IO_CONNECTING)
+        wanted |= IO_READ;
+    else if (tls->io.state == IO_OPEN)
+        wanted |= tls->io.interest;
+    else
+        wanted = 0;
+    if (tls->eof || tls->lower_eof || tls->late_error)
+        wanted &= ~IO_READ; /* told by the task, not by a socket that stays readable */
+    io_set_interest(tls->lower, wanted);
+}
+
+/* Something can be read though the lower io may stay silent. */
+static bool has_buffered(const struct io_tls *tls)
+{
+    return tls->eof || tls->late_error || tls->lower_eof ||
+           (!tls->dry && SSL_has_pending(tls->ssl));
+}
+
+static void follow_up(struct io_tls *tls)
+{
+    if (tls->io.state == IO_CLOSED)
+        return;
+    update_lower_interest(tls);
+    if (tls->io.state == IO_OPEN && (tls->io.interest & IO_READ) && has_buffered(tls))
+        loop_defer_next(tls->io.loop, &tls->task);
+}
+
+static void tls_update_interest(struct io *io)
+{
+    follow_up(tls_of(io));
+}
+
+/* --- failures ---------------------------------------------------------------------------- */
+
+static void set_flood_failure(struct io_tls *tls)
+{
+    failure_set(&tls->io.failure, FAILURE_TLS, "%s sends more than %d tickets and key updates",
+                tls->host.name, POST_HANDSHAKE_MAX);
+}
+
+/* The lower io failed or ended, or TLS did: fills io->failure. Return: what a read gives. */
+static int explain(struct io_tls *tls, enum failure_kind kind)
+{
+    struct failure *why = &tls->io.failure;
+
+    if (why->kind == FAILURE_TLS_VERIFY) { /* filled by the verify callback */
+        ERR_clear_error();
+        return -EKEYREJECTED;
+    }
+    if (tls->n_post_handshake > POST_HANDSHAKE_MAX) {
+        ERR_clear_error();
+        set_flood_failure(tls);
+        return -EPROTO;
+    }
+    if (tls->lower_error) {
+        ERR_clear_error();
+        if (io_last_failure(tls->lower)->kind != FAILURE_NONE)
+            *why = *io_last_failure(tls->lower);
+        else
+            failure_set(why, FAILURE_INTERNAL, "out of memory while sending");
+        return tls->lower_error;
+    }
+    if (tls->lower_eof) {
+        ERR_clear_error();
+        failure_set(why, kind, "%s closed the connection without close_notify", tls->host.name);
+        return IO_TRUNCATED;
+    }
+    tls_failure_take(why, tls->host.name);
+    return -EPROTO;
+}
+
+/* After SSL_connect(), SSL_read_ex() or SSL_write_ex() failed for good. */
+static int explain_in_state(struct io_tls *tls, enum failure_kind kind)
+{
+    int error = explain(tls, kind);
+    struct failure *why = &tls->io.failure;
+
+    tls->wrong = true;
+    if (error == -EPROTO && tls->sessions)
+        tls_sessions_drop(tls->sessions, &tls->key); /* RFC 5246 §7.2.2 */
+    if (tls->io.state != IO_CONNECTING)
+        return error;
+    why->phase = PHASE_TLS;
+    if (error == IO_TRUNCATED)
+        failure_set(why, FAILURE_TLS, "%s closed the connection in the TLS handshake",
+                    tls->host.name);
+    else if (why->kind == FAILURE_RECEIVE || why->kind == FAILURE_SEND)
+        why->kind = FAILURE_TLS;
+    why->phase = PHASE_TLS;
+    return error;
+}
+
+/* --- the handshake ------------------------------------------------------------------------ */
+
+static int verify_cb(int ok, X509_STORE_CTX *store)
+{
+    SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+    struct io_tls *tls = SSL_get_app_data(ssl);
+
+    if (!ok && tls)
+        tls_verify_failure(&tls->io.failure, store, &tls->host);
+    return ok;
+}
+
+static void info_cb(const SSL *ssl, int where, int value)
+{
+    struct io_tls *tls = SSL_get_app_data(ssl);
+
+    (void)value;
+    if (tls && where == SSL_CB_CONNECT_LOOP && tls->io.state == IO_OPEN)
+        tls->n_post_handshake++;
+}
+
+int io_tls_on_new_session(SSL *ssl, SSL_SESSION *session)
+{
+    struct io_tls *tls = SSL_get_app_data(ssl); /* NULL: closed meanwhile (TS10) */
+
+    if (tls && tls->sessions && tls_sessions_put(tls->sessions, &tls->key, session) < 0)
+        log_debug(NULL, "no memory for a TLS session of %s", tls->host.name);
+    return 0; /* 1 would mean that we keep this one and not a copy */
+}
+
+/* A server may answer anything, and early OpenSSL 3.0 does not compare: only what was offered
+ * counts. */
+static bool alpn_was_offered(const struct io_tls *tls, struct span chosen)
+{
+    struct span rest = span_of(tls->offers);
+    struct span offer;
+    bool more = true;
+
+    while (more) {
+        more = span_split(&rest, ',', &offer);
+        if (span_eq(offer, chosen))
+            return true;
+        if (!more)
+            break;
+    }
+    return false;
+}
+
+static bool note_info(struct io_tls *tls)
+{
+    const unsigned char *alpn;
+    unsigned alpn_len;
+
+    SSL_get0_alpn_selected(tls->ssl, &alpn, &alpn_len);
+    struct span chosen = {(const char *)alpn, alpn_len};
+    if (alpn_len > 0 && !alpn_was_offered(tls, chosen))
+        return false;
+    if (alpn_len > 0) /* fits: it is one of the offers */
+        memcpy(tls->alpn, chosen.ptr, chosen.len);
+    tls->info = (struct tls_info){.version = (uint16_t)SSL_version(tls->ssl),
+                                  .resumed = SSL_session_reused(tls->ssl),
+                                  .version_name = SSL_get_version(tls->ssl),
+                                  .cipher = SSL_get_cipher_name(tls->ssl),
+                                  .alpn = tls->alpn};
+    return true;
+}
+
+static void handshake_done(struct io_tls *tls)
+{
+    bool trusted =
+        tls_context_is_insecure(tls->context) || SSL_get_verify_result(tls->ssl) == X509_V_OK;
+
+    INVARIANT(trusted); /* or the handshake has failed: SSL_VERIFY_PEER */
+    if (!note_info(tls)) {
+        failure_set(&tls->io.failure, FAILURE_TLS,
+                    "%s chose a protocol that was not offered (ALPN)", tls->host.name);
+        tls->io.failure.phase = PHASE_TLS;
+        tls->wrong = true;
+        io_tell_failed(&tls->io, -EPROTO);
+        return;
+    }
+    io_tell_connected(&tls->io);
+}
+
+static void handshake_step(struct io_tls *tls)
+{
+    ERR_clear_error();
+    int r = SSL_connect(tls->ssl);
+    if (r == 1) {
+        tls->dry = false;
+        handshake_done(tls);
+        return;
+    }
+    if (SSL_get_error(tls->ssl, r) == SSL_ERROR_WANT_READ) {
+        update_lower_interest(tls);
+        return;
+    }
+    io_tell_failed(&tls->io, explain_in_state(tls, FAILURE_TLS));
+}
+
+/* --- the owner's calls -------------------------------------------------------------------- */
+
+/* Return: > 0 bytes, 0 at the end, -EAGAIN, or an error that io->failure explains. */
+static ssize_t read_once(struct io_tls *tls, char *buf, size_t len)
+{
+    size_t n = 0;
+
+    ERR_clear_error();
+    int r = SSL_read_ex(tls->ssl, buf, len, &n);
+    if (r == 1)
+        return (ssize_t)n;
+    switch (SSL_get_error(tls->ssl, r)) {
+    case SSL_ERROR_WANT_READ: tls->dry = true; return -EAGAIN;
+    case SSL_ERROR_ZERO_RETURN: tls->eof = true; return 0;
+    default: return explain_in_state(tls, FAILURE_TRUNCATED);
+    }
+}
+
+static ssize_t tls_read(struct io *io, char *buf, size_t len)
+{
+    struct io_tls *tls = tls_of(io);
+    size_t total = 0;
+    ssize_t n = tls->late_error;
+
+    if (tls->eof)
+        return 0;
+    if (n < 0)
+        return io_fail(io, (int)n);
+    do {
+        n = read_once(tls, buf + total, len - total);
+        if (n > 0)
+            total += (size_t)n;
+    } while (n > 0 && total < len);
+    if (n < 0 && n != -EAGAIN) {
+        if (total == 0)
+            return io_fail(io, (int)n);
+        tls->late_error = (int)n;
+    }
+    follow_up(tls);
+    return total > 0 || n == 0 ? (ssize_t)total : n;
+}
+
+/* The next record's bytes: one piece as it is, or several small ones put together. */
+struct gather {
+    const struct iovec *iov;
+    int n;
+    size_t used; /* of iov[0] */
+    char scratch[RECORD_MAX_BYTES];
+};
+
+static struct span gather_next(struct gather *gather)
+{
+    size_t len = 0;
+
+    while (gather->n > 0 && len < RECORD_MAX_BYTES) {
+        struct span piece = {(const char *)gather->iov->iov_base + gather->used,
+                             gather->iov->iov_len - gather->used};
+        bool is_alone = len == 0 && (gather->n == 1 || piece.len >= RECORD_MAX_BYTES);
+
+        piece = span_take(piece, RECORD_MAX_BYTES - len);
+        if (!is_alone && piece.len > 0)
+            memcpy(gather->scratch + len, piece.ptr, piece.len);
+        gather->used += piece.len;
+        len += piece.len;
+        if (gather->used == gather->iov->iov_len) {
+            gather->iov++;
+            gather->n--;
+            gather->used = 0;
+        }
+        if (is_alone)
+            return piece;
+    }
+    return (struct span){gather->scratch, len};
+}
+
+/* Return: 0, or a negative error of the lower io. */
+static int flush_backlog(struct io_tls *tls)
+{
+    while (tls->backlog.len > 0) {
+        struct span bytes = buf_span(&tls->backlog);
+        struct iovec iov = {(void *)(uintptr_t)bytes.ptr, bytes.len};
+        ssize_t n = io_writev(tls->lower, &iov, 1);
+
+        if (n == -EAGAIN)
+            return 0;
+        if (n < 0) {
+            tls->lower_error = (int)n;
+            return (int)n;
+        }
+        buf_consume(&tls->backlog, (size_t)n);
+    }
+    buf_done(&tls->backlog); /* rare enough to give the memory back */
+    return 0;
+}
+
+static ssize_t tls_writev(struct io *io, const struct iovec *iov, int n)
+{
+    struct io_tls *tls = tls_of(io);
+    struct gather gather;
+    size_t total = 0;
+
+    gather.iov = iov;
+    gather.n = n;
+    gather.used = 0;
+    if (tls->late_error)
+        return io_fail(io, tls->late_error);
+    if (flush_backlog(tls) < 0)
+        return io_fail(io, explain_in_state(tls, FAILURE_SEND));
+    while (tls->backlog.len == 0) {
+        struct span record = gather_next(&gather);
+        size_t written = 0;
+
+        if (record.len == 0)
+            break;
+        ERR_clear_error();
+        if (SSL_write_ex(tls->ssl, record.ptr, record.len, &written) != 1)
+            return io_fail(io, explain_in_state(tls, FAILURE_SEND));
+        total += written;
+    }
+    if (tls->backlog.len == 0)
+        return (ssize_t)total;
+    update_lower_interest(tls);
+    return total > 0 ? (ssize_t)total : -EAGAIN;
+}
+
+static void tls_close(struct io *io, enum io_state before)
+{
+    struct io_tls *tls = tls_of(io);
+
+    loop_defer_cancel(io->loop, &tls->task);
+    ERR_clear_error();
+    if (before == IO_OPEN && !tls->wrong && !tls->lower_eof && flush_backlog(tls) == 0 &&
+        tls->backlog.len == 0)
+        (void)SSL_shutdown(tls->ssl);
+    ERR_clear_error();
+    SSL_set_app_data(tls->ssl, NULL);
+    tls->lower = io_close(tls->lower);
+}
+
+static void tls_free(struct io *io)
+{
+    struct io_tls *tls = tls_of(io);
+
+    SSL_free(tls->ssl);
+    (void)tls_context_unref(tls->context);
+    buf_done(&tls->backlog);
+    mem_free(tls);
+}
+
+static const struct address *tls_local(const struct io *io)
+{
+    return io_local(((const struct io_tls *)(const void *)io)->lower);
+}
+
+static const struct address *tls_remote(const struct io *io)
+{
+    return io_remote(((const struct io_tls *)(const void *)io)->lower);
+}
+
+static const struct tls_info *tls_tls_info(const struct io *io)
+{
+    const struct io_tls *tls = (const struct io_tls *)(const void *)io;
+
+    return tls->info.version != 0 ? &tls->info : NULL;
+}
+
+static const struct io_ops tls_ops = {
+    .read = tls_read,
+    .writev = tls_writev,
+    .update_interest = tls_update_interest,
+    .close = tls_close,
+    .free = tls_free,
+    .local = tls_local,
+    .remote = tls_remote,
+    .tls_info = tls_tls_info,
+};
+
+/* --- the lower io's calls ----------------------------------------------------------------- */
+
+static void lower_on_connected(void *owner)
+{
+    handshake_step(owner);
+}
+
+static void lower_on_readable(void *owner)
+{
+    struct io_tls *tls = owner;
+
+    tls->dry = false;
+    if (tls->io.state == IO_CONNECTING) {
+        handshake_step(tls);
+        return;
+    }
+    io_tell_readable(&tls->io);
+    follow_up(tls);
+}
+
+static void lower_on_writable(void *owner)
+{
+    struct io_tls *tls = owner;
+
+    if (flush_backlog(tls) < 0) {
+        io_tell_failed(&tls->io, explain_in_state(tls, FAILURE_SEND));
+        return;
+    }
+    if (tls->backlog.len == 0)
+        io_tell_writable(&tls->io);
+    follow_up(tls);
+}
+
+static void lower_on_failed(void *owner, const struct failure *why)
+{
+    struct io_tls *tls = owner;
+
+    tls->io.failure = *why;
+    tls->wrong = true;
+    io_tell_failed(&tls->io, why->sys_errno > 0 ? -why->sys_errno : -EIO);
+}
+
+static const struct io_events lower_events = {
+    .on_connected = lower_on_connected,
+    .on_readable = lower_on_readable,
+    .on_writable = lower_on_writable,
+    .on_failed = lower_on_failed,
+};
+
+static void tls_on_task(void *owner)
+{
+    struct io_tls *tls = owner;
+
+    if (tls->io.state == IO_CONNECTING) {
+        if (io_is_connected(tls->lower))
+            handshake_step(tls);
+        return;
+    }
+    io_tell_readable(&tls->io);
+    follow_up(tls);
+}
+
+/* --- making one --------------------------------------------------------------------------- */
+
+/* "h2,http/1.1" as protocols with their lengths before them. Return: 0, -EINVAL, -ENOMEM. */
+static int offer_alpn(struct io_tls *tls, struct span offers)
+{
+    unsigned char wire[IO_TLS_ALPN_MAX + 1];
+    size_t len = 0;
+    bool more = true;
+
+    if (offers.len == 0)
+        return 0;
+    if (offers.len >= sizeof(tls->offers) || memchr(offers.ptr, '\0', offers.len))
+        return fault(-EINVAL);
+    memcpy(tls->offers, offers.ptr, offers.len);
+    while (more) {
+        struct span one;
+
+        more = span_split(&offers, ',', &one);
+        if (one.len == 0)
+            return fault(-EINVAL);
+        wire[len++] = (unsigned char)one.len;
+        memcpy(wire + len, one.ptr, one.len);
+        len += one.len;
+    }
+    return SSL_set_alpn_protos(tls->ssl, wire, (unsigned)len) == 0 ? 0 : fault(-ENOMEM);
+}
+
+static int resume(struct io_tls *tls, const struct io_tls_options *options)
+{
+    if (!options->sessions)
+        return 0;
+    int r = tls_session_key_init(&tls->key, &options->partition, span_of(tls->host.name),
+                                 options->port, options->context);
+    if (r < 0)
+        return r;
+    tls->sessions = options->sessions;
+    SSL_SESSION *session =
+        tls_sessions_take(tls->sessions, &tls->key, loop_wall_s(tls->io.loop));
+    if (session)
+        (void)SSL_set_session(tls->ssl, session); /* or in full */
+    SSL_SESSION_free(session);
+    return 0;
+}
+
+static int set_up_ssl(struct io_tls *tls, const struct io_tls_options *options)
+{
+    bool insecure = tls_context_is_insecure(options->context);
+
+    pthread_once(&bio_method_once, make_bio_method);
+    tls->ssl = SSL_new(tls_context_ssl_ctx(options->context));
+    if (!tls->ssl || !bio_method)
+        return fault(-ENOMEM);
+    SSL_set_app_data(tls->ssl, tls);
+    SSL_set_verify(tls->ssl, insecure ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, verify_cb);
+    SSL_set_info_callback(tls->ssl, info_cb);
+    int r = tls_verify_setup(tls->ssl, &tls->host, loop_wall_s(tls->io.loop));
+    if (r == 0)
+        r = offer_alpn(tls, options->alpn);
+    if (r == 0)
+        r = resume(tls, options);
+    if (r < 0)
+        return r;
+
+    BIO *bio = BIO_new(bio_method);
+    if (!bio)
+        return fault(-ENOMEM);
+    BIO_set_data(bio, tls);
+    BIO_set_init(bio, 1);
+    SSL_set_bio(tls->ssl, bio, bio);
+    return 0;
+}
+
+int io_tls_new(struct io *lower,
+               const struct io_tls_options *options,
+               const struct io_events *events,
+               void *owner,
+               struct io **ret)
+{
+    CLEANUP_MEM struct io_tls *tls = mem_zalloc(sizeof(*tls));
+
+    if (!tls)
+        return fault(-ENOMEM);
+    io_init(&tls->io, io_loop(lower), &tls_ops);
+    tls->task = (struct deferred){.fn = tls_on_task, .owner = tls};
+    tls->backlog = BUF_INIT(BACKLOG_MAX_BYTES);
+    int r = tls_host_parse(options->host, &tls->host);
+    if (r == 0)
+        r = set_up_ssl(tls, options);
+    ERR_clear_error();
+    if (r < 0) {
+        SSL_free(tls->ssl);
+        return r;
+    }
+    tls->context = tls_context_ref(options->context);
+    tls->lower = lower;
+    io_set_events(lower, &lower_events, tls);
+    io_set_events(&tls->io, events, owner);
+    if (io_is_connected(lower))
+        loop_defer(tls->io.loop, &tls->task);
+    *ret = &TAKE(tls)->io;
+    return 0;
+}

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: MIT */
+#include "net/tls_verify.h"
+
+#include <errno.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#include <string.h>
+
+#include "base/ascii.h"
+#include "base/fault.h"
+#include "net/address.h"
+
+#define LABEL_MAX     63 /* bytes: RFC 1035 §2.3.4 */
+#define NAME_MAX_TEXT 64 /* bytes of a certificate's name in a failure's text */
+#define SAN_SHOWN_MAX 3  /* names a certificate is told to be for */
+
+/* Letters, digits, hyphens; underscores too, which resolvers and certificates do allow. */
+static bool is_dns_name(struct span name)
+{
+    size_t label = 0;
+
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.ptr[i];
+
+        if (c == '.') {
+            if (label == 0)
+                return false;
+            label = 0;
+        } else if ((!ascii_is_alnum(c) && c != '-' && c != '_') || ++label > LABEL_MAX) {
+            return false;
+        }
+    }
+    return label > 0;
+}
+
+static void copy_lower(struct tls_host *ret, struct span name, bool is_ip)
+{
+    *ret = (struct tls_host){.is_ip = is_ip};
+    for (size_t i = 0; i < name.len; i++)
+        ret->name[i] = ascii_lower(name.ptr[i]);
+}
+
+int tls_host_parse(struct span host, struct tls_host *ret)
+{
+    struct address literal;
+    struct span zone = host;
+    struct span name;
+
+    if (host.len == 0 || host.len > TLS_HOST_MAX + 1)
+        return fault(-EINVAL);
+    if (address_parse(host, 0, &literal) == 0) {
+        if (host.ptr[0] == '[')
+            zone = (struct span){host.ptr + 1, host.len - 2};
+        (void)span_split(&zone, '%', &name); /* the zone is no part of the address */
+        copy_lower(ret, name, true);
+        return 0;
+    }
+    name = host;
+    if (name.ptr[name.len - 1] == '.')
+        name.len--;
+    if (name.len > TLS_HOST_MAX || !is_dns_name(name))
+        return fault(-EINVAL);
+    copy_lower(ret, name, false);
+    return 0;
+}
+
+int tls_verify_setup(SSL *ssl, const struct tls_host *host, int64_t now_s)
+{
+    X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
+
+    X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS |
+                                               X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
+    X509_VERIFY_PARAM_set_time(param, (time_t)now_s);
+    if (host->is_ip)
+        return X509_VERIFY_PARAM_set1_ip_asc(param, host->name) == 1 ? 0 : fault(-ENOMEM);
+    if (X509_VERIFY_PARAM_set1_host(param, host->name, 0) != 1 ||
+        SSL_set_tlsext_host_name(ssl, host->name) != 1)
+        return fault(-ENOMEM);
+    return 0;
+}
+
+/* What is left in @bio as text that fits, "?" for what has none. */
+static void read_text(BIO *bio, char ret[NAME_MAX_TEXT])
+{
+    int n = BIO_read(bio, ret, NAME_MAX_TEXT - 1);
+
+    if (n <= 0) {
+        (void)memcpy(ret, "?", 2);
+        return;
+    }
+    ret[n] = '\0';
+    if (n == NAME_MAX_TEXT - 1)
+        (void)memcpy(ret + n - 3, "...", 3);
+}
+
+/* Control characters and all that is not ASCII are escaped: the certificate's maker is not
+ * to be trusted (UR16). */
+static void name_text(const X509_NAME *name, char ret[NAME_MAX_TEXT])
+{
+    BIO *bio = BIO_new(BIO_s_mem());
+
+    if (bio)
+        (void)X509_NAME_print_ex(bio, name, 0, XN_FLAG_RFC2253);
+    if (bio)
+        read_text(bio, ret);
+    else
+        (void)memcpy(ret, "?", 2);
+    BIO_free(bio);
+}
+
+static void time_text(const ASN1_TIME *time, char ret[NAME_MAX_TEXT])
+{
+    struct tm tm;
+
+    if (!time || ASN1_TIME_to_tm(time, &tm) != 1 ||
+        strftime(ret, NAME_MAX_TEXT, "%Y-%m-%d %H:%M UTC", &tm) == 0)
+        (void)memcpy(ret, "?", 2);
+}
+
+static void print_san(BIO *bio, const GENERAL_NAME *name)
+{
+    char text[ADDRESS_TEXT_MAX];
+
+    if (name->type == GEN_DNS) {
+        (void)ASN1_STRING_print_ex(bio, name->d.dNSName, ASN1_STRFLGS_RFC2253);
+    } else if (name->type == GEN_IPADD) {
+        const unsigned char *ip = ASN1_STRING_get0_data(name->d.iPAddress);
+        struct address address = {0};
+
+        if (ASN1_STRING_length(name->d.iPAddress) == 4) {
+            address.in.sin_family = AF_INET;
+            memcpy(&address.in.sin_addr, ip, 4);
+        } else if (ASN1_STRING_length(name->d.iPAddress) == 16) {
+            address.in6.sin6_family = AF_INET6;
+            memcpy(&address.in6.sin6_addr, ip, 16);
+        }
+        (void)address_format(&address, text);
+        char *port = strrchr(text, ':');
+        if (port)
+            *port = '\0';
+        (void)BIO_puts(bio, text);
+    }
+}
+
+/* "a.example, b.example, ..."; "no name" for a certificate without any. */
+static void san_text(const X509 *cert, char ret[NAME_MAX_TEXT])
+{
+    GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
+    BIO *bio = BIO_new(BIO_s_mem());
+    int n_shown = 0;
+
+    for (int i = 0; bio && i < sk_GENERAL_NAME_num(names); i++) {
+        const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
+
+        if (name->type != GEN_DNS && name->type != GEN_IPADD)
+            continue;
+        if (n_shown++ > 0)
+            (void)BIO_puts(bio, ", ");
+        if (n_shown > SAN_SHOWN_MAX) {
+            (void)BIO_puts(bio, "...");
+            break;
+        }
+        print_san(bio, name);
+    }
+    if (n_shown > 0)
+        read_text(bio, ret);
+    else
+        (void)memcpy(ret, "no name at all", 15);
+    BIO_free(bio);
+    GENERAL_NAMES_free(names);
+}
+
+static void
+set_name_mismatch(struct failure *ret, const X509 *cert, const struct tls_host *host)
+{
+    char names[NAME_MAX_TEXT];
+
+    san_text(cert, names);
+    failure_set(ret, FAILURE_TLS_VERIFY,
+                "the certificate is for %s, not for %s: its subject alternative names lack it",
+                names, host->name);
+}
+
+static void set_date(struct failure *ret, const X509 *cert, const char *subject, bool expired)
+{
+    char when[NAME_MAX_TEXT];
+
+    time_text(expired ? X509_get0_notAfter(cert) : X509_get0_notBefore(cert), when);
+    failure_set(ret, FAILURE_TLS_VERIFY,
+                expired ? "certificate %s expired on %s: it must be renewed (or this clock is "
+                          "wrong)"
+                        : "certificate %s is not valid before %s (or this clock is wrong)",
+                subject, when);
+}
+
+static void set_unknown_issuer(struct failure *ret, const X509 *cert, const char *subject)
+{
+    char issuer[NAME_MAX_TEXT];
+
+    name_text(X509_get_issuer_name(cert), issuer);
+    failure_set(ret, FAILURE_TLS_VERIFY,
+                "issuer %s is not trusted: pass --cacert or install the CA (certificate %s)",
+                issuer, subject);
+}
+
+static const char *weakness(int error)
+{
+    switch (error) {
+    case X509_V_ERR_EE_KEY_TOO_SMALL:
+    case X509_V_ERR_CA_KEY_TOO_SMALL:
+        return "its key is too short: RSA needs 2048 bits, EC 224";
+    case X509_V_ERR_CA_MD_TOO_WEAK: return "it is signed with a broken hash, SHA-1 or MD5";
+    case X509_V_ERR_INVALID_PURPOSE:
+        return "it is not meant for TLS servers (extended key usage)";
+    case X509_V_ERR_INVALID_CA: return "it signed another one, but is no CA";
+    case X509_V_ERR_PATH_LENGTH_EXCEEDED:
+        return "more CAs follow it than it allows (path length)";
+    case X509_V_ERR_PERMITTED_VIOLATION:
+    case X509_V_ERR_EXCLUDED_VIOLATION:
+        return "its CA may not certify this name (name constraints)";
+    case X509_V_ERR_CERT_SIGNATURE_FAILURE: return "its signature is wrong";
+    default: return X509_verify_cert_error_string(error);
+    }
+}
+
+void tls_verify_failure(struct failure *ret, X509_STORE_CTX *store, const struct tls_host *host)
+{
+    int error = X509_STORE_CTX_get_error(store);
+    const X509 *cert = X509_STORE_CTX_get_current_cert(store);
+    char subject[NAME_MAX_TEXT] = "?";
+
+    if (cert)
+        name_text(X509_get_subject_name(cert), subject);
+    if (!cert)
+        failure_set(ret, FAILURE_TLS_VERIFY, "%s", X509_verify_cert_error_string(error));
+    else if (error == X509_V_ERR_HOSTNAME_MISMATCH || error == X509_V_ERR_IP_ADDRESS_MISMATCH)
+        set_name_mismatch(ret, cert, host);
+    else if (error == X509_V_ERR_CERT_HAS_EXPIRED || error == X509_V_ERR_CERT_NOT_YET_VALID)
+        set_date(ret, cert, subject, error == X509_V_ERR_CERT_HAS_EXPIRED);
+    else if (error == X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT ||
+             error == X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN)
+        failure_set(ret, FAILURE_TLS_VERIFY,
+                    "self-signed certificate %s is not trusted: pass --cacert or install it",
+                    subject);
+    else if (error == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY ||
+             error == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT ||
+             error == X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE)
+        set_unknown_issuer(ret, cert, subject);
+    else
+        failure_set(ret, FAILURE_TLS_VERIFY, "certificate %s refused: %s", subject,
+                    weakness(error));
+    ret->phase = PHASE_TLS;
+    ret->code = (uint32_t)error;
+}
