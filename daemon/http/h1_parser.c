@@ -87,19 +87,10 @@ struct step {
     bool has_event;
 };
 
-/* The section whose lines are read: which counter its bytes go to, and where it ends. */
-struct section {
-    size_t *bytes;
-    size_t bytes_max;
-    int limit_error;
-    bool may_fold;
-    bool strict; /* a line ends with CR LF, never with LF alone */
-};
-
 struct h1_parser_options h1_parser_options_default(void)
 {
     return (struct h1_parser_options){
-        .head_bytes_max = HEADERS_BYTES_MAX,
+        .head_bytes_max = (size_t)256 * 1024,
         .line_bytes_max = (size_t)64 * 1024,
         .fields_max = HEADERS_COUNT_MAX,
         .chunk_extension_bytes_max = (size_t)16 * 1024,
@@ -127,6 +118,7 @@ void h1_parser_init(struct h1_parser *parser,
                     enum response_to to)
 {
     *parser = (struct h1_parser){.options = *options, .to = to};
+    line_reader_init(&parser->lines, options->line_bytes_max);
     headers_init(&parser->headers, clamp_u32(options->head_bytes_max),
                  clamp_u32(options->fields_max));
     headers_init(&parser->trailers, clamp_u32(options->trailer_bytes_max),
@@ -135,7 +127,7 @@ void h1_parser_init(struct h1_parser *parser,
 
 void h1_parser_done(struct h1_parser *parser)
 {
-    buf_done(&parser->line);
+    line_reader_done(&parser->lines);
     buf_done(&parser->reason);
     headers_done(&parser->headers);
     headers_done(&parser->trailers);
@@ -159,7 +151,7 @@ static void trim_headers(struct headers *headers)
 
 void h1_parser_reset(struct h1_parser *parser, enum response_to to)
 {
-    trim_buf(&parser->line);
+    line_reader_reset(&parser->lines, STORAGE_KEPT_MAX);
     trim_buf(&parser->reason);
     trim_headers(&parser->headers);
     trim_headers(&parser->trailers);
@@ -167,7 +159,7 @@ void h1_parser_reset(struct h1_parser *parser, enum response_to to)
     *parser = (struct h1_parser){
         .options = parser->options,
         .to = to,
-        .line = parser->line,
+        .lines = parser->lines,
         .reason = parser->reason,
         .headers = parser->headers,
         .trailers = parser->trailers,
@@ -191,160 +183,47 @@ static bool is_space(char c)
     return c == ' ' || c == '\t';
 }
 
-static void line_begin(struct h1_parser *parser)
+/* The errors of a section's lines. */
+static int line_error(int r, bool is_trailer)
 {
-    buf_clear(&parser->line);
-    parser->line_bytes = 0;
-    parser->line_is_given = false;
-    parser->line_is_pending = false;
-    parser->line_is_folded = false;
-    parser->line_skips_space = false;
-}
-
-static bool line_ends_with(const struct h1_parser *parser, char c)
-{
-    struct span line = buf_span(&parser->line);
-
-    return line.len > 0 && line.ptr[line.len - 1] == c;
-}
-
-/* obs-fold: the line end and the white space on both its sides become one space. */
-static int line_fold(struct h1_parser *parser)
-{
-    while (line_ends_with(parser, ' ') || line_ends_with(parser, '\t'))
-        parser->line.len--;
-    parser->line_is_pending = false;
-    parser->line_is_folded = true;
-    parser->line_skips_space = true;
-    return buf_append_char(&parser->line, ' ');
-}
-
-static int line_append(struct h1_parser *parser, struct span piece)
-{
-    if (parser->line_skips_space) {
-        while (piece.len > 0 && is_space(piece.ptr[0]))
-            piece = span_drop(piece, 1);
-        parser->line_skips_space = piece.len == 0;
+    switch (r) {
+    case LINE_READER_E_SECTION_LIMIT: return is_trailer ? H1_E_TRAILER_LIMIT : H1_E_HEAD_LIMIT;
+    case LINE_READER_E_LINE_LIMIT: return H1_E_LINE_LIMIT;
+    case LINE_READER_E_BARE_LF: return H1_E_CHUNK_LINE;
+    default: return r;
     }
-    return buf_append(&parser->line, piece);
 }
 
-static int line_end_without_cr(struct h1_parser *parser, const struct section *section)
+static int read_head_line(struct h1_parser *parser,
+                          struct span *input,
+                          bool may_fold,
+                          struct span *ret_line,
+                          bool *ret_found)
 {
-    if (section->strict)
-        return H1_E_CHUNK_LINE;
-    parser->bare_lf = true;
-    return 0;
+    struct line_section section = {
+        .bytes = &parser->head_bytes,
+        .bytes_max = parser->options.head_bytes_max,
+        .may_fold = may_fold,
+    };
+
+    return line_error(line_reader_next(&parser->lines, &section, input, ret_line, ret_found),
+                      false);
 }
 
-/* @piece: the last of a line of which something was kept before; without its LF. */
-static int
-line_end_kept(struct h1_parser *parser, const struct section *section, struct span piece)
+static int read_trailer_line(struct h1_parser *parser,
+                             struct span *input,
+                             struct span *ret_line,
+                             bool *ret_found)
 {
-    int r = line_append(parser, piece);
+    struct line_section section = {
+        .bytes = &parser->trailer_bytes,
+        .bytes_max = parser->options.trailer_bytes_max,
+        .may_fold = true,
+        .strict = true,
+    };
 
-    if (r < 0)
-        return r;
-    if (line_ends_with(parser, '\r'))
-        parser->line.len--;
-    else
-        r = line_end_without_cr(parser, section);
-    parser->line_is_pending = section->may_fold && parser->line.len > 0;
-    return r;
-}
-
-/* Takes what there is of the line from the input, up to its LF. *ret_piece is without the LF.
- * Return: 0, or a limit's error. */
-static int line_take(struct h1_parser *parser,
-                     const struct section *section,
-                     struct span *input,
-                     struct span *ret_piece,
-                     bool *ret_has_lf)
-{
-    size_t line_room = parser->options.line_bytes_max - parser->line_bytes;
-    size_t section_room = section->bytes_max - *section->bytes;
-    struct span window = span_take(*input, line_room < section_room ? line_room : section_room);
-    const char *lf = window.len > 0 ? memchr(window.ptr, '\n', window.len) : NULL;
-
-    if (!lf && window.len < input->len)
-        return section_room <= line_room ? section->limit_error : H1_E_LINE_LIMIT;
-    size_t n = lf ? (size_t)(lf - window.ptr) + 1 : window.len;
-    *input = (struct span){input->ptr + n, input->len - n};
-    parser->line_bytes += n;
-    *section->bytes += n;
-    *ret_piece = span_take(window, lf ? n - 1 : n);
-    *ret_has_lf = lf != NULL;
-    return 0;
-}
-
-/* A whole line that lies in the input uncut. Return: as line_read(). */
-static int line_end_in_place(struct h1_parser *parser,
-                             const struct section *section,
-                             const struct span *input,
-                             struct span *line)
-{
-    if (line->len > 0 && line->ptr[line->len - 1] == '\r') {
-        line->len--;
-    } else {
-        int r = line_end_without_cr(parser, section);
-        if (r != 0)
-            return r;
-    }
-    if (line->len == 0 || !section->may_fold || (input->len > 0 && !is_space(input->ptr[0]))) {
-        parser->line_is_given = true;
-        return 0;
-    }
-    parser->line_is_pending = true;
-    return buf_append(&parser->line, *line);
-}
-
-/*
- * The next line, without its end, folds joined. A line that may fold is whole only once the
- * byte after it is known.
- *
- * *ret_line lies in the input, or in parser->line if the line was cut or folded; it is written
- * only when line_is_given is set. Return: 0, -ENOMEM or an error.
- */
-static int line_read(struct h1_parser *parser,
-                     const struct section *section,
-                     struct span *input,
-                     struct span *ret_line)
-{
-    if (parser->line_is_given)
-        line_begin(parser);
-    while (input->len > 0) {
-        bool has_lf;
-        int r = 0;
-
-        if (parser->line_is_pending && !is_space(input->ptr[0])) {
-            *ret_line = buf_span(&parser->line);
-            parser->line_is_given = true;
-            return 0;
-        }
-        if (parser->line_is_pending)
-            r = line_fold(parser);
-        if (r < 0)
-            return r;
-
-        bool is_in_place = parser->line_bytes == 0;
-        struct span piece;
-        r = line_take(parser, section, input, &piece, &has_lf);
-        if (r != 0)
-            return r;
-        if (!has_lf)
-            return line_append(parser, piece);
-        if (is_in_place) {
-            r = line_end_in_place(parser, section, input, &piece);
-            *ret_line = piece;
-        } else {
-            r = line_end_kept(parser, section, piece);
-            parser->line_is_given = r == 0 && !parser->line_is_pending;
-            *ret_line = buf_span(&parser->line);
-        }
-        if (r != 0 || parser->line_is_given)
-            return r;
-    }
-    return 0;
+    return line_error(line_reader_next(&parser->lines, &section, input, ret_line, ret_found),
+                      true);
 }
 
 static bool has_forbidden_byte(struct span line)
@@ -357,7 +236,7 @@ static bool has_forbidden_byte(struct span line)
  * at once, not after a line of any length (ICY, SSH, plain junk). */
 static int check_magic(const struct h1_parser *parser, struct span input)
 {
-    size_t known = parser->line.len;
+    size_t known = line_reader_kept(&parser->lines);
 
     for (size_t i = known; i < MAGIC_LEN && i - known < input.len; i++) {
         if (input.ptr[i - known] != magic[i])
@@ -413,8 +292,8 @@ parse_field(struct h1_parser *parser, struct span line, bool is_trailer, struct 
         return H1_E_FIELD_LINE;
     if (!header_name_is_token(name))
         return H1_E_FIELD_NAME;
-    if (parser->line_is_folded && (span_ieq(name, SPAN_LIT("Content-Length")) ||
-                                   span_ieq(name, SPAN_LIT("Transfer-Encoding"))))
+    if (parser->lines.is_folded && (span_ieq(name, SPAN_LIT("Content-Length")) ||
+                                    span_ieq(name, SPAN_LIT("Transfer-Encoding"))))
         return H1_E_FOLDED_FRAMING;
     for (size_t i = 0; is_trailer && i < sizeof(not_in_trailers) / sizeof(struct span); i++) {
         if (span_ieq(name, not_in_trailers[i]))
@@ -423,27 +302,15 @@ parse_field(struct h1_parser *parser, struct span line, bool is_trailer, struct 
     return headers_add(to, name, span_trim_ows(value));
 }
 
-static struct section head_section(struct h1_parser *parser, bool may_fold)
-{
-    return (struct section){
-        .bytes = &parser->head_bytes,
-        .bytes_max = parser->options.head_bytes_max,
-        .limit_error = H1_E_HEAD_LIMIT,
-        .may_fold = may_fold,
-    };
-}
-
 static int step_start_line(struct h1_parser *parser, struct step *step)
 {
-    struct section section = head_section(parser, false);
     struct span line;
+    bool found;
 
-    if (parser->line_is_given)
-        line_begin(parser);
     int r = check_magic(parser, *step->input);
     if (r == 0)
-        r = line_read(parser, &section, step->input, &line);
-    if (r != 0 || !parser->line_is_given)
+        r = read_head_line(parser, step->input, false, &line, &found);
+    if (r != 0 || !found)
         return r;
     parser->state = H1_STATE_FIELDS;
     return parse_status_line(parser, line);
@@ -467,7 +334,7 @@ static int end_informational(struct h1_parser *parser, struct step *step)
 {
     if (parser->head.status == 101)
         return H1_E_UNASKED_UPGRADE;
-    parser->bare_lf = false;
+    parser->lines.saw_bare_lf = false;
     parser->head_start = parser->head_bytes;
     parser->state = H1_STATE_START_LINE;
     give(step, H1_INFORMATIONAL);
@@ -492,7 +359,7 @@ static int end_head(struct h1_parser *parser, struct step *step)
         return H1_E_TRANSFER_ENCODING;
     if (r != FRAMING_OK)
         return fault_fold(r);
-    head->keep_alive = !head->framing.must_close && !parser->bare_lf &&
+    head->keep_alive = !head->framing.must_close && !parser->lines.saw_bare_lf &&
                        framing_is_persistent(head->headers, head->http_version);
     parser->state = state_after_head(parser);
     give(step, H1_HEAD);
@@ -501,13 +368,12 @@ static int end_head(struct h1_parser *parser, struct step *step)
 
 static int step_fields(struct h1_parser *parser, struct step *step)
 {
-    struct section section = head_section(parser, true);
-
     for (;;) {
         struct span line;
-        int r = line_read(parser, &section, step->input, &line);
+        bool found;
 
-        if (r != 0 || !parser->line_is_given)
+        int r = read_head_line(parser, step->input, true, &line, &found);
+        if (r != 0 || !found)
             return r;
         if (line.len == 0)
             return end_head(parser, step);
@@ -641,34 +507,31 @@ static int step_chunk_end(struct h1_parser *parser, struct step *step, char want
     return 0;
 }
 
-static int step_trailers(struct h1_parser *parser, struct step *step)
+static int end_trailers(struct h1_parser *parser, struct step *step)
 {
-    struct section section = {
-        .bytes = &parser->trailer_bytes,
-        .bytes_max = parser->options.trailer_bytes_max,
-        .limit_error = H1_E_TRAILER_LIMIT,
-        .may_fold = true,
-        .strict = true,
-    };
-
-    for (;;) {
-        struct span line;
-        int r = line_read(parser, &section, step->input, &line);
-
-        if (r != 0 || !parser->line_is_given)
-            return r;
-        if (line.len == 0)
-            break;
-        r = parse_field(parser, line, true, &parser->trailers);
-        if (r != 0)
-            return r;
-    }
     parser->state = H1_STATE_DONE;
     if (headers_count(&parser->trailers) > 0) {
         step->event.trailers = &parser->trailers;
         give(step, H1_TRAILERS);
     }
     return 0;
+}
+
+static int step_trailers(struct h1_parser *parser, struct step *step)
+{
+    for (;;) {
+        struct span line;
+        bool found;
+
+        int r = read_trailer_line(parser, step->input, &line, &found);
+        if (r != 0 || !found)
+            return r;
+        if (line.len == 0)
+            return end_trailers(parser, step);
+        r = parse_field(parser, line, true, &parser->trailers);
+        if (r != 0)
+            return r;
+    }
 }
 
 /* Needs input, save for H1_STATE_FAILED. */

@@ -27,6 +27,7 @@
 #include "base/span.h"
 #include "http/framing.h"
 #include "http/headers.h"
+#include "http/line_reader.h"
 
 /* What a server chooses and we bound. */
 struct h1_parser_options {
@@ -118,22 +119,16 @@ struct h1_parser {
     struct h1_parser_options options;
     enum response_to to;
     enum h1_state state;
-    int error;            /* with H1_STATE_FAILED */
-    bool any_byte;        /* of this exchange */
-    bool bare_lf;         /* a line of this head ended without CR */
-    bool line_is_given;   /* the line at hand was processed: the next read begins anew */
-    bool line_is_pending; /* line holds a whole line that may yet be folded */
-    bool line_is_folded;
-    bool line_skips_space; /* at the beginning of a fold */
+    int error;     /* with H1_STATE_FAILED */
+    bool any_byte; /* of this exchange */
     uint8_t chunk_digits;
-    size_t line_bytes;    /* of the line at hand, raw, with its line ends */
     size_t head_bytes;    /* of this exchange so far */
     size_t head_start;    /* head_bytes where the head at hand began */
     size_t trailer_bytes; /* of this exchange so far */
     size_t fields;        /* lines of the section at hand */
     size_t extension_debt;
     uint64_t remaining; /* of the body or chunk */
-    struct buf line;    /* what is known of a line that is split over inputs */
+    struct line_reader lines;
     struct buf reason;
     struct headers headers;
     struct headers trailers;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#define ZLIB_CONST
 #include <brotli/encode.h>
 #include <errno.h>
 #include <zlib.h>
@@ -21,7 +22,7 @@ static void encode_zlib(int window_bits, struct span in, struct buf *out)
     assert_int_equal(deflateInit2(&zlib, 6, Z_DEFLATED, window_bits, 8, Z_DEFAULT_STRATEGY),
                      Z_OK);
     assert_int_equal(buf_reserve(out, deflateBound(&zlib, in.len)), 0);
-    zlib.next_in = (z_const Bytef *)(uintptr_t)in.ptr;
+    zlib.next_in = (const Bytef *)in.ptr;
     zlib.avail_in = (unsigned)in.len;
     zlib.next_out = (Bytef *)buf_tail(out);
     zlib.avail_out = (unsigned)deflateBound(&zlib, in.len);

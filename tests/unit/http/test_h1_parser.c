@@ -539,15 +539,17 @@ static void test_ex01_an_endless_head_ends_at_its_limit_and_costs_little(void **
         /* 1,000 of them are shorter than the budget, so it is the budget that ends it. */
         static char field[1000];
         memset(field, 'v', sizeof(field));
-        memcpy(field, "X: ", 3);
-        memcpy(field + sizeof(field) - 2, "\r\n", 2);
+        field[0] = 'X';
+        field[1] = ':';
+        field[sizeof(field) - 2] = '\r';
+        field[sizeof(field) - 1] = '\n';
         input = (struct span){field, sizeof(field)};
         sent += sizeof(field);
     }
     assert_int_equal(r, H1_E_HEAD_LIMIT);
     assert_int_equal(h1_error_kind(r), FAILURE_LIMIT);
     assert_true(h1_parser_header_bytes(&parser) <= options.head_bytes_max);
-    assert_true(parser.headers.arena_capacity + parser.line.capacity <= (size_t)1 << 20);
+    assert_true(parser.headers.arena_capacity + parser.lines.kept.capacity <= (size_t)1 << 20);
     assert_int_equal(h1_parser_feed(&parser, &input, &event), H1_E_HEAD_LIMIT);
     h1_parser_done(&parser);
 }
@@ -626,7 +628,7 @@ static void test_a_connection_serves_one_exchange_after_another(void **state)
         h1_parser_reset(&parser, i % 2 ? RESPONSE_TO_HEAD : RESPONSE_TO_OTHER);
         assert_int_equal(h1_parser_header_bytes(&parser), 0);
         /* an idle connection holds little */
-        assert_true(parser.line.capacity + parser.headers.arena_capacity +
+        assert_true(parser.lines.kept.capacity + parser.headers.arena_capacity +
                         parser.trailers.arena_capacity <
                     (size_t)32 * 1024);
     }
