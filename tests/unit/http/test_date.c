@@ -101,6 +101,12 @@ static void test_two_digit_years_lie_within_fifty_years_of_now(void **state)
         http_date_format(date_s, formatted);
         assert_string_equal(formatted, rows[i].formatted);
     }
+
+    int64_t in_2099 = INT64_C(4070908800);
+    int64_t date_s;
+    assert_int_equal(
+        http_date_parse(SPAN_LIT("Monday, 01-Jan-01 00:00:00 GMT"), in_2099, &date_s), 0);
+    assert_int_equal(date_s, INT64_C(4133980800)); /* 2101 */
 }
 
 static void test_a_leap_second_is_the_one_before(void **state)

@@ -70,6 +70,11 @@ static void test_set_leaves_one_line_in_the_place_of_the_first(void **state)
     assert_line(&headers, 1, "B", "2");
     assert_int_equal(headers_set(&headers, SPAN_LIT("A"), SPAN_LIT("x")), 0);
     assert_line(&headers, 0, "A", "x");
+    assert_int_equal(headers_set(&headers, SPAN_LIT("b"), SPAN_LIT("4")), 0);
+    assert_int_equal(headers_set(&headers, SPAN_LIT("c"), SPAN_LIT("5")), 0);
+    assert_line(&headers, 1, "B", "4");
+    assert_line(&headers, 2, "c", "5");
+    assert_int_equal(headers_set(&headers, SPAN_LIT("B"), SPAN_LIT("2")), 0);
     assert_int_equal(headers_remove(&headers, SPAN_LIT("a")), 1);
     assert_int_equal(headers_remove(&headers, SPAN_LIT("a")), 0);
     assert_line(&headers, 0, "B", "2");
