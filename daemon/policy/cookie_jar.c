@@ -1,0 +1,485 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Keeping: sites, order of sending, order of use, limits, observers; and the one question asked
+ * for every request. What may come in at all is cookie_admit.c's to judge.
+ */
+#include "policy/cookie_jar.h"
+
+#include <errno.h>
+
+#include "base/fault.h"
+#include "base/mem.h"
+#include "policy/cookie_jar_priv.h"
+#include "policy/cookie_match.h"
+
+#define DAY_S INT64_C(86400)
+
+struct cookie_jar_options cookie_jar_options_default(void)
+{
+    return (struct cookie_jar_options){
+        .cookies_max = 3000,
+        .site_cookies_max = 180,
+        .header_cookies_max = 150,
+        .header_bytes_max = 8190,
+        .lifetime_max_s = SET_COOKIE_AGE_LIMIT_S,
+        .clock_sane_s = COOKIE_CLOCK_SANE_AFTER,
+    };
+}
+
+int cookie_jar_new(struct cookie_jar **ret,
+                   const struct suffix_rules *rules,
+                   const struct cookie_jar_options *options)
+{
+    struct cookie_jar *jar = mem_zalloc(sizeof(*jar));
+
+    if (!jar)
+        return fault(-ENOMEM);
+    jar->options = *options;
+    if (!jar->options.order)
+        jar->options.order = &jar->own_order;
+    jar->rules = rules;
+    jar->next_expiry_s = INT64_MAX;
+    link_init(&jar->in_use);
+    link_init(&jar->observers);
+    *ret = jar;
+    return 0;
+}
+
+static void cookie_free(struct jar_cookie *at)
+{
+    const struct cookie *cookie = &at->cookie;
+
+    /* A value is as good as a password. */
+    mem_free_secret(at, sizeof(*at) + cookie->name.len + cookie->value.len +
+                            cookie->domain.len + cookie->path.len);
+}
+
+/* Takes a cookie out of every list; frees its site with the last. */
+static void unlink_cookie(struct cookie_jar *jar, struct jar_cookie *at)
+{
+    struct cookie_site *site = at->site;
+
+    link_remove(&at->in_site);
+    link_remove(&at->in_use);
+    jar->count--;
+    if (--site->count > 0)
+        return;
+    map_remove(&jar->sites, &site->node);
+    mem_free(site);
+}
+
+struct cookie_jar *cookie_jar_free(struct cookie_jar *jar)
+{
+    if (!jar)
+        return NULL;
+    LIST_FOREACH (at, &jar->in_use) {
+        struct jar_cookie *cookie = jar_cookie_in_use(at);
+
+        unlink_cookie(jar, cookie);
+        cookie_free(cookie);
+    }
+    LIST_FOREACH (at, &jar->observers)
+        link_remove(at);
+    map_done(&jar->sites);
+    return mem_free(jar);
+}
+
+void cookie_jar_observe(struct cookie_jar *jar, struct cookie_observer *observer)
+{
+    list_append(&jar->observers, &observer->link);
+}
+
+void cookie_jar_unobserve(struct cookie_observer *observer)
+{
+    if (observer->link.next)
+        link_remove(&observer->link);
+}
+
+size_t cookie_jar_count(const struct cookie_jar *jar)
+{
+    return jar->count;
+}
+
+static void tell(struct cookie_jar *jar,
+                 enum cookie_cause cause,
+                 const struct cookie *before,
+                 const struct cookie *after)
+{
+    INVARIANT(!jar->is_telling);
+    if ((before && before->is_persistent) || (after && after->is_persistent))
+        jar->lasting_changes++;
+    jar->is_telling = true;
+    LIST_FOREACH (at, &jar->observers) {
+        struct cookie_observer *observer = CONTAINER_OF(at, struct cookie_observer, link);
+
+        observer->changes->on_change(observer->owner, cause, before, after);
+    }
+    jar->is_telling = false;
+}
+
+bool jar_place(const struct cookie_jar *jar, struct span host, struct cookie_place *ret)
+{
+    host = host_strip_dot(host_strip_brackets(host));
+    bool is_ip = host_is_ip_literal(host);
+
+    if (host.len == 0 || host.ptr[host.len - 1] == '.' || (!is_ip && !host_fits_dns(host)))
+        return false;
+    struct span site = is_ip ? host : suffix_registrable(jar->rules, host);
+
+    *ret = (struct cookie_place){host, site.len > 0 ? site : host, is_ip};
+    return true;
+}
+
+struct cookie_site *jar_find_site(const struct cookie_jar *jar, struct span key)
+{
+    struct map_node *node = map_find(&jar->sites, key);
+
+    return node ? CONTAINER_OF(node, struct cookie_site, node) : NULL;
+}
+
+static struct cookie_site *get_site(struct cookie_jar *jar, struct span key)
+{
+    struct cookie_site *site = jar_find_site(jar, key);
+
+    if (site)
+        return site;
+    site = mem_alloc(sizeof(*site) + key.len);
+    if (!site)
+        return NULL;
+    memcpy(site->key, key.ptr, key.len);
+    link_init(&site->cookies);
+    site->count = 0;
+    if (map_add(&jar->sites, &site->node, (struct span){site->key, key.len}) < 0)
+        return mem_free(site);
+    return site;
+}
+
+struct jar_cookie *site_find(const struct cookie_site *site, const struct cookie *like)
+{
+    LIST_FOREACH (link, &site->cookies) {
+        struct jar_cookie *at = jar_cookie_in_site(link);
+
+        if (span_eq(at->cookie.name, like->name) && span_eq(at->cookie.path, like->path) &&
+            span_eq(at->cookie.domain, like->domain) && at->cookie.host_only == like->host_only)
+            return at;
+    }
+    return NULL;
+}
+
+bool jar_has_expired(const struct cookie_jar *jar, const struct cookie *cookie, int64_t now_s)
+{
+    return cookie->is_persistent && cookie->expires_s <= now_s &&
+           now_s >= jar->options.clock_sane_s;
+}
+
+static struct span copy_text(char **at, struct span text)
+{
+    struct span copy = {*at, text.len};
+
+    if (text.len > 0)
+        memcpy(*at, text.ptr, text.len);
+    *at += text.len;
+    return copy;
+}
+
+static struct jar_cookie *cookie_new(const struct cookie *from)
+{
+    size_t text = from->name.len + from->value.len + from->domain.len + from->path.len;
+    struct jar_cookie *at = mem_alloc(sizeof(*at) + text);
+
+    if (!at)
+        return NULL;
+    char *end = at->text;
+
+    at->cookie = *from;
+    at->cookie.name = copy_text(&end, from->name);
+    at->cookie.value = copy_text(&end, from->value);
+    at->cookie.domain = copy_text(&end, from->domain);
+    at->cookie.path = copy_text(&end, from->path);
+    link_init(&at->in_site);
+    link_init(&at->in_use);
+    return at;
+}
+
+void jar_drop(struct cookie_jar *jar, struct jar_cookie *at, enum cookie_cause cause)
+{
+    unlink_cookie(jar, at);
+    tell(jar, cause, &at->cookie, NULL);
+    cookie_free(at);
+}
+
+static void mark_used(struct cookie_jar *jar, struct jar_cookie *at)
+{
+    at->used = ++jar->uses;
+    link_remove(&at->in_use);
+    list_append(&jar->in_use, &at->in_use);
+}
+
+size_t cookie_jar_expire(struct cookie_jar *jar, int64_t now_s)
+{
+    size_t count = jar->count;
+
+    if (now_s < jar->next_expiry_s || now_s < jar->options.clock_sane_s)
+        return 0;
+    jar->next_expiry_s = INT64_MAX;
+    LIST_FOREACH (link, &jar->in_use) {
+        struct jar_cookie *at = jar_cookie_in_use(link);
+
+        if (jar_has_expired(jar, &at->cookie, now_s))
+            jar_drop(jar, at, COOKIE_CAUSE_EXPIRED);
+        else if (at->cookie.expires_s < jar->next_expiry_s)
+            jar->next_expiry_s = at->cookie.expires_s;
+    }
+    return count - jar->count;
+}
+
+static bool must_go_before(const struct jar_cookie *a, const struct jar_cookie *b)
+{
+    if (a->cookie.secure != b->cookie.secure)
+        return b->cookie.secure;
+    return a->used < b->used;
+}
+
+/* RFC 6265bis §5.7, the order of eviction within one domain: what has expired, what is not
+ * Secure, what was not used for longest. Return: whether there is a place now for a cookie. */
+static bool
+make_place_in_site(struct cookie_jar *jar, struct cookie_site *site, bool secure, int64_t now_s)
+{
+    struct jar_cookie *victim = NULL;
+
+    if (site->count < jar->options.site_cookies_max)
+        return true;
+    LIST_FOREACH (link, &site->cookies) {
+        struct jar_cookie *at = jar_cookie_in_site(link);
+
+        if (jar_has_expired(jar, &at->cookie, now_s)) {
+            jar_drop(jar, at, COOKIE_CAUSE_EXPIRED);
+            return true;
+        }
+        if (!victim || must_go_before(at, victim))
+            victim = at;
+    }
+    if (!victim || (victim->cookie.secure && !secure))
+        return false;
+    jar_drop(jar, victim, COOKIE_CAUSE_EVICTED);
+    return true;
+}
+
+static void make_place_in_jar(struct cookie_jar *jar, int64_t now_s)
+{
+    if (jar->count < jar->options.cookies_max || cookie_jar_expire(jar, now_s) > 0)
+        return;
+    struct link *oldest = list_first(&jar->in_use);
+
+    if (oldest)
+        jar_drop(jar, jar_cookie_in_use(oldest), COOKIE_CAUSE_EVICTED);
+}
+
+static bool is_sent_before(const struct cookie *a, const struct cookie *b)
+{
+    if (a->path.len != b->path.len)
+        return a->path.len > b->path.len;
+    return a->order < b->order;
+}
+
+static void link_cookie(struct cookie_jar *jar, struct cookie_site *site, struct jar_cookie *at)
+{
+    struct link *before = site->cookies.prev; /* a new one is the youngest: look from the end */
+
+    while (before != &site->cookies &&
+           is_sent_before(&at->cookie, &jar_cookie_in_site(before)->cookie))
+        before = before->prev;
+    list_prepend(before, &at->in_site);
+    at->site = site;
+    site->count++;
+    jar->count++;
+    mark_used(jar, at);
+    if (at->cookie.expires_s < jar->next_expiry_s)
+        jar->next_expiry_s = at->cookie.expires_s;
+}
+
+static int replace(struct cookie_jar *jar, struct jar_cookie *old, const struct cookie *cookie)
+{
+    struct jar_cookie *at = cookie_new(cookie);
+
+    if (!at)
+        return fault(-ENOMEM);
+    at->cookie.order = old->cookie.order;
+    at->cookie.created_s = old->cookie.created_s;
+    at->site = old->site;
+    list_append(&old->in_site, &at->in_site); /* same path, same age: same place */
+    link_remove(&old->in_site);
+    link_remove(&old->in_use);
+    mark_used(jar, at);
+    if (at->cookie.expires_s < jar->next_expiry_s)
+        jar->next_expiry_s = at->cookie.expires_s;
+    tell(jar, COOKIE_CAUSE_REPLACED, &old->cookie, &at->cookie);
+    cookie_free(old);
+    return COOKIE_REPLACED;
+}
+
+/* Places are made before the site is looked up for good: making them may end it. */
+static int add(struct cookie_jar *jar,
+               struct span site_key,
+               const struct cookie *cookie,
+               int64_t now_s,
+               struct jar_cookie **ret)
+{
+    struct jar_cookie *at = cookie_new(cookie);
+    struct cookie_site *site = jar_find_site(jar, site_key);
+
+    if (!at)
+        return fault(-ENOMEM);
+    if (site && !make_place_in_site(jar, site, cookie->secure, now_s)) {
+        cookie_free(at);
+        return COOKIE_REFUSED_FULL;
+    }
+    make_place_in_jar(jar, now_s);
+    site = get_site(jar, site_key);
+    if (!site) {
+        cookie_free(at);
+        return fault(-ENOMEM);
+    }
+    link_cookie(jar, site, at);
+    *ret = at;
+    return COOKIE_STORED;
+}
+
+int jar_put(struct cookie_jar *jar,
+            struct span site_key,
+            const struct cookie *cookie,
+            int64_t now_s)
+{
+    struct cookie_site *site = jar_find_site(jar, site_key);
+    struct jar_cookie *old = site ? site_find(site, cookie) : NULL;
+    struct jar_cookie *at = NULL;
+    struct cookie young = *cookie;
+
+    if (old)
+        return replace(jar, old, cookie);
+    young.order = *jar->options.order + 1;
+    young.created_s = now_s;
+    int r = add(jar, site_key, &young, now_s, &at);
+    if (r != COOKIE_STORED)
+        return r;
+    *jar->options.order = young.order;
+    tell(jar, COOKIE_CAUSE_ADDED, NULL, &at->cookie);
+    return r;
+}
+
+int jar_put_back(struct cookie_jar *jar,
+                 struct span site_key,
+                 const struct cookie *cookie,
+                 int64_t now_s)
+{
+    struct jar_cookie *at = NULL;
+    int r = add(jar, site_key, cookie, now_s, &at);
+
+    if (r == COOKIE_STORED && cookie->order > *jar->options.order)
+        *jar->options.order = cookie->order;
+    return r;
+}
+
+static bool goes_along(const struct cookie *cookie,
+                       const struct cookie_request *request,
+                       const struct cookie_place *place)
+{
+    if ((cookie->secure && !request->is_secure) || (cookie->http_only && request->is_not_http))
+        return false;
+    if (cookie->host_only ? !span_eq(place->host, cookie->domain)
+                          : !cookie_domain_matches(place->host, cookie->domain))
+        return false;
+    return cookie_path_matches(request->path, cookie->path);
+}
+
+static size_t sent_len(const struct cookie *cookie, bool is_first)
+{
+    return cookie->name.len + cookie->value.len + (cookie->name.len > 0 ? 1 : 0) +
+           (is_first ? 0 : 2);
+}
+
+/* Return: 0 or what buf_append() says. */
+static int append_cookie(struct buf *out, const struct cookie *cookie, bool is_first)
+{
+    int r = is_first ? 0 : buf_append(out, SPAN_LIT("; "));
+
+    if (r == 0)
+        r = buf_append(out, cookie->name);
+    if (r == 0 && cookie->name.len > 0)
+        r = buf_append_char(out, '=');
+    if (r == 0)
+        r = buf_append(out, cookie->value);
+    return r;
+}
+
+/* The day of the last access is all that is worth a write: eviction needs no more. */
+static void touch(struct cookie_jar *jar, struct jar_cookie *at, int64_t now_s)
+{
+    bool is_new_day = at->cookie.last_access_s / DAY_S != now_s / DAY_S;
+
+    at->cookie.last_access_s = now_s;
+    mark_used(jar, at);
+    if (is_new_day)
+        tell(jar, COOKIE_CAUSE_ACCESSED, &at->cookie, &at->cookie);
+}
+
+/* Return: how many, or what append_cookie() says. */
+static int append_site(struct cookie_jar *jar,
+                       struct cookie_site *site,
+                       const struct cookie_request *request,
+                       const struct cookie_place *place,
+                       struct buf *out)
+{
+    size_t start = out->len;
+    size_t count = 0;
+
+    /* Nothing here may end the site while it is walked: what has expired is only passed over,
+     * cookie_jar_expire() takes it. */
+    LIST_FOREACH (link, &site->cookies) {
+        struct jar_cookie *at = jar_cookie_in_site(link);
+        const struct cookie *cookie = &at->cookie;
+
+        if (count == jar->options.header_cookies_max)
+            break;
+        if (jar_has_expired(jar, cookie, request->now_s) ||
+            !goes_along(cookie, request, place) ||
+            out->len - start + sent_len(cookie, count == 0) > jar->options.header_bytes_max)
+            continue;
+        int r = append_cookie(out, cookie, count == 0);
+        if (r < 0)
+            return r;
+        touch(jar, at, request->now_s);
+        count++;
+    }
+    return (int)count;
+}
+
+int cookie_jar_header_for(struct cookie_jar *jar,
+                          const struct cookie_request *request,
+                          struct buf *out)
+{
+    struct cookie_place place;
+    size_t start = out->len;
+
+    if (jar->count == 0 || !jar_place(jar, request->host, &place))
+        return 0;
+    (void)cookie_jar_expire(jar, request->now_s);
+    struct cookie_site *site = jar_find_site(jar, place.site);
+    if (!site)
+        return 0;
+    int r = append_site(jar, site, request, &place, out);
+    if (r < 0)
+        out->len = start;
+    return r;
+}
+
+const char *cookie_cause_name(enum cookie_cause cause)
+{
+    static const char *const names[] = {
+        [COOKIE_CAUSE_ADDED] = "added",     [COOKIE_CAUSE_REPLACED] = "replaced",
+        [COOKIE_CAUSE_REMOVED] = "removed", [COOKIE_CAUSE_EXPIRED] = "expired",
+        [COOKIE_CAUSE_EVICTED] = "evicted", [COOKIE_CAUSE_ACCESSED] = "accessed",
+    };
+
+    return names[cause];
+}
