@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT */
+
+/* The cache by itself, with sessions made up; resumption proper is in test_io_tls.c. */
+#include <errno.h>
+#include <openssl/ssl.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "net/tls_session.h"
+#include "support/test.h"
+
+#define NOW 1700000000
+
+static SSL_SESSION *session_make(unsigned char id, int version, long age_s, long timeout_s)
+{
+    SSL_SESSION *session = SSL_SESSION_new();
+
+    assert_non_null(session);
+    assert_int_equal(SSL_SESSION_set1_id(session, &id, 1), 1);
+    assert_int_equal(SSL_SESSION_set_protocol_version(session, version), 1);
+    assert_int_equal(SSL_SESSION_set_timeout(session, timeout_s), 1);
+    assert_int_equal(SSL_SESSION_set_time(session, NOW - age_s), NOW - age_s);
+    return session;
+}
+
+static struct tls_session_key key_of(uint8_t first)
+{
+    return (struct tls_session_key){{first}};
+}
+
+static void
+put(struct tls_sessions *sessions, uint8_t key, unsigned char id, int version, long age_s)
+{
+    struct tls_session_key bytes = key_of(key);
+    SSL_SESSION *session = session_make(id, version, age_s, 7200);
+
+    assert_int_equal(tls_sessions_put(sessions, &bytes, session), 0);
+    SSL_SESSION_free(session);
+}
+
+/* Return: the id of what was taken, 0 for nothing. */
+static int take(struct tls_sessions *sessions, uint8_t key)
+{
+    struct tls_session_key bytes = key_of(key);
+    SSL_SESSION *session = tls_sessions_take(sessions, &bytes, NOW);
+    unsigned len = 0;
+
+    if (!session)
+        return 0;
+    int id = SSL_SESSION_get_id(session, &len)[0];
+    SSL_SESSION_free(session);
+    return id;
+}
+
+static struct tls_sessions *sessions_make(unsigned max, unsigned per_key)
+{
+    struct tls_sessions_options options = tls_sessions_options_default();
+    struct tls_sessions *sessions;
+
+    options.sessions_max = max;
+    options.per_key_max = per_key;
+    assert_int_equal(tls_sessions_new(&sessions, &options), 0);
+    return sessions;
+}
+
+static void test_tickets_of_tls_1_3_are_given_out_once_newest_first(void **state)
+{
+    CLEANUP(tls_sessions_free) struct tls_sessions *sessions = sessions_make(10, 4);
+
+    (void)state;
+    for (unsigned char id = 1; id <= 3; id++)
+        put(sessions, 7, id, TLS1_3_VERSION, 0);
+    assert_int_equal(take(sessions, 8), 0);
+    assert_int_equal(take(sessions, 7), 3);
+    assert_int_equal(take(sessions, 7), 2);
+    assert_int_equal(take(sessions, 7), 1);
+    assert_int_equal(take(sessions, 7), 0);
+    assert_int_equal(tls_sessions_count(sessions), 0);
+}
+
+static void test_sessions_of_tls_1_2_may_be_used_again(void **state)
+{
+    CLEANUP(tls_sessions_free) struct tls_sessions *sessions = sessions_make(10, 4);
+    struct tls_session_key key = key_of(7);
+
+    (void)state;
+    put(sessions, 7, 1, TLS1_2_VERSION, 0);
+    assert_int_equal(take(sessions, 7), 1);
+    assert_int_equal(take(sessions, 7), 1);
+    tls_sessions_drop(sessions, &key);
+    assert_int_equal(take(sessions, 7), 0);
+    tls_sessions_drop(sessions, &key); /* nothing there is fine */
+}
+
+static void test_each_key_and_all_together_are_bounded_and_the_oldest_goes(void **state)
+{
+    CLEANUP(tls_sessions_free) struct tls_sessions *sessions = sessions_make(3, 2);
+
+    (void)state;
+    for (unsigned char id = 1; id <= 3; id++)
+        put(sessions, 1, id, TLS1_3_VERSION, 0);
+    assert_int_equal(tls_sessions_count(sessions), 2); /* 2 and 3 */
+    put(sessions, 2, 4, TLS1_3_VERSION, 0);
+    put(sessions, 3, 5, TLS1_3_VERSION, 0);
+    assert_int_equal(tls_sessions_count(sessions), 3); /* 2 has gone */
+    assert_int_equal(take(sessions, 1), 3);
+    assert_int_equal(take(sessions, 1), 0);
+    assert_int_equal(take(sessions, 2), 4);
+    assert_int_equal(take(sessions, 3), 5);
+    for (unsigned i = 0; i < 1000; i++)
+        put(sessions, (uint8_t)i, 9, TLS1_3_VERSION, 0);
+    assert_int_equal(tls_sessions_count(sessions), 3);
+    tls_sessions_clear(sessions);
+    assert_int_equal(tls_sessions_count(sessions), 0);
+}
+
+static void test_what_has_expired_or_comes_from_the_future_is_not_given_out(void **state)
+{
+    static const struct {
+        long age_s;
+        long timeout_s;
+        bool good;
+    } rows[] = {
+        {0, 7200, true},       {7199, 7200, true},     {7200, 7200, false},
+        {86399, 604800, true}, {86400, 604800, false}, /* our own day */
+        {-1, 7200, true},      {-3600, 7200, false},
+    };
+    CLEANUP(tls_sessions_free) struct tls_sessions *sessions = sessions_make(10, 4);
+    struct tls_session_key key = key_of(1);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        SSL_SESSION *session =
+            session_make(1, TLS1_3_VERSION, rows[i].age_s, rows[i].timeout_s);
+
+        assert_int_equal(tls_sessions_put(sessions, &key, session), 0);
+        SSL_SESSION_free(session);
+        assert_int_equal(take(sessions, 1), rows[i].good);
+        assert_int_equal(tls_sessions_count(sessions), 0);
+    }
+}
+
+static void test_every_failed_allocation_of_a_put_keeps_the_cache_whole(void **state)
+{
+    CLEANUP(tls_sessions_free) struct tls_sessions *sessions = sessions_make(10, 4);
+    struct tls_session_key key = key_of(1);
+    SSL_SESSION *session = session_make(1, TLS1_3_VERSION, 0, 7200);
+    uint64_t n = 0;
+    int r;
+
+    (void)state;
+    do {
+        mem_fail_at(++n);
+        r = tls_sessions_put(sessions, &key, session);
+        mem_fail_at(0);
+        assert_int_equal(tls_sessions_count(sessions), r == 0);
+        if (r < 0)
+            assert_int_equal(take(sessions, 1), 0);
+    } while (r < 0);
+    assert_true(n > 2);
+    assert_int_equal(take(sessions, 1), 1);
+    SSL_SESSION_free(session);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_tickets_of_tls_1_3_are_given_out_once_newest_first),
+        cmocka_unit_test(test_sessions_of_tls_1_2_may_be_used_again),
+        cmocka_unit_test(test_each_key_and_all_together_are_bounded_and_the_oldest_goes),
+        cmocka_unit_test(test_what_has_expired_or_comes_from_the_future_is_not_given_out),
+        cmocka_unit_test(test_every_failed_allocation_of_a_put_keeps_the_cache_whole),
+    };
+
+    return cmocka_run_group_tests_name("net/tls_session", tests, NULL, NULL);
+}
