@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "base/num.h"
 #include "http/headers.h"
 #include "loop/loop.h"
 #include "net/io_pair.h"
@@ -624,11 +625,13 @@ static size_t unchunk(struct span body, char *ret)
     size_t total = 0;
 
     for (;;) {
-        char *end;
-        size_t size = strtoul(body.ptr, &end, 16);
+        struct span digits;
+        uint64_t size;
 
-        assert_memory_equal(end, "\r\n", 2);
-        body = span_drop(body, (size_t)(end + 2 - body.ptr));
+        assert_true(span_split(&body, '\n', &digits));
+        assert_true(digits.len > 1 && digits.ptr[digits.len - 1] == '\r');
+        assert_int_equal(
+            num_parse_hex_u64(span_take(digits, digits.len - 1), sizeof(pattern), &size), 0);
         assert_true(size + 2 <= body.len);
         memcpy(ret + total, body.ptr, size);
         total += size;

@@ -1,0 +1,1154 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The pool over connections that are only counted: the test decides when an attempt succeeds,
+ * when it fails and when a connection breaks.
+ */
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "loop/loop.h"
+#include "pool/connector.h"
+#include "pool/pool.h"
+#include "pool/pool_priv.h"
+#include "pool/pool_stats.h"
+#include "support/test.h"
+#include "transport/conn.h"
+
+#define FAKES_MAX 600
+
+struct world;
+
+struct fake_conn {
+    struct conn conn; /* first */
+    struct world *world;
+    uint64_t id;
+    uint64_t exchanges;
+    bool is_broken;
+    bool is_closed;
+};
+
+struct connect_attempt {
+    struct world *world;
+    const struct pool_key *key;
+    const struct connect_events *events;
+    void *owner;
+    struct link link;
+};
+
+struct client {
+    struct world *world;
+    struct lease *lease;
+    int n_ready;
+    int n_failed;
+    int last_wait; /* -1: not told */
+    int order;     /* the how-manyth to become ready */
+    struct failure failure;
+    bool release_at_once;
+};
+
+struct world {
+    struct fake_clock clock;
+    struct loop *loop;
+    struct pool *pool;
+    struct connector connector;
+    struct link attempts; /* in order of their beginning */
+    int n_attempts;       /* now */
+    int n_started;
+    int start_error;
+    struct fake_conn conns[FAKES_MAX];
+    int n_conns; /* ever */
+    int n_open;
+    int n_ready;
+    bool conns_are_tls;
+};
+
+static struct fake_conn *fake_of(struct conn *conn)
+{
+    return (struct fake_conn *)(void *)conn;
+}
+
+static bool fake_is_usable(const struct conn *conn)
+{
+    return !((const struct fake_conn *)(const void *)conn)->is_broken;
+}
+
+static bool fake_is_busy(const struct conn *conn)
+{
+    (void)conn;
+    return false;
+}
+
+static void fake_info(const struct conn *conn, struct conn_info *ret)
+{
+    const struct fake_conn *fake = (const struct fake_conn *)(const void *)conn;
+
+    *ret = (struct conn_info){.id = fake->id, .exchanges = fake->exchanges};
+    ret->is_tls = fake->world->conns_are_tls;
+    ret->tls_resumed = fake->id > 1;
+}
+
+static void fake_close(struct conn *conn)
+{
+    struct fake_conn *fake = fake_of(conn);
+
+    assert_false(fake->is_closed);
+    fake->is_closed = true;
+    fake->world->n_open--;
+}
+
+static int fake_open_exchange(struct conn *conn,
+                              const struct exchange_request *request,
+                              const struct exchange_events *events,
+                              void *owner,
+                              struct exchange **ret)
+{
+    (void)request;
+    (void)events;
+    (void)owner;
+    assert_false(fake_of(conn)->is_closed);
+    fake_of(conn)->exchanges++;
+    *ret = NULL;
+    return 0;
+}
+
+static const struct conn_ops fake_ops = {
+    .open_exchange = fake_open_exchange,
+    .is_usable = fake_is_usable,
+    .is_busy = fake_is_busy,
+    .info = fake_info,
+    .close = fake_close,
+};
+
+static struct world *world_of_connector(struct connector *connector)
+{
+    return CONTAINER_OF(connector, struct world, connector);
+}
+
+static int fake_start(struct connector *connector,
+                      const struct pool_key *key,
+                      const struct connect_events *events,
+                      void *owner,
+                      struct connect_attempt **ret)
+{
+    struct world *world = world_of_connector(connector);
+    struct connect_attempt *attempt;
+
+    if (world->start_error)
+        return world->start_error;
+    attempt = calloc(1, sizeof(*attempt));
+    assert_non_null(attempt);
+    *attempt =
+        (struct connect_attempt){.world = world, .key = key, .events = events, .owner = owner};
+    list_append(&world->attempts, &attempt->link);
+    world->n_attempts++;
+    world->n_started++;
+    events->on_stage(owner, WAIT_DNS);
+    *ret = attempt;
+    return 0;
+}
+
+static void fake_attempt_end(struct connect_attempt *attempt)
+{
+    link_remove(&attempt->link);
+    attempt->world->n_attempts--;
+    free(attempt);
+}
+
+static const struct connector_ops fake_connector_ops = {
+    .start = fake_start,
+    .cancel = fake_attempt_end,
+};
+
+static struct connect_attempt *first_attempt(struct world *world)
+{
+    assert_false(list_is_empty(&world->attempts));
+    return CONTAINER_OF(list_first(&world->attempts), struct connect_attempt, link);
+}
+
+static struct connect_attempt *last_attempt(struct world *world)
+{
+    assert_false(list_is_empty(&world->attempts));
+    return CONTAINER_OF(world->attempts.prev, struct connect_attempt, link);
+}
+
+static void turn(struct world *world)
+{
+    assert_int_equal(loop_turn(world->loop, false), 0);
+}
+
+static struct fake_conn *succeed(struct connect_attempt *attempt)
+{
+    struct world *world = attempt->world;
+    struct fake_conn *fake = &world->conns[world->n_conns++];
+    const struct connect_events *events = attempt->events;
+    void *owner = attempt->owner;
+    struct lease_timing timing = {.name_lookup_us = 11, .connected_us = 22, .tls_us = 33};
+
+    assert_true(world->n_conns <= FAKES_MAX);
+    *fake = (struct fake_conn){.conn.ops = &fake_ops, .world = world};
+    fake->id = (uint64_t)world->n_conns;
+    world->n_open++;
+    fake_attempt_end(attempt);
+    events->on_connected(owner, &fake->conn, &timing);
+    turn(world);
+    return fake;
+}
+
+static void fail_attempt(struct connect_attempt *attempt)
+{
+    struct world *world = attempt->world;
+    const struct connect_events *events = attempt->events;
+    void *owner = attempt->owner;
+    struct failure why;
+
+    failure_set(&why, FAILURE_CONNECT, "nobody there");
+    fake_attempt_end(attempt);
+    events->on_failed(owner, &why);
+    turn(world);
+}
+
+static void break_conn(struct fake_conn *fake)
+{
+    fake->is_broken = true;
+    fake->conn.events->on_broken(fake->conn.owner);
+    turn(fake->world);
+}
+
+static void world_init(struct world *world)
+{
+    struct pool_options options = pool_options_default();
+
+    *world = (struct world){.connector.ops = &fake_connector_ops};
+    link_init(&world->attempts);
+    fake_clock_init(&world->clock, 1700000000);
+    world->clock.now_us = 1000000;
+    assert_int_equal(loop_new(&world->loop, &world->clock.clock), 0);
+    assert_int_equal(pool_new(&world->pool, world->loop, &world->connector, &options), 0);
+}
+
+static void world_done(struct world *world)
+{
+    turn(world);
+    pool_free(world->pool);
+    assert_int_equal(world->n_open, 0);
+    assert_int_equal(world->n_attempts, 0);
+    turn(world);
+    loop_free(world->loop);
+}
+
+static struct pool_key key_of(uint32_t uid, const char *host)
+{
+    struct pool_key key = {.origin = {.port = 443, .is_https = true}};
+
+    assert_int_equal(partition_init(&key.partition, uid, SPAN_LIT("")), 0);
+    (void)snprintf(key.origin.host, sizeof(key.origin.host), "%s", host);
+    return key;
+}
+
+static void on_wait(void *owner, enum wait_reason reason)
+{
+    struct client *client = owner;
+
+    assert_non_null(client->lease);
+    assert_int_equal(client->n_ready + client->n_failed, 0);
+    client->last_wait = (int)reason;
+}
+
+static void on_ready(void *owner, struct lease *lease)
+{
+    struct client *client = owner;
+
+    assert_ptr_equal(client->lease, lease);
+    assert_int_equal(client->n_ready + client->n_failed, 0);
+    client->n_ready++;
+    client->order = ++client->world->n_ready;
+    assert_true(lease_is_usable(lease));
+    if (client->release_at_once)
+        lease_release(TAKE(client->lease));
+}
+
+static void on_failed(void *owner, const struct failure *why)
+{
+    struct client *client = owner;
+
+    assert_int_equal(client->n_ready + client->n_failed, 0);
+    client->n_failed++;
+    client->failure = *why;
+    client->lease = NULL;
+}
+
+static const struct lease_events client_events = {
+    .on_wait = on_wait,
+    .on_ready = on_ready,
+    .on_failed = on_failed,
+};
+
+static void ask(struct world *world, struct client *client, const struct pool_request *request)
+{
+    *client = (struct client){
+        .world = world, .last_wait = -1, .release_at_once = client->release_at_once};
+    assert_int_equal(pool_acquire(world->pool, request, &client_events, client, &client->lease),
+                     POOL_OK);
+    assert_int_equal(client->n_ready + client->n_failed, 0); /* never inside the call */
+    assert_int_equal(client->last_wait, -1);
+}
+
+static void ask_for(struct world *world, struct client *client, const struct pool_key *key)
+{
+    ask(world, client, &(struct pool_request){.key = key});
+}
+
+static void release(struct client *client)
+{
+    struct world *world = client->world;
+
+    lease_release(TAKE(client->lease));
+    turn(world);
+}
+
+static bool count_row(void *arg, const struct connection_row *row)
+{
+    int *counts = arg;
+
+    counts[row->state]++;
+    return true;
+}
+
+static void assert_holds(struct world *world, unsigned connecting, unsigned busy, unsigned idle)
+{
+    int counts[3] = {0};
+
+    pool_each_connection(world->pool, POOL_EVERY_UID, count_row, counts);
+    assert_int_equal(counts[CONNECTION_CONNECTING], connecting);
+    assert_int_equal(counts[CONNECTION_BUSY], busy);
+    assert_int_equal(counts[CONNECTION_IDLE], idle);
+    assert_int_equal(world->n_attempts, connecting);
+    assert_int_equal(world->n_open, busy + idle);
+}
+
+static void test_a_released_connection_serves_the_next_request(void **state)
+{
+    struct world world;
+    struct client client = {0};
+    struct pool_key key = key_of(1000, "a.test");
+    struct pool_counters counters;
+    struct lease_timing timing;
+    struct exchange *exchange;
+
+    (void)state;
+    world_init(&world);
+    world.conns_are_tls = true;
+    ask_for(&world, &client, &key);
+    turn(&world);
+    assert_int_equal(client.last_wait, WAIT_DNS);
+    first_attempt(&world)->events->on_stage(first_attempt(&world)->owner, WAIT_TLS);
+    turn(&world);
+    assert_int_equal(client.last_wait, WAIT_TLS);
+    world.clock.now_us = 2000000;
+    succeed(first_attempt(&world));
+    assert_int_equal(client.n_ready, 1);
+    assert_false(lease_is_reused(client.lease));
+    lease_timing(client.lease, &timing);
+    assert_int_equal(timing.connected_us, 1000000); /* made before it was asked for: at once */
+    assert_int_equal(lease_open_exchange(client.lease, NULL, NULL, NULL, &exchange), 0);
+    release(&client);
+    assert_holds(&world, 0, 0, 1);
+    ask_for(&world, &client, &key);
+    turn(&world);
+    assert_int_equal(client.n_ready, 1);
+    assert_int_equal(client.last_wait, -1);
+    assert_true(lease_is_reused(client.lease));
+    lease_timing(client.lease, &timing);
+    assert_int_equal(timing.connected_us, 0);
+    assert_true(timing.ready_us > 0);
+    assert_int_equal(world.n_started, 1);
+    pool_counters(world.pool, &counters);
+    assert_int_equal(counters.connections_opened, 1);
+    assert_int_equal(counters.connections_open, 1);
+    assert_int_equal(counters.connections_reused, 1);
+    assert_int_equal(counters.tls_handshakes_full, 1);
+    assert_int_equal(counters.waiting, 0);
+    release(&client);
+    world_done(&world);
+}
+
+static void test_no_more_connections_than_allowed_and_first_come_first_served(void **state)
+{
+    struct world world;
+    static struct client clients[100];
+    struct pool_key key = key_of(1000, "a.test");
+
+    (void)state;
+    world_init(&world);
+    for (int i = 0; i < 100; i++)
+        ask_for(&world, &clients[i], &key);
+    turn(&world);
+    assert_int_equal(world.n_attempts, 6);
+    assert_int_equal(clients[5].last_wait, WAIT_DNS);
+    assert_int_equal(clients[6].last_wait, WAIT_QUEUED);
+    while (world.n_attempts > 0) /* whichever connects first, the oldest gets it */
+        succeed(last_attempt(&world));
+    for (int i = 0; i < 100; i++) {
+        assert_int_equal(clients[i].n_ready, 1);
+        assert_int_equal(clients[i].order, i + 1);
+        if (i + 6 < 100) {
+            assert_holds(&world, 0, 6, 0);
+            assert_int_equal(clients[i + 6].n_ready, 0);
+        }
+        release(&clients[i]);
+    }
+    assert_int_equal(world.n_started, 6);
+    assert_holds(&world, 0, 0, 6);
+    world_done(&world);
+}
+
+static void test_a_waiter_takes_what_becomes_free_before_its_own_is_made(void **state)
+{
+    struct world world;
+    struct client clients[3] = {0};
+    struct pool_key key = key_of(1000, "a.test");
+
+    (void)state;
+    world_init(&world);
+    ask_for(&world, &clients[0], &key);
+    struct fake_conn *first = succeed(first_attempt(&world));
+    ask_for(&world, &clients[1], &key);
+    ask_for(&world, &clients[2], &key);
+    turn(&world);
+    assert_int_equal(world.n_attempts, 2);
+    release(&clients[0]);
+    assert_int_equal(clients[1].n_ready, 1);
+    assert_true(lease_is_reused(clients[1].lease));
+    assert_int_equal(world.n_attempts, 2); /* one is nobody's now, and goes on */
+    succeed(first_attempt(&world));        /* that one */
+    assert_int_equal(clients[2].n_ready, 1);
+    succeed(first_attempt(&world));
+    assert_holds(&world, 0, 2, 1);
+    release(&clients[1]);
+    release(&clients[2]);
+    assert_false(first->is_closed);
+    assert_holds(&world, 0, 0, 3);
+    world_done(&world);
+}
+
+/* PL01, PL04, PL06, PL07 as far as the key goes: whatever differs keeps apart. */
+static void
+test_pl01_pl04_pl06_pl07_any_difference_in_the_key_is_another_connection(void **state)
+{
+    static const struct span addresses[] = {SPAN_LIT("127.0.0.1"), SPAN_LIT("::1")};
+    static const struct span joined[] = {SPAN_LIT("127.0.0.1::1")};
+    struct pool_key keys[18];
+    struct client clients[18] = {0};
+    struct world world;
+    int n = 0;
+
+    (void)state;
+    world_init(&world);
+    for (int i = 0; i < 18; i++)
+        keys[i] = key_of(1000, "a.test");
+    n = 1; /* keys[0] as it is */
+    keys[n++].partition.uid = 1001;
+    assert_int_equal(partition_init(&keys[n++].partition, 1000, SPAN_LIT("work")), 0);
+    keys[n++].origin.host[0] = 'b';
+    keys[n++].origin.port = 8443;
+    keys[n++].origin.is_https = false; /* http://a.test:443 */
+    keys[n++].proxy.kind = 1;
+    keys[n].proxy.kind = 1;
+    keys[n++].proxy.identity[31] = 1;
+    keys[n++].tls.insecure = true;
+    keys[n++].tls.ca_pem = SPAN_LIT("one");
+    keys[n++].tls.ca_pem = SPAN_LIT("two");
+    keys[n++].tls.min_version = 0x0304;
+    keys[n++].tls.max_version = 0x0303;
+    keys[n++].route.host = SPAN_LIT("b.test");
+    keys[n++].route.port = 444;
+    keys[n].route.addresses = addresses;
+    keys[n++].route.n_addresses = 2;
+    keys[n].route.addresses = joined;
+    keys[n++].route.n_addresses = 1;
+    keys[n++].family = 4;
+    assert_int_equal(n, 18);
+    for (int i = 0; i < n; i++) {
+        ask_for(&world, &clients[i], &keys[i]);
+        turn(&world);
+        assert_int_equal(world.n_attempts, 1);
+        assert_memory_equal(&first_attempt(&world)->key->origin, &keys[i].origin,
+                            sizeof(struct origin));
+        succeed(first_attempt(&world));
+        release(&clients[i]);
+        assert_holds(&world, 0, 0, (unsigned)i + 1);
+    }
+    for (int i = 0; i < n; i++) { /* and each finds its own again */
+        ask_for(&world, &clients[i], &keys[i]);
+        turn(&world);
+        assert_true(lease_is_reused(clients[i].lease));
+        assert_int_equal(world.n_attempts, 0);
+    }
+    for (int i = 0; i < n; i++)
+        release(&clients[i]);
+    world_done(&world);
+}
+
+static void test_the_defaults_written_out_are_the_same_tls(void **state)
+{
+    struct buf a = BUF_INIT(0);
+    struct buf b = BUF_INIT(0);
+    struct pool_key key = key_of(1, "a.test");
+
+    (void)state;
+    key.origin.is_https = false; /* what TLS wants says nothing without TLS */
+    assert_int_equal(pool_key_encode(&a, &key), 0);
+    key.tls.insecure = true;
+    assert_int_equal(pool_key_encode(&b, &key), 0);
+    assert_true(span_eq(buf_span(&a), buf_span(&b)));
+    buf_done(&a);
+    buf_done(&b);
+}
+
+static void test_a_dead_idle_connection_is_gone_at_once(void **state)
+{
+    struct world world;
+    struct client clients[2] = {0};
+    struct pool_key key = key_of(1000, "a.test");
+
+    (void)state;
+    world_init(&world);
+    for (int i = 0; i < 2; i++)
+        ask_for(&world, &clients[i], &key);
+    struct fake_conn *a = succeed(first_attempt(&world));
+    struct fake_conn *b = succeed(first_attempt(&world));
+    release(&clients[0]);
+    release(&clients[1]);
+    break_conn(b);
+    assert_true(b->is_closed);
+    assert_holds(&world, 0, 0, 1);
+    ask_for(&world, &clients[0], &key);
+    turn(&world);
+    assert_int_equal(clients[0].n_ready, 1);
+    assert_true(clients[0].lease->pc->conn == &a->conn);
+
+    a->is_broken = true; /* while it is held, the owner sees */
+    a->conn.events->on_broken(a->conn.owner);
+    assert_false(a->is_closed);
+    assert_false(lease_is_usable(clients[0].lease));
+    release(&clients[0]);
+    assert_true(a->is_closed);
+    assert_holds(&world, 0, 0, 0);
+    world_done(&world);
+}
+
+static void test_a_connection_that_dies_before_it_is_handed_over_is_replaced(void **state)
+{
+    struct world world;
+    struct client client = {0};
+    struct pool_key key = key_of(1000, "a.test");
+
+    (void)state;
+    world_init(&world);
+    ask_for(&world, &client, &key);
+    struct fake_conn *fake = succeed(first_attempt(&world));
+    release(&client);
+    ask_for(&world, &client, &key); /* given, not told */
+    fake->is_broken = true;
+    fake->conn.events->on_broken(fake->conn.owner);
+    assert_true(fake->is_closed);
+    turn(&world);
+    assert_int_equal(client.n_ready, 0);
+    assert_int_equal(client.last_wait, WAIT_DNS);
+    succeed(first_attempt(&world));
+    assert_int_equal(client.n_ready, 1);
+    release(&client);
+    world_done(&world);
+}
+
+static void test_the_connection_used_last_is_offered_first(void **state)
+{
+    struct world world;
+    struct client clients[3] = {0};
+    struct pool_key key = key_of(1000, "a.test");
+
+    (void)state;
+    world_init(&world);
+    for (int i = 0; i < 3; i++)
+        ask_for(&world, &clients[i], &key);
+    for (int i = 0; i < 3; i++)
+        succeed(first_attempt(&world));
+    struct conn *last = clients[1].lease->pc->conn;
+    release(&clients[0]);
+    release(&clients[2]);
+    release(&clients[1]);
+    ask_for(&world, &clients[0], &key);
+    turn(&world);
+    assert_ptr_equal(clients[0].lease->pc->conn, last);
+    release(&clients[0]);
+    world_done(&world);
+}
+
+static void test_idle_connections_end_by_age_and_by_number(void **state)
+{
+    static struct client clients[400];
+    struct world world;
+
+    (void)state;
+    world_init(&world);
+    for (int i = 0; i < 300; i++) { /* one each of 300 hosts: 256 may stay */
+        char host[32];
+
+        (void)snprintf(host, sizeof(host), "h%d.test", i);
+        struct pool_key key = key_of(1000, host);
+        ask_for(&world, &clients[i], &key);
+        succeed(first_attempt(&world));
+        release(&clients[i]);
+        fake_clock_advance_ms(&world.clock, 10);
+        turn(&world);
+    }
+    assert_holds(&world, 0, 0, 256);
+    assert_true(world.conns[43].is_closed); /* the oldest went */
+    assert_false(world.conns[44].is_closed);
+
+    struct pool_key other = key_of(1001, "a.test"); /* another uid's are not touched */
+    ask_for(&world, &clients[300], &other);
+    succeed(first_attempt(&world));
+    release(&clients[300]);
+    assert_holds(&world, 0, 0, 257);
+
+    fake_clock_advance_ms(&world.clock, 50 * 1000 - 1000);
+    turn(&world);
+    turn(&world);
+    assert_true(world.conns[44].is_closed);
+    assert_false(world.conns[299].is_closed);
+    fake_clock_advance_ms(&world.clock, 5000);
+    turn(&world);
+    turn(&world);
+    assert_holds(&world, 0, 0, 0);
+    world_done(&world);
+}
+
+static void test_idle_connections_of_one_key_are_limited_too(void **state)
+{
+    struct world world;
+    struct client clients[6] = {0};
+    struct pool_key key = key_of(1000, "a.test");
+    struct pool_options options = pool_options_default();
+
+    (void)state;
+    world_init(&world);
+    options.idle_per_host_max = 2;
+    pool_set_options(world.pool, &options);
+    for (int i = 0; i < 6; i++)
+        ask_for(&world, &clients[i], &key);
+    for (int i = 0; i < 6; i++)
+        succeed(first_attempt(&world));
+    for (int i = 0; i < 6; i++)
+        release(&clients[i]);
+    assert_holds(&world, 0, 0, 2);
+    options.idle_per_uid_max = 0; /* none at all */
+    pool_set_options(world.pool, &options);
+    ask_for(&world, &clients[0], &key);
+    turn(&world);
+    release(&clients[0]);
+    assert_holds(&world, 0, 0, 0);
+    world_done(&world);
+}
+
+static void test_closing_idle_connections_leaves_those_of_others(void **state)
+{
+    struct world world;
+    struct client clients[3] = {0};
+    struct pool_key mine = key_of(1000, "a.test");
+    struct pool_key yours = key_of(1001, "a.test");
+
+    (void)state;
+    world_init(&world);
+    ask_for(&world, &clients[0], &mine);
+    ask_for(&world, &clients[1], &mine);
+    ask_for(&world, &clients[2], &yours);
+    for (int i = 0; i < 3; i++)
+        succeed(first_attempt(&world));
+    release(&clients[0]);
+    release(&clients[2]);
+    pool_close_idle(world.pool, 1000);
+    assert_holds(&world, 0, 1, 1);
+    release(&clients[1]);
+    pool_close_idle(world.pool, POOL_EVERY_UID);
+    assert_holds(&world, 0, 0, 0);
+    world_done(&world);
+}
+
+static void test_a_retry_gets_a_fresh_connection_and_may_push_an_idle_one_out(void **state)
+{
+    struct world world;
+    struct client clients[8] = {0};
+    struct pool_key key = key_of(1000, "a.test");
+    struct pool_request fresh = {.key = &key, .fresh_only = true};
+
+    (void)state;
+    world_init(&world);
+    for (int i = 0; i < 6; i++)
+        ask_for(&world, &clients[i], &key);
+    for (int i = 0; i < 6; i++)
+        succeed(first_attempt(&world));
+    release(&clients[0]);
+    assert_holds(&world, 0, 5, 1);
+    ask(&world, &clients[6], &fresh);
+    turn(&world);
+    assert_holds(&world, 1, 5, 0);
+    succeed(first_attempt(&world));
+    assert_int_equal(clients[6].n_ready, 1);
+    assert_false(lease_is_reused(clients[6].lease));
+
+    /* All busy: it waits, and takes the place, not the connection, of the first released. */
+    ask(&world, &clients[7], &fresh);
+    ask_for(&world, &clients[0], &key);
+    turn(&world);
+    assert_int_equal(clients[7].last_wait, WAIT_QUEUED);
+    release(&clients[1]);
+    assert_holds(&world, 1, 5, 0);
+    assert_int_equal(clients[0].n_ready, 0);
+    release(&clients[2]);
+    assert_int_equal(clients[0].n_ready, 1); /* has no such wish */
+    succeed(first_attempt(&world));
+    assert_int_equal(clients[7].n_ready, 1);
+    assert_false(lease_is_reused(clients[7].lease));
+    assert_holds(&world, 0, 6, 0);
+    for (int i = 0; i < 8; i++) {
+        if (clients[i].lease)
+            release(&clients[i]);
+    }
+    world_done(&world);
+}
+
+static void test_a_failed_attempt_fails_its_sponsor_and_the_rest_go_on(void **state)
+{
+    struct world world;
+    static struct client clients[10];
+    struct pool_key key = key_of(1000, "a.test");
+
+    (void)state;
+    world_init(&world);
+    ask_for(&world, &clients[0], &key);
+    succeed(first_attempt(&world)); /* somebody is there */
+    for (int i = 1; i < 10; i++)
+        ask_for(&world, &clients[i], &key);
+    turn(&world);
+    assert_holds(&world, 5, 1, 0);
+    fail_attempt(first_attempt(&world));
+    assert_int_equal(clients[1].n_failed, 1);
+    assert_int_equal(clients[1].failure.kind, FAILURE_CONNECT);
+    assert_holds(&world, 5, 1, 0); /* for the next in the queue */
+    for (int i = 0; i < 10; i++) {
+        if (clients[i].lease)
+            lease_release(TAKE(clients[i].lease));
+    }
+    world_done(&world);
+}
+
+static void test_when_nobody_is_there_all_who_waited_hear_it(void **state)
+{
+    struct world world;
+    static struct client clients[101];
+    struct pool_key key = key_of(1000, "a.test");
+
+    (void)state;
+    world_init(&world);
+    for (int i = 0; i < 100; i++)
+        ask_for(&world, &clients[i], &key);
+    for (int i = 0; i < 5; i++) {
+        fail_attempt(first_attempt(&world));
+        assert_int_equal(clients[i].n_failed, 1);
+        assert_int_equal(world.n_attempts, 5 - i); /* no more of the same */
+        assert_int_equal(clients[6].n_failed, 0);
+    }
+    ask_for(&world, &clients[100], &key); /* after the attempts began: has one of its own */
+    turn(&world);
+    assert_int_equal(world.n_attempts, 2);
+    fail_attempt(first_attempt(&world));
+    assert_int_equal(clients[50].n_failed, 0);
+    fail_attempt(first_attempt(&world));
+    for (int i = 0; i < 101; i++)
+        assert_int_equal(clients[i].n_failed, 1);
+    assert_int_equal(world.n_attempts, 0);
+    assert_holds(&world, 0, 0, 0);
+    world_done(&world);
+}
+
+static void test_one_success_takes_the_verdict_back(void **state)
+{
+    struct world world;
+    static struct client clients[20];
+    struct pool_key key = key_of(1000, "a.test");
+
+    (void)state;
+    world_init(&world);
+    for (int i = 0; i < 20; i++) {
+        clients[i].release_at_once = i > 6;
+        ask_for(&world, &clients[i], &key);
+    }
+    for (int i = 0; i < 5; i++)
+        fail_attempt(first_attempt(&world));
+    succeed(first_attempt(&world));
+    assert_int_equal(clients[5].n_ready, 1);
+    assert_holds(&world, 5, 1, 0); /* the others' attempts begin again */
+    while (world.n_attempts > 0)
+        succeed(first_attempt(&world));
+    for (int i = 6; i < 20; i++)
+        assert_int_equal(clients[i].n_ready, 1);
+    release(&clients[5]);
+    release(&clients[6]);
+    world_done(&world);
+}
+
+static void test_the_last_attempt_given_up_lets_the_blocked_try_again(void **state)
+{
+    struct world world;
+    static struct client clients[8];
+    struct pool_key key = key_of(1000, "a.test");
+
+    (void)state;
+    world_init(&world);
+    for (int i = 0; i < 8; i++)
+        ask_for(&world, &clients[i], &key);
+    for (int i = 0; i < 5; i++)
+        fail_attempt(first_attempt(&world));
+    release(&clients[5]); /* the last sponsor goes */
+    assert_int_equal(world.n_attempts, 2);
+    succeed(first_attempt(&world));
+    assert_int_equal(clients[6].n_ready, 1);
+    release(&clients[6]);
+    assert_int_equal(clients[7].n_ready, 1);
+    release(&clients[7]);
+    world_done(&world);
+}
+
+static void test_connecting_has_its_time_and_waiting_for_a_turn_has_none(void **state)
+{
+    struct world world;
+    struct client clients[8] = {0};
+    struct pool_key key = key_of(1000, "a.test");
+    struct pool_request request = {.key = &key, .connect_timeout_us = 2000000};
+    struct pool_options options = pool_options_default();
+
+    (void)state;
+    world_init(&world);
+    options.per_host_max = 1;
+    pool_set_options(world.pool, &options);
+    ask(&world, &clients[0], &request);
+    succeed(first_attempt(&world));
+    ask(&world, &clients[1], &request);
+    turn(&world);
+    fake_clock_advance_ms(&world.clock, 60000);
+    turn(&world);
+    assert_int_equal(clients[1].n_failed, 0);
+    break_conn(CONTAINER_OF(clients[0].lease->pc->conn, struct fake_conn, conn));
+    release(&clients[0]);
+    assert_int_equal(world.n_attempts, 1);
+    fake_clock_advance_ms(&world.clock, 1999);
+    turn(&world);
+    assert_int_equal(clients[1].n_failed, 0);
+    fake_clock_advance_ms(&world.clock, 2);
+    turn(&world);
+    assert_int_equal(clients[1].n_failed, 1);
+    assert_int_equal(clients[1].failure.kind, FAILURE_TIMEOUT_CONNECT);
+    assert_int_equal(clients[1].failure.phase, PHASE_DNS);
+    assert_holds(&world, 0, 0, 0);
+    world_done(&world);
+}
+
+static void test_an_attempt_that_cannot_begin_fails_its_request_only(void **state)
+{
+    struct world world;
+    struct client client = {0};
+    struct pool_key key = key_of(1000, "a.test");
+
+    (void)state;
+    world_init(&world);
+    world.start_error = -EAGAIN;
+    ask_for(&world, &client, &key);
+    turn(&world);
+    assert_int_equal(client.n_failed, 1);
+    assert_int_equal(client.failure.kind, FAILURE_INTERNAL);
+    assert_int_equal(client.failure.sys_errno, EAGAIN);
+    assert_holds(&world, 0, 0, 0);
+    world_done(&world);
+}
+
+static void test_a_lease_may_be_given_up_at_every_stage(void **state)
+{
+    struct world world;
+    static struct client clients[8];
+    struct pool_key key = key_of(1000, "a.test");
+
+    (void)state;
+    world_init(&world);
+    ask_for(&world, &clients[0], &key); /* before anything was told */
+    lease_release(TAKE(clients[0].lease));
+    turn(&world);
+    assert_holds(&world, 0, 0, 0);
+
+    ask_for(&world, &clients[0], &key); /* while its attempt is under way */
+    turn(&world);
+    release(&clients[0]);
+    assert_holds(&world, 0, 0, 0);
+
+    for (int i = 0; i < 8; i++)
+        ask_for(&world, &clients[i], &key);
+    turn(&world);
+    release(&clients[7]); /* in the queue */
+    release(&clients[0]); /* its attempt has an heir in the queue */
+    assert_int_equal(world.n_attempts, 6);
+    assert_int_equal(clients[6].last_wait, WAIT_DNS);
+    release(&clients[1]); /* this one has not */
+    assert_int_equal(world.n_attempts, 5);
+    succeed(first_attempt(&world));
+    assert_int_equal(clients[2].n_ready, 1);
+    release(&clients[2]); /* with a connection: serves the next */
+    assert_int_equal(clients[3].n_ready, 1);
+    while (world.n_attempts > 0)
+        succeed(first_attempt(&world));
+    for (int i = 3; i < 7; i++)
+        release(&clients[i]);
+
+    ask_for(&world, &clients[0], &key); /* given, not told */
+    lease_release(TAKE(clients[0].lease));
+    turn(&world);
+    assert_int_equal(clients[0].n_ready, 0);
+
+    for (int i = 0; i < 8; i++) { /* inside on_ready */
+        clients[i].release_at_once = true;
+        ask_for(&world, &clients[i], &key);
+    }
+    turn(&world);
+    for (int i = 0; i < 8; i++) {
+        assert_int_equal(clients[i].n_ready, 1);
+        clients[i].release_at_once = false;
+    }
+
+    pool_close_idle(world.pool, POOL_EVERY_UID); /* failed, not told */
+    world.start_error = -EAGAIN;
+    ask_for(&world, &clients[0], &key);
+    lease_release(TAKE(clients[0].lease));
+    turn(&world);
+    assert_int_equal(clients[0].n_failed, 0);
+    assert_holds(&world, 0, 0, 0);
+    world_done(&world);
+}
+
+static void test_the_queue_has_an_end(void **state)
+{
+    struct world world;
+    struct client clients[4] = {0};
+    struct pool_key key = key_of(1000, "a.test");
+    struct pool_request request = {.key = &key};
+    struct pool_options options = pool_options_default();
+    struct lease *none = NULL;
+
+    (void)state;
+    world_init(&world);
+    options.queue_per_key_max = 3;
+    pool_set_options(world.pool, &options);
+    for (int i = 0; i < 3; i++)
+        ask_for(&world, &clients[i], &key);
+    assert_int_equal(pool_acquire(world.pool, &request, &client_events, &clients[3], &none),
+                     POOL_QUEUE_FULL);
+    assert_null(none);
+    for (int i = 0; i < 3; i++)
+        release(&clients[i]);
+    world_done(&world);
+}
+
+static bool sum_waiting(void *arg, const struct pool_row *row)
+{
+    unsigned *waiting = arg;
+
+    *waiting += row->waiting;
+    assert_int_equal(row->limit, 6);
+    assert_true(row->connecting + row->busy + row->idle <= 6);
+    assert_true(span_eq(row->origin, SPAN_LIT("https://a.test")));
+    return true;
+}
+
+static void test_ten_thousand_may_wait(void **state)
+{
+    struct world world;
+    struct client *clients = calloc(10000, sizeof(*clients));
+    struct pool_key key = key_of(1000, "a.test");
+    unsigned waiting = 0;
+
+    (void)state;
+    assert_non_null(clients);
+    world_init(&world);
+    for (int i = 0; i < 10000; i++)
+        ask_for(&world, &clients[i], &key);
+    turn(&world);
+    pool_each_key(world.pool, 1000, sum_waiting, &waiting);
+    assert_int_equal(waiting, 10000);
+    pool_each_key(world.pool, 1001, sum_waiting, &waiting);
+    assert_int_equal(waiting, 10000);
+    for (int i = 1; i < 10000; i += 2)
+        lease_release(TAKE(clients[i].lease));
+    turn(&world);
+    while (world.n_attempts > 0)
+        succeed(first_attempt(&world));
+    for (int i = 0; i < 10000; i += 2) {
+        assert_int_equal(clients[i].order, i / 2 + 1);
+        release(&clients[i]);
+    }
+    assert_holds(&world, 0, 0, 6);
+    free(clients);
+    world_done(&world);
+}
+
+/* Random days: whatever happens, nobody is lost, nobody told twice, no limit passed. */
+static void live_a_day(unsigned seed)
+{
+    static struct client clients[60];
+    static const char *const hosts[] = {"a.test", "b.test", "c.test"};
+    struct world world;
+
+    srand(seed);
+    world_init(&world);
+    memset(clients, 0, sizeof(clients));
+    for (int step = 0; step < 400; step++) {
+        struct client *client = &clients[rand() % 60];
+        struct pool_key key = key_of(1000 + (uint32_t)(rand() % 2), hosts[rand() % 3]);
+        struct pool_request request = {
+            .key = &key, .fresh_only = rand() % 5 == 0, .connect_timeout_us = 1000000};
+
+        switch (rand() % 8) {
+        case 0:
+        case 1:
+        case 2:
+            if (!client->lease)
+                ask(&world, client, &request);
+            break;
+        case 3:
+        case 4:
+            if (client->lease)
+                lease_release(TAKE(client->lease));
+            break;
+        case 5:
+            if (world.n_attempts > 0 && world.n_conns < FAKES_MAX)
+                succeed(rand() % 2 ? first_attempt(&world) : last_attempt(&world));
+            break;
+        case 6:
+            if (world.n_attempts > 0)
+                fail_attempt(rand() % 2 ? first_attempt(&world) : last_attempt(&world));
+            break;
+        default:
+            if (world.n_conns > 0) {
+                struct fake_conn *fake = &world.conns[rand() % world.n_conns];
+
+                if (!fake->is_closed && !fake->is_broken)
+                    break_conn(fake);
+            }
+            fake_clock_advance_ms(&world.clock, rand() % 300);
+            break;
+        }
+        if (rand() % 2)
+            turn(&world);
+        assert_true(world.n_attempts + world.n_open <= 6 * 6);
+    }
+    for (int i = 0; i < 60; i++) {
+        if (clients[i].lease)
+            lease_release(TAKE(clients[i].lease));
+        assert_true(clients[i].n_ready + clients[i].n_failed <= 1);
+    }
+    world_done(&world);
+}
+
+static void test_after_any_day_the_books_balance(void **state)
+{
+    (void)state;
+    for (unsigned seed = 1; seed <= 300; seed++)
+        live_a_day(seed);
+}
+
+static bool run_short_of_memory(uint64_t n)
+{
+    struct world world;
+    struct client clients[3] = {0};
+    struct pool_key key = key_of(1000, "a.test");
+    struct pool_request request = {.key = &key, .connect_timeout_us = 1000000};
+    int n_leases = 0;
+
+    world_init(&world);
+    mem_fail_at(n);
+    for (int i = 0; i < 3; i++) {
+        clients[i] = (struct client){.world = &world};
+        int r =
+            pool_acquire(world.pool, &request, &client_events, &clients[i], &clients[i].lease);
+        if (r == 0)
+            n_leases++;
+    }
+    turn(&world);
+    while (world.n_attempts > 0)
+        succeed(first_attempt(&world));
+    for (int i = 0; i < 3; i++) {
+        n_leases -= clients[i].n_ready + clients[i].n_failed;
+        if (clients[i].lease)
+            lease_release(TAKE(clients[i].lease));
+    }
+    assert_int_equal(n_leases, 0);
+    turn(&world);
+    bool was_short = mem_alloc_count() >= n;
+    mem_fail_at(0);
+    world_done(&world);
+    return was_short;
+}
+
+static void test_lack_of_memory_fails_a_lease_and_nothing_else(void **state)
+{
+    uint64_t n = 1;
+
+    (void)state;
+    while (run_short_of_memory(n))
+        n++;
+    assert_true(n > 8);
+}
+
+static void test_no_lease_state_is_a_dead_end(void **state)
+{
+    (void)state;
+    for (int lease = 0; lease < LEASE_GONE; lease++) {
+        assert_true(lease_state_may_follow((enum lease_state)lease, LEASE_GONE));
+        assert_false(lease_state_may_follow(LEASE_GONE, (enum lease_state)lease));
+        assert_non_null(lease_state_name((enum lease_state)lease));
+    }
+    assert_string_equal(connection_state_name(CONNECTION_IDLE), "idle");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_released_connection_serves_the_next_request),
+        cmocka_unit_test(test_no_more_connections_than_allowed_and_first_come_first_served),
+        cmocka_unit_test(test_a_waiter_takes_what_becomes_free_before_its_own_is_made),
+        cmocka_unit_test(
+            test_pl01_pl04_pl06_pl07_any_difference_in_the_key_is_another_connection),
+        cmocka_unit_test(test_the_defaults_written_out_are_the_same_tls),
+        cmocka_unit_test(test_a_dead_idle_connection_is_gone_at_once),
+        cmocka_unit_test(test_a_connection_that_dies_before_it_is_handed_over_is_replaced),
+        cmocka_unit_test(test_the_connection_used_last_is_offered_first),
+        cmocka_unit_test(test_idle_connections_end_by_age_and_by_number),
+        cmocka_unit_test(test_idle_connections_of_one_key_are_limited_too),
+        cmocka_unit_test(test_closing_idle_connections_leaves_those_of_others),
+        cmocka_unit_test(test_a_retry_gets_a_fresh_connection_and_may_push_an_idle_one_out),
+        cmocka_unit_test(test_a_failed_attempt_fails_its_sponsor_and_the_rest_go_on),
+        cmocka_unit_test(test_when_nobody_is_there_all_who_waited_hear_it),
+        cmocka_unit_test(test_one_success_takes_the_verdict_back),
+        cmocka_unit_test(test_the_last_attempt_given_up_lets_the_blocked_try_again),
+        cmocka_unit_test(test_connecting_has_its_time_and_waiting_for_a_turn_has_none),
+        cmocka_unit_test(test_an_attempt_that_cannot_begin_fails_its_request_only),
+        cmocka_unit_test(test_a_lease_may_be_given_up_at_every_stage),
+        cmocka_unit_test(test_the_queue_has_an_end),
+        cmocka_unit_test(test_ten_thousand_may_wait),
+        cmocka_unit_test(test_after_any_day_the_books_balance),
+        cmocka_unit_test(test_lack_of_memory_fails_a_lease_and_nothing_else),
+        cmocka_unit_test(test_no_lease_state_is_a_dead_end),
+    };
+
+    return cmocka_run_group_tests_name("pool/pool", tests, NULL, NULL);
+}
