@@ -72,7 +72,8 @@ MUST_CHECK ssize_t io_read(struct io *io, char *buf, size_t len);
  * hand over head and body in one call.
  *
  * Return: > 0 bytes taken, maybe fewer than given; 0 if nothing was given; -EAGAIN (set
- * IO_WRITE and wait); other -errno (see io_last_failure()).
+ * IO_WRITE and wait); other -errno (see io_last_failure()). After -EPIPE and -ECONNRESET, and
+ * only then, reading goes on until it ends too: the peer may have answered before it hung up.
  */
 MUST_CHECK ssize_t io_writev(struct io *io, const struct iovec *iov, int n);
 

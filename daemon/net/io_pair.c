@@ -85,8 +85,10 @@ static ssize_t pair_writev(struct io *io, const struct iovec *iov, int n)
 
     if (end->broken)
         return pair_fail(end, FAILURE_SEND, end->broken);
-    if (!end->other || end->other->peer_is_done)
-        return pair_fail(end, FAILURE_SEND, EPIPE);
+    if (!end->other || end->other->peer_is_done) {
+        io_set_sys_failure(io, FAILURE_SEND, EPIPE);
+        return -EPIPE; /* what the other end had said can still be read */
+    }
 
     struct buf *inbox = &end->other->inbox;
     size_t room = inbox->max > inbox->len ? inbox->max - inbox->len : 0;

@@ -67,7 +67,8 @@ static ssize_t tcp_writev(struct io *io, const struct iovec *iov, int n)
         return -EAGAIN;
     int err = errno;
     io_set_sys_failure(io, FAILURE_SEND, err);
-    return io_fail(io, -err);
+    /* the peer hung up, maybe after an answer, which the kernel still holds */
+    return err == EPIPE || err == ECONNRESET ? -err : io_fail(io, -err);
 }
 
 static void tcp_update_interest(struct io *io)

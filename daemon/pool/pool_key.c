@@ -54,7 +54,9 @@ static int put_tls(struct buf *out, const struct pool_key *key)
         return r;
     struct tls_config config = pool_tls_config(&key->tls);
     struct tls_digest digest;
-    tls_config_digest(&config, &digest);
+    r = tls_config_digest(&config, &digest);
+    if (r < 0)
+        return r;
     return put(out, digest.bytes, sizeof(digest.bytes));
 }
 

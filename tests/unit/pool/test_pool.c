@@ -440,14 +440,15 @@ test_pl01_pl04_pl06_pl07_any_difference_in_the_key_is_another_connection(void **
 {
     static const struct span addresses[] = {SPAN_LIT("127.0.0.1"), SPAN_LIT("::1")};
     static const struct span joined[] = {SPAN_LIT("127.0.0.1::1")};
-    struct pool_key keys[18];
-    struct client clients[18] = {0};
+    static const struct span shifted[] = {SPAN_LIT("127.0.0.1:"), SPAN_LIT(":1")};
+    struct pool_key keys[19];
+    struct client clients[19] = {0};
     struct world world;
     int n = 0;
 
     (void)state;
     world_init(&world);
-    for (int i = 0; i < 18; i++)
+    for (int i = 0; i < 19; i++)
         keys[i] = key_of(1000, "a.test");
     n = 1; /* keys[0] as it is */
     keys[n++].partition.uid = 1001;
@@ -469,8 +470,10 @@ test_pl01_pl04_pl06_pl07_any_difference_in_the_key_is_another_connection(void **
     keys[n++].route.n_addresses = 2;
     keys[n].route.addresses = joined;
     keys[n++].route.n_addresses = 1;
+    keys[n].route.addresses = shifted;
+    keys[n++].route.n_addresses = 2;
     keys[n++].family = 4;
-    assert_int_equal(n, 18);
+    assert_int_equal(n, 19);
     for (int i = 0; i < n; i++) {
         ask_for(&world, &clients[i], &keys[i]);
         turn(&world);

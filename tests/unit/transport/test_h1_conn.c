@@ -917,6 +917,36 @@ static void test_h115_a_refusal_stops_the_upload_and_is_delivered(void **state)
     world_done(&world);
 }
 
+static void test_h115_a_refusal_is_read_though_the_server_has_hung_up(void **state)
+{
+    struct world world;
+    struct exchange_request request = upload_of(EXCHANGE_BODY_CHUNKED, 0, false);
+
+    (void)state;
+    fill_pattern();
+    world_init(&world);
+    for (int answered = 0; answered < 2; answered++) {
+        char refusal[] = "HTTP/1.1 413 Big\r\nContent-Length: 5\r\n\r\nHELLO";
+        struct iovec iov = {refusal, sizeof(refusal) - 1};
+
+        world_clear(&world);
+        world_connect(&world);
+        world.upload = SPAN_LIT("some");
+        world.upload_open_ended = true;
+        open_exchange(&world, &request);
+        turn(&world, 1);
+        if (answered)
+            assert_int_equal(io_writev(world.server, &iov, 1), iov.iov_len);
+        world.server = io_close(world.server);
+        assert_int_equal(exchange_write_body(world.exchange, (struct span){pattern, 100000}),
+                         0);
+        turn(&world, 4);
+        assert_story(&world, answered ? "head(413,1,1,5,1) HELLO done" : " failed:send");
+        assert_false(conn_is_usable(world.conn));
+    }
+    world_done(&world);
+}
+
 static void test_an_answer_that_accepts_streams_back_while_the_upload_goes_on(void **state)
 {
     struct world world;
@@ -1283,6 +1313,7 @@ int main(void)
         cmocka_unit_test(test_pl15_whatever_comes_on_an_idle_connection_ends_it),
         cmocka_unit_test(test_pl15_bytes_before_the_request_left_are_not_its_answer),
         cmocka_unit_test(test_h115_a_refusal_stops_the_upload_and_is_delivered),
+        cmocka_unit_test(test_h115_a_refusal_is_read_though_the_server_has_hung_up),
         cmocka_unit_test(test_an_answer_that_accepts_streams_back_while_the_upload_goes_on),
         cmocka_unit_test(test_an_answer_that_ends_before_the_upload_closes),
         cmocka_unit_test(test_close_after_says_so_and_does_so),
