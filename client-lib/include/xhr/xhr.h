@@ -477,6 +477,9 @@ XHR_API const char *xhr_request_method(const struct xhr_request *request); /* fi
 XHR_API unsigned xhr_request_redirect_count(const struct xhr_request *request);
 XHR_API const char *xhr_request_content_coding(const struct xhr_request *request); /* decoded */
 
+/* The decoded size of the body, when the head tells it. Return: whether it does. */
+XHR_API bool xhr_request_body_size(const struct xhr_request *request, uint64_t *ret_bytes);
+
 /* All values of a field, joined by ", " (of Set-Cookie the first); NULL when absent. */
 XHR_API const char *xhr_request_response_header(struct xhr_request *request, const char *name);
 /* All fields as XMLHttpRequest says: "name: value\r\n", names lower case, sorted, joined. */

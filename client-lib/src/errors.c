@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+/* Classes of failure: names, Titanium's numbers (NSURLError of iOS), errno, and from the wire.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "xhr_priv.h"
+
+static const struct {
+    const char *name;
+    int titanium;
+    int error;
+} classes[] = {
+    [XHR_ERROR_NONE] = {"none", 0, -EIO},
+    [XHR_ERROR_ARGUMENT] = {"argument", -1000, -EINVAL},
+    [XHR_ERROR_URL] = {"url", -1000, -EINVAL},
+    [XHR_ERROR_POLICY] = {"policy", -1013, -EACCES},
+    [XHR_ERROR_QUOTA] = {"quota", -1, -EDQUOT},
+    [XHR_ERROR_DNS] = {"dns", -1003, -EADDRNOTAVAIL},
+    [XHR_ERROR_CONNECT] = {"connect", -1004, -ECONNREFUSED},
+    [XHR_ERROR_PROXY] = {"proxy", -1004, -ECONNREFUSED},
+    [XHR_ERROR_TLS] = {"tls", -1200, -EPROTO},
+    [XHR_ERROR_TLS_VERIFY] = {"tls-verify", -1202, -EKEYREJECTED},
+    [XHR_ERROR_TLS_VERSION] = {"tls-version", -1200, -EPROTONOSUPPORT},
+    [XHR_ERROR_TLS_PIN] = {"tls-pin", -1202, -EKEYREJECTED},
+    [XHR_ERROR_TIMEOUT_CONNECT] = {"timeout-connect", -1001, -ETIMEDOUT},
+    [XHR_ERROR_TIMEOUT_IDLE] = {"timeout-idle", -1001, -ETIMEDOUT},
+    [XHR_ERROR_TIMEOUT_TOTAL] = {"timeout-total", -1001, -ETIMEDOUT},
+    [XHR_ERROR_SEND] = {"send", -1005, -EPIPE},
+    [XHR_ERROR_RECEIVE] = {"receive", -1005, -ECONNRESET},
+    [XHR_ERROR_EMPTY_REPLY] = {"empty-reply", -1005, -ENODATA},
+    [XHR_ERROR_PROTOCOL] = {"protocol", -1011, -EBADMSG},
+    [XHR_ERROR_TRUNCATED] = {"truncated", -1005, -ENODATA},
+    [XHR_ERROR_LIMIT] = {"limit", -1103, -EMSGSIZE},
+    [XHR_ERROR_CODING] = {"coding", -1015, -EILSEQ},
+    [XHR_ERROR_REDIRECT] = {"redirect", -1007, -ELOOP},
+    [XHR_ERROR_REWIND] = {"rewind", -1021, -ESPIPE},
+    [XHR_ERROR_BODY_READ] = {"body-read", -1021, -EIO},
+    [XHR_ERROR_WRITE] = {"write", -3003, -EIO},
+    [XHR_ERROR_COOKIE_STORE] = {"cookie-store", -3003, -EIO},
+    [XHR_ERROR_ABORTED] = {"aborted", -999, -ECANCELED},
+    [XHR_ERROR_SHUTDOWN] = {"shutdown", -1005, -ESHUTDOWN},
+    [XHR_ERROR_INTERNAL] = {"internal", -1, -EIO},
+    [XHR_ERROR_HTTP_STATUS] = {"http-status", 0, -EREMOTEIO},
+    [XHR_ERROR_DAEMON_LOST] = {"daemon-lost", -1005, -ECONNRESET},
+    [XHR_ERROR_DAEMON_UNREACHABLE] = {"daemon-unreachable", -1004, -EHOSTDOWN},
+    [XHR_ERROR_DAEMON_REFUSED] = {"daemon-refused", -1004, -EPERM},
+    [XHR_ERROR_DAEMON_PROTOCOL] = {"daemon-protocol", -1011, -EPROTO},
+    [XHR_ERROR_MEMORY] = {"memory", -1, -ENOMEM},
+};
+#define N_CLASSES (sizeof(classes) / sizeof(*classes))
+
+static const char *const phases[] = {
+    [XHR_PHASE_NONE] = "none",       [XHR_PHASE_QUEUED] = "queued", [XHR_PHASE_DNS] = "dns",
+    [XHR_PHASE_CONNECT] = "connect", [XHR_PHASE_PROXY] = "proxy",   [XHR_PHASE_TLS] = "tls",
+    [XHR_PHASE_SEND] = "send",       [XHR_PHASE_WAIT] = "wait",     [XHR_PHASE_HEAD] = "head",
+    [XHR_PHASE_BODY] = "body",
+};
+static const char *const states[] = {"UNSENT", "OPENED", "HEADERS_RECEIVED", "LOADING", "DONE"};
+static const char *const reasons[] = {"none", "queued", "dns",         "connect",
+                                      "tls",  "auth",   "backpressure"};
+
+#define NAME_OF(names, value)                                                                  \
+    ((size_t)(value) < sizeof(names) / sizeof(*(names)) ? (names)[value] : "unknown")
+
+const char *xhr_error_name(enum xhr_error_class kind)
+{
+    return (size_t)kind < N_CLASSES && classes[kind].name ? classes[kind].name : "unknown";
+}
+
+const char *xhr_phase_name(enum xhr_phase phase)
+{
+    return NAME_OF(phases, phase);
+}
+
+const char *xhr_ready_state_name(enum xhr_ready_state state)
+{
+    return NAME_OF(states, state);
+}
+
+const char *xhr_wait_reason_name(enum xhr_wait_reason reason)
+{
+    return NAME_OF(reasons, reason);
+}
+
+int xhr_error_errno(const struct xhr_error *error)
+{
+    if (error->kind == XHR_ERROR_WRITE || error->kind == XHR_ERROR_CONNECT)
+        return error->sys_errno > 0 ? -error->sys_errno : classes[error->kind].error;
+    return (size_t)error->kind < N_CLASSES && classes[error->kind].error
+               ? classes[error->kind].error
+               : -EIO;
+}
+
+const char *xhr_errno_text(int error)
+{
+    const char *text = strerrordesc_np(error);
+
+    return text ? text : "unknown error";
+}
+
+void xhr_failure_set(struct xhr_failure *ret, enum xhr_error_class kind, const char *fmt, ...)
+{
+    va_list args;
+
+    *ret = (struct xhr_failure){.kind = kind};
+    va_start(args, fmt);
+    (void)vsnprintf(ret->text, sizeof(ret->text), fmt, args);
+    va_end(args);
+}
+
+void xhr_failure_show(const struct xhr_failure *failure, struct xhr_error *ret)
+{
+    *ret = (struct xhr_error){
+        .kind = failure->kind,
+        .code = failure->kind == XHR_ERROR_HTTP_STATUS ? failure->status
+                                                       : classes[failure->kind].titanium,
+        .phase = failure->phase,
+        .sys_errno = failure->sys_errno,
+        .detail = failure->detail,
+        .name = classes[failure->kind].name,
+        .text = failure->text,
+    };
+}
+
+/* What the daemon wrote is for a terminal or a log: one line, no control characters. */
+static void take_text(struct xhr_failure *failure, const ProtobufCBinaryData *text)
+{
+    size_t len = text->len < XHR_TEXT_MAX - 1 ? text->len : XHR_TEXT_MAX - 1;
+
+    for (size_t i = 0; i < len; i++) {
+        uint8_t c = text->data[i];
+
+        failure->text[i] = c < 0x20 || c == 0x7f ? '?' : (char)c;
+    }
+    failure->text[len] = '\0';
+}
+
+int xhr_failure_of_wire(const Xhrd__V1__Failure *wire, struct xhr_failure *ret)
+{
+    if (wire->kind <= XHRD__V1__FAILURE_KIND__FAILURE_KIND_UNSPECIFIED ||
+        wire->kind > XHRD__V1__FAILURE_KIND__FAILURE_KIND_INTERNAL ||
+        (size_t)wire->phase >= sizeof(phases) / sizeof(*phases))
+        return -EPROTO;
+    *ret = (struct xhr_failure){
+        .kind = (enum xhr_error_class)wire->kind,
+        .phase = (enum xhr_phase)wire->phase,
+        .sys_errno = wire->sys_errno <= 4095 ? (int)wire->sys_errno : 0,
+        .detail = wire->code,
+    };
+    take_text(ret, &wire->text);
+    return 0;
+}

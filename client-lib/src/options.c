@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+/* A program's options, copied whole, so that what it gave may go when the call returns. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "xhr_priv.h"
+
+#define LIST_MAX   256     /* overrides of names and of where to connect */
+#define CA_PEM_MAX 786432u /* it must fit a message of 1 MiB */
+
+int xhr_take_sized(void *to, size_t to_size, const void *from)
+{
+    size_t size = *(const size_t *)from;
+    const uint8_t *bytes = from;
+
+    if (size < sizeof(size_t))
+        return -EINVAL;
+    /* A program made for a later version may only use what we know of. */
+    for (size_t i = to_size; i < size; i++)
+        if (bytes[i])
+            return -EINVAL;
+    memset(to, 0, to_size);
+    memcpy(to, from, size < to_size ? size : to_size);
+    return 0;
+}
+
+static bool is_sane(const struct xhr_request_options *set)
+{
+    return (set->family == 0 || set->family == 4 || set->family == 6) &&
+           set->cookies >= XHR_COOKIES_SEND_AND_STORE && set->cookies <= XHR_COOKIES_NONE &&
+           set->n_resolve <= LIST_MAX && set->n_connect_to <= LIST_MAX &&
+           set->ca_pem_len <= CA_PEM_MAX && (set->ca_pem || set->ca_pem_len == 0) &&
+           !(set->password && !set->username);
+}
+
+static void free_resolve(struct xhr_resolve *resolve)
+{
+    for (size_t i = 0; i < resolve->n_addresses; i++)
+        free((char *)(uintptr_t)resolve->addresses[i]);
+    free((void *)(uintptr_t)resolve->addresses);
+    free((char *)(uintptr_t)resolve->host);
+}
+
+static int copy_resolve(struct xhr_resolve *to, const struct xhr_resolve *from)
+{
+    char *text = NULL;
+
+    if (!from->host || from->n_addresses == 0 || from->n_addresses > LIST_MAX)
+        return -EINVAL;
+    to->port = from->port;
+    if (xhr_dup_string(from->host, &text) < 0)
+        return -ENOMEM;
+    to->host = text;
+    const char **addresses = calloc(from->n_addresses, sizeof(*addresses));
+    if (!addresses)
+        return -ENOMEM;
+    to->addresses = addresses;
+    for (; to->n_addresses < from->n_addresses; to->n_addresses++) {
+        if (!from->addresses[to->n_addresses])
+            return -EINVAL;
+        if (xhr_dup_string(from->addresses[to->n_addresses], &text) < 0)
+            return -ENOMEM;
+        addresses[to->n_addresses] = text;
+    }
+    return 0;
+}
+
+static int copy_connect_to(struct xhr_connect_to *to, const struct xhr_connect_to *from)
+{
+    char *host = NULL;
+    char *to_host = NULL;
+    int r = xhr_dup_string(from->host, &host);
+
+    to->host = host;
+    if (r == 0)
+        r = xhr_dup_string(from->to_host, &to_host);
+    to->to_host = to_host;
+    to->port = from->port;
+    to->to_port = from->to_port;
+    return r;
+}
+
+static int copy_lists(struct xhr_options *options, const struct xhr_request_options *from)
+{
+    int r = 0;
+
+    options->resolve = calloc(from->n_resolve + 1, sizeof(*options->resolve));
+    options->connect_to = calloc(from->n_connect_to + 1, sizeof(*options->connect_to));
+    if (!options->resolve || !options->connect_to)
+        return -ENOMEM;
+    for (size_t i = 0; r == 0 && i < from->n_resolve; i++) {
+        options->set.n_resolve++;
+        r = copy_resolve(&options->resolve[i], &from->resolve[i]);
+    }
+    for (size_t i = 0; r == 0 && i < from->n_connect_to; i++) {
+        options->set.n_connect_to++;
+        r = copy_connect_to(&options->connect_to[i], &from->connect_to[i]);
+    }
+    return r;
+}
+
+static int copy(struct xhr_options *options, const struct xhr_request_options *from)
+{
+    int r = xhr_dup_string(from->username, &options->username);
+
+    r = r < 0 ? r : xhr_dup_string(from->password, &options->password);
+    r = r < 0 ? r : xhr_dup_string(from->jar, &options->jar);
+    if (r == 0 && from->ca_pem_len > 0) {
+        options->ca_pem = xhr_dup(from->ca_pem, from->ca_pem_len);
+        r = options->ca_pem ? 0 : -ENOMEM;
+    }
+    if (r == 0 && (from->n_resolve > 0 || from->n_connect_to > 0))
+        r = copy_lists(options, from);
+    options->set.username = options->username;
+    options->set.password = options->password;
+    options->set.jar = options->jar;
+    options->set.ca_pem = options->ca_pem;
+    options->set.resolve = options->resolve;
+    options->set.connect_to = options->connect_to;
+    return r;
+}
+
+int xhr_options_take(struct xhr_options *options, const struct xhr_request_options *from)
+{
+    struct xhr_options fresh = {.set.size = sizeof(fresh.set)};
+    struct xhr_request_options given;
+    int r;
+
+    if (from) {
+        r = xhr_take_sized(&given, sizeof(given), from);
+        if (r == 0 && !is_sane(&given))
+            r = -EINVAL;
+        if (r < 0)
+            return r;
+        fresh.set = given;
+        fresh.set.n_resolve = 0;
+        fresh.set.n_connect_to = 0;
+        r = copy(&fresh, &given);
+        if (r < 0) {
+            xhr_options_done(&fresh);
+            return r;
+        }
+    }
+    xhr_options_done(options);
+    *options = fresh;
+    return 0;
+}
+
+void xhr_options_done(struct xhr_options *options)
+{
+    for (size_t i = 0; i < options->set.n_resolve; i++)
+        free_resolve(&options->resolve[i]);
+    for (size_t i = 0; i < options->set.n_connect_to; i++) {
+        free((char *)(uintptr_t)options->connect_to[i].host);
+        free((char *)(uintptr_t)options->connect_to[i].to_host);
+    }
+    free(options->resolve);
+    free(options->connect_to);
+    free(options->username);
+    if (options->password)
+        explicit_bzero(options->password, strlen(options->password));
+    free(options->password);
+    free(options->jar);
+    free(options->ca_pem);
+    *options = (struct xhr_options){.set.size = sizeof(options->set)};
+}

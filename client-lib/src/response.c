@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: MIT */
+/* What came back, and the questions about it. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "xhr_priv.h"
+
+void xhr_answer_clear(struct xhr_answer *answer)
+{
+    free(answer->status_text);
+    free(answer->url);
+    free(answer->method);
+    free(answer->content_coding);
+    free(answer->connection_text);
+    free(answer->joined);
+    free(answer->all_headers);
+    free(answer->text);
+    xhr_lines_done(&answer->headers);
+    xhr_lines_done(&answer->sent);
+    xhr_lines_done(&answer->trailers);
+    xhr_bytes_done(&answer->body);
+    *answer = (struct xhr_answer){0};
+}
+
+static const char *put(char **at, const ProtobufCBinaryData *bytes)
+{
+    char *text = *at;
+
+    if (bytes->len > 0)
+        memcpy(text, bytes->data, bytes->len);
+    text[bytes->len] = '\0';
+    *at = text + bytes->len + 1;
+    return text;
+}
+
+static int take_connection(struct xhr_answer *answer, const Xhrd__V1__ConnectionInfo *info)
+{
+    static const Xhrd__V1__TlsInfo no_tls = XHRD__V1__TLS_INFO__INIT;
+    const Xhrd__V1__TlsInfo *tls = info->tls ? info->tls : &no_tls;
+    size_t size = info->remote_address.len + info->local_address.len + tls->version.len +
+                  tls->cipher.len + tls->alpn.len + 5;
+    char *at = malloc(size);
+
+    if (!at)
+        return -ENOMEM;
+    answer->connection_text = at;
+    answer->connection = (struct xhr_connection_info){
+        .connection_id = info->connection_id,
+        .reused = info->reused,
+        .remote_address = put(&at, &info->remote_address),
+        .remote_port = (uint16_t)info->remote_port,
+        .local_port = (uint16_t)info->local_port,
+        .tls = info->tls ? &answer->tls : NULL,
+    };
+    answer->connection.local_address = put(&at, &info->local_address);
+    answer->tls.version = put(&at, &tls->version);
+    answer->tls.cipher = put(&at, &tls->cipher);
+    answer->tls.alpn = put(&at, &tls->alpn);
+    answer->tls.resumed = tls->resumed;
+    answer->has_connection = true;
+    return 0;
+}
+
+int xhr_answer_take_head(struct xhr_answer *answer, const Xhrd__V1__ResponseHead *head)
+{
+    char *url = head->url.len > 0 ? xhr_dup(head->url.data, head->url.len) : NULL;
+    int r = 0;
+
+    if (url) {
+        free(answer->url);
+        answer->url = url;
+    }
+    answer->status_text = xhr_dup(head->reason.data, head->reason.len);
+    answer->content_coding = xhr_dup(head->content_coding.data, head->content_coding.len);
+    if ((head->url.len > 0 && !url) || !answer->status_text || !answer->content_coding)
+        return -ENOMEM;
+    r = xhr_lines_take(&answer->headers, head->headers, head->n_headers);
+    if (r == 0)
+        r = xhr_lines_take(&answer->sent, head->sent_headers, head->n_sent_headers);
+    if (r == 0 && head->connection)
+        r = take_connection(answer, head->connection);
+    if (r < 0)
+        return r;
+    answer->has_head = true;
+    answer->status = head->status <= 999 ? (int)head->status : 0;
+    answer->http_version = head->http_version <= 99 ? (int)head->http_version : 0;
+    answer->redirects = head->redirects;
+    answer->is_size_known =
+        head->body_size_case == XHRD__V1__RESPONSE_HEAD__BODY_SIZE_BODY_BYTES;
+    answer->size_bytes = answer->is_size_known ? head->body_bytes : 0;
+    return 0;
+}
+
+void xhr_answer_take_timing(struct xhr_answer *answer, const Xhrd__V1__Timing *timing)
+{
+    if (!timing)
+        return;
+    answer->timing = (struct xhr_timing){
+        .queued_us = timing->queued_us,
+        .name_lookup_us = timing->name_lookup_us,
+        .connect_us = timing->connect_us,
+        .tls_us = timing->tls_us,
+        .sent_us = timing->sent_us,
+        .first_byte_us = timing->first_byte_us,
+        .total_us = timing->total_us,
+    };
+}
+
+enum xhr_ready_state xhr_request_ready_state(const struct xhr_request *request)
+{
+    return request->state;
+}
+
+int xhr_request_status(const struct xhr_request *request)
+{
+    return request->answer.status;
+}
+
+static const char *or_empty(const char *text)
+{
+    return text ? text : "";
+}
+
+const char *xhr_request_status_text(const struct xhr_request *request)
+{
+    return or_empty(request->answer.status_text);
+}
+
+int xhr_request_http_version(const struct xhr_request *request)
+{
+    return request->answer.http_version;
+}
+
+const char *xhr_request_location(const struct xhr_request *request)
+{
+    return or_empty(request->answer.url ? request->answer.url : request->url);
+}
+
+const char *xhr_request_method(const struct xhr_request *request)
+{
+    return or_empty(request->answer.method ? request->answer.method : request->method);
+}
+
+unsigned xhr_request_redirect_count(const struct xhr_request *request)
+{
+    return request->answer.redirects;
+}
+
+const char *xhr_request_content_coding(const struct xhr_request *request)
+{
+    return or_empty(request->answer.content_coding);
+}
+
+bool xhr_request_body_size(const struct xhr_request *request, uint64_t *ret_bytes)
+{
+    if (!request->answer.is_size_known)
+        return false;
+    *ret_bytes = request->answer.size_bytes;
+    return true;
+}
+
+const char *xhr_request_response_header(struct xhr_request *request, const char *name)
+{
+    struct xhr_answer *answer = &request->answer;
+    char *joined = NULL;
+
+    if (xhr_lines_join(&answer->headers, name, &joined) < 0)
+        return NULL;
+    free(answer->joined);
+    answer->joined = joined;
+    return joined;
+}
+
+const char *xhr_request_all_response_headers(struct xhr_request *request)
+{
+    struct xhr_answer *answer = &request->answer;
+
+    if (!answer->has_head)
+        return "";
+    if (!answer->all_headers && xhr_lines_all(&answer->headers, &answer->all_headers) < 0)
+        return NULL;
+    return answer->all_headers;
+}
+
+bool xhr_request_response_header_at(const struct xhr_request *request,
+                                    size_t index,
+                                    const char **ret_name,
+                                    const char **ret_value)
+{
+    return xhr_lines_at(&request->answer.headers, index, ret_name, ret_value);
+}
+
+bool xhr_request_sent_header_at(const struct xhr_request *request,
+                                size_t index,
+                                const char **ret_name,
+                                const char **ret_value)
+{
+    return xhr_lines_at(&request->answer.sent, index, ret_name, ret_value);
+}
+
+bool xhr_request_trailer_at(const struct xhr_request *request,
+                            size_t index,
+                            const char **ret_name,
+                            const char **ret_value)
+{
+    return xhr_lines_at(&request->answer.trailers, index, ret_name, ret_value);
+}
+
+const void *xhr_request_response_body(const struct xhr_request *request, size_t *ret_len)
+{
+    const struct xhr_bytes *body = &request->answer.body;
+
+    if (ret_len)
+        *ret_len = body->len;
+    return body->len > 0 ? (const void *)xhr_bytes_at(body) : "";
+}
+
+const struct xhr_error *xhr_request_error(const struct xhr_request *request)
+{
+    return request->has_error ? &request->error : NULL;
+}
+
+const struct xhr_connection_info *xhr_request_connection(const struct xhr_request *request)
+{
+    return request->answer.has_connection ? &request->answer.connection : NULL;
+}
+
+const struct xhr_timing *xhr_request_timing(const struct xhr_request *request)
+{
+    return &request->answer.timing;
+}
+
+const struct xhr_totals *xhr_request_totals(const struct xhr_request *request)
+{
+    return &request->answer.totals;
+}
+
+bool xhr_request_cookies_not_persisted(const struct xhr_request *request)
+{
+    return request->answer.cookies_not_persisted;
+}
+
+struct xhr_client *xhr_request_client(const struct xhr_request *request)
+{
+    return request->client;
+}

@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * The inside of libxhr.
+ *
+ *   client.c    life of a client, dispatch, what waits for answers (slots)
+ *   link.c      the connection: bytes out, bytes in, loss and repetition
+ *   start.c     where the daemon is; starting one
+ *   message.c   frames from the daemon, to whom they belong
+ *   request.c   HTTPClient objects: open, send, abort, free
+ *   events.c    what comes for a request, and the callbacks
+ *   encode.c    OpenRequest; upload.c: bodies that are streamed
+ *   response.c  what came back; text.c: as text
+ *   options.c, fields.c, errors.c, cookies.c, admin.c, sync.c
+ *
+ * Rule of life: a callback may do anything, also free what it was called for. So whoever fires
+ * one holds the object (depth) meanwhile; a held object that is freed is only marked, and goes
+ * with the last hold. After every callback the epoch is looked at: if it moved, the exchange
+ * that was being told about is over.
+ */
+
+#include <stdbool.h>
+
+#include "bytes.h"
+#include "wire/frame.h"
+#include "xhr/xhr.h"
+#include "xhrd/v1/envelope.pb-c.h"
+
+#define XHR_IN_BYTES       65536u     /* receive buffer; doubles up to the next under load */
+#define XHR_IN_BYTES_MAX   262144u    /* but for a larger frame that is no body */
+#define XHR_OUT_HIGH_BYTES 131072u    /* above it no more upload is read */
+#define XHR_CREDIT_BYTES   1048576u   /* of a response, by default */
+#define XHR_GRANT_BYTES    262144u    /* consumed bytes are given back in no smaller parts */
+#define XHR_UPLOAD_CREDIT  65536u     /* before the daemon has said hello */
+#define XHR_MEMORY_BYTES   268435456u /* of a response kept in memory, by default */
+#define XHR_INLINE_BYTES   262144u    /* longer bodies go by memfd: the daemon can rewind it */
+#define XHR_READS_MAX      16         /* per dispatch: the program has other descriptors */
+#define XHR_REPEATS_MAX    2          /* connections that end before hello */
+#define XHR_HELLO_MS       30000u     /* for the daemon to say hello */
+#define XHR_RETRY_MS_MAX   50u
+#define XHR_START_MS       10000u /* to reach or start a daemon */
+#define XHR_PROGRESS_US    50000u
+#define XHR_TEXT_MAX       320
+
+struct xhr_failure {
+    enum xhr_error_class kind;
+    enum xhr_phase phase;
+    int sys_errno;
+    int status; /* of XHR_ERROR_HTTP_STATUS */
+    uint32_t detail;
+    char text[XHR_TEXT_MAX];
+};
+
+__attribute__((format(printf, 3, 4))) void
+xhr_failure_set(struct xhr_failure *ret, enum xhr_error_class kind, const char *fmt, ...);
+const char *xhr_errno_text(int error); /* in English, whatever the locale */
+/* Borrows from @failure. */
+void xhr_failure_show(const struct xhr_failure *failure, struct xhr_error *ret);
+/* Return: 0, or -EPROTO for a class that the wire does not have. */
+int xhr_failure_of_wire(const Xhrd__V1__Failure *wire, struct xhr_failure *ret);
+
+/* ---- slots: whoever waits for an answer by number ---- */
+
+struct xhr_slot_ops;
+
+struct xhr_slot {
+    const struct xhr_slot_ops *ops;
+    struct xhr_slot *prev,
+        *next;         /* in client->live or client->dying, in the order of sending */
+    uint32_t id;       /* 0: not waiting */
+    uint64_t frame_at; /* where its first frame stands in the out stream */
+    size_t frame_len;
+    struct xhr_failure failure; /* while dying */
+};
+
+struct xhr_slot_ops {
+    /* The slot has left the client; fire the terminal event for slot->failure. */
+    void (*fail)(struct xhr_slot *slot);
+};
+
+struct xhr_slot_list {
+    struct xhr_slot *first, *last;
+};
+
+struct xhr_table_entry {
+    struct xhr_slot *slot; /* NULL: free */
+    uint32_t next_free;
+    uint32_t generation; /* 1 to 4095: an old number is not taken for a new one */
+};
+
+struct xhr_fd_mark {
+    uint64_t at; /* stream position of the frame that takes them */
+    int fds[2];
+    unsigned count;
+};
+
+enum xhr_link_state {
+    XHR_LINK_DOWN,
+    XHR_LINK_UP, /* connected; the daemon may not have said hello yet */
+};
+
+struct xhr_client {
+    char *socket_path;
+    char *daemon_path;
+    char *program;
+    char *profile;
+    bool no_start;
+    bool is_given; /* a socket made elsewhere: no second connection */
+
+    unsigned depth;
+    bool is_freed;
+    bool is_dispatching;
+
+    enum xhr_link_state link;
+    int fd;
+    bool is_hello_queued;
+    bool is_hello_read;
+    bool is_write_dead; /* the daemon reads no more; what it wrote is still to be read */
+    bool is_started;    /* the daemon that ended before hello was started by us */
+    bool needs_dispatch;
+    unsigned repeats;
+    unsigned retry_ms;
+    uint64_t retry_at_us;   /* 0: at once */
+    uint64_t give_up_at_us; /* 0: not trying */
+    uint64_t hello_by_us;
+
+    struct xhr_bytes out;
+    uint64_t out_at; /* stream position of out's first byte */
+    size_t out_sent; /* of out: written, kept for repetition until hello is read */
+    struct xhr_fd_mark *marks;
+    size_t n_marks;
+    size_t marks_capacity;
+    size_t next_mark;
+
+    struct xhr_bytes in;
+    uint32_t body_id; /* of the body chunk that is coming in */
+    size_t body_left;
+
+    struct xhr_table_entry *table;
+    uint32_t table_capacity;
+    uint32_t table_free; /* first free entry + 1, 0: none */
+    struct xhr_slot_list live;
+    struct xhr_slot_list dying;
+    size_t in_flight;
+
+    struct xhr_request *requests; /* all that were made from it */
+    struct xhr_request *uploads;  /* those with a body to stream, ring order by rotation */
+    uint8_t *upload_buffer;
+
+    struct xhr_daemon_info daemon;
+    char *daemon_version;
+    uint32_t upload_credit;
+
+    void (*changed)(struct xhr_client *client, void *user);
+    void *changed_user;
+    int told_fd;
+    bool told_wants_write;
+    int told_timeout;
+};
+
+/* client.c */
+void xhr_client_hold(struct xhr_client *client);
+void xhr_client_release(struct xhr_client *client); /* tells the watcher; may free */
+/* Return: 0 or -ENOMEM. */
+int xhr_client_add_slot(struct xhr_client *client, struct xhr_slot *slot);
+struct xhr_slot *xhr_client_find_slot(const struct xhr_client *client, uint32_t id);
+/* Was such a number ever given out? What the daemon says of one that is over is let pass. */
+bool xhr_client_knows_id(const struct xhr_client *client, uint32_t id);
+void xhr_client_remove_slot(struct xhr_client *client, struct xhr_slot *slot);
+/* Its failure is fired by the next dispatch. */
+void xhr_client_doom(struct xhr_client *client,
+                     struct xhr_slot *slot,
+                     const struct xhr_failure *failure);
+void xhr_client_doom_all(struct xhr_client *client, const struct xhr_failure *failure);
+/* After something was queued: connect and write now, unless a dispatch is going to anyway. */
+void xhr_client_kick(struct xhr_client *client);
+
+/* link.c */
+struct xhr_frame_fds {
+    int fds[2];
+    unsigned count;
+};
+/**
+ * xhr_link_queue() - put a message behind what is to be written, the hello before the first
+ * @slot: told where its frame lies; may be NULL
+ * @fds:  go with it and are then the link's, if this succeeds; may be NULL
+ * Return: 0, -EMSGSIZE, -ENOMEM.
+ */
+int xhr_link_queue(struct xhr_client *client,
+                   const Xhrd__V1__ClientMessage *message,
+                   struct xhr_slot *slot,
+                   const struct xhr_frame_fds *fds);
+/* Connects if there is something to write. */
+void xhr_link_connect(struct xhr_client *client);
+void xhr_link_flush(struct xhr_client *client);
+void xhr_link_read(struct xhr_client *client);
+/* Writes head and data without queueing if nothing waits. Return: 0 or -ENOMEM. */
+int xhr_link_write_body(struct xhr_client *client,
+                        uint32_t request_id,
+                        const void *data,
+                        size_t len);
+/* The connection ended or must end. What never left this process is kept for the next one. */
+void xhr_link_lost(struct xhr_client *client, const struct xhr_failure *why, bool may_repeat);
+void xhr_link_close(struct xhr_client *client);
+bool xhr_link_is_unsent(const struct xhr_client *client, const struct xhr_slot *slot);
+void xhr_link_on_hello(struct xhr_client *client);
+
+/* start.c */
+/**
+ * xhr_start_connect() - connect to a daemon, by way of starting one if that is allowed
+ * @ret_started: whether it was started just now
+ * Return: a descriptor; -EAGAIN: try again soon; another -errno with *ret_why filled.
+ */
+int xhr_start_connect(const struct xhr_client *client,
+                      bool *ret_started,
+                      struct xhr_failure *ret_why);
+
+/* message.c: one frame. Return: 0, or -errno with *ret_why filled: the link must end. */
+int xhr_message_take(struct xhr_client *client,
+                     const struct wire_frame *frame,
+                     struct xhr_failure *ret_why);
+/* Bytes of a body chunk, as they come. */
+int xhr_message_take_body(struct xhr_client *client,
+                          uint32_t request_id,
+                          const uint8_t *data,
+                          size_t len,
+                          struct xhr_failure *ret_why);
+
+/* ---- fields: what is to be sent, what has come ---- */
+
+struct xhr_field {
+    char *name;
+    char *value; /* NULL: removed */
+};
+
+struct xhr_fields { /* of the request */
+    struct xhr_field *at;
+    size_t count;
+    size_t capacity;
+};
+
+int xhr_fields_set(struct xhr_fields *fields, const char *name, const char *value);
+const struct xhr_field *xhr_fields_find(const struct xhr_fields *fields, const char *name);
+void xhr_fields_done(struct xhr_fields *fields);
+bool xhr_is_token(const char *text);
+bool xhr_name_eq(const char *a, const char *b); /* ASCII, without case */
+char xhr_lower(char c);
+
+struct xhr_lines { /* of an answer: name NUL value NUL … */
+    char *text;
+    struct xhr_line {
+        const char *name;
+        const char *value;
+    } * at;
+    size_t count;
+};
+
+int xhr_lines_take(struct xhr_lines *lines, Xhrd__V1__Header *const *headers, size_t count);
+void xhr_lines_done(struct xhr_lines *lines);
+bool xhr_lines_at(const struct xhr_lines *lines,
+                  size_t index,
+                  const char **ret_name,
+                  const char **ret_value);
+/* Values joined by ", ". *ret NULL: absent. Return: 0 or -ENOMEM. */
+int xhr_lines_join(const struct xhr_lines *lines, const char *name, char **ret);
+int xhr_lines_all(const struct xhr_lines *lines, char **ret);
+
+/* ---- options ---- */
+
+struct xhr_options {
+    struct xhr_request_options set; /* its pointers are ours */
+    char *username;
+    char *password;
+    char *jar;
+    void *ca_pem;
+    struct xhr_resolve *resolve;
+    struct xhr_connect_to *connect_to;
+};
+
+int xhr_options_take(struct xhr_options *options, const struct xhr_request_options *from);
+void xhr_options_done(struct xhr_options *options);
+/* memcpy of a structure that starts with its size. Return: 0 or -EINVAL. */
+int xhr_take_sized(void *to, size_t to_size, const void *from);
+
+/* ---- requests ---- */
+
+struct xhr_upload {
+    ssize_t (*read)(struct xhr_request *request, void *buffer, size_t len, void *read_user);
+    void *read_user;
+    uint64_t left; /* XHR_LENGTH_UNKNOWN: to the end */
+    uint64_t credit;
+    bool is_active;
+    bool is_paused;
+    struct xhr_request *prev, *next;
+};
+
+struct xhr_answer {
+    bool has_head;
+    int status;
+    char *status_text;
+    int http_version;
+    char *url; /* final */
+    char *method;
+    unsigned redirects;
+    char *content_coding;
+    bool is_size_known;
+    uint64_t size_bytes;
+    struct xhr_lines headers;
+    struct xhr_lines sent;
+    struct xhr_lines trailers;
+    struct xhr_bytes body;
+    char *connection_text; /* storage of the strings below */
+    struct xhr_connection_info connection;
+    struct xhr_tls_info tls;
+    bool has_connection;
+    struct xhr_timing timing;
+    struct xhr_totals totals;
+    bool cookies_not_persisted;
+    /* made when asked for */
+    char *joined;
+    char *all_headers;
+    char *text;
+    size_t text_len;
+    size_t text_of_len; /* how much body there was when it was made */
+    const char *charset;
+    char charset_name[40];
+};
+
+struct xhr_sync {
+    bool is_done;
+    int result;
+};
+
+struct xhr_request {
+    struct xhr_slot slot; /* first: message.c casts */
+    struct xhr_client *client;
+    struct xhr_request *prev, *next;
+    struct xhr_callbacks callbacks;
+    void *user;
+    struct xhr_options options;
+
+    unsigned depth;
+    bool is_freed;
+    uint32_t epoch;
+
+    enum xhr_ready_state state;
+    bool is_sent; /* from send until the terminal event is fired */
+    bool is_async;
+    bool is_paused;
+    enum xhr_wait_reason reason;
+    char *method;
+    char *url;
+    struct xhr_fields fields;
+    int response_fd; /* -1: none */
+    uint64_t response_offset;
+    struct xhr_sync *sync;
+
+    struct xhr_upload upload;
+    struct xhr_answer answer;
+    uint64_t credit;   /* that the daemon still has */
+    uint64_t consumed; /* not given back yet */
+    uint64_t received; /* body bytes told or kept */
+    struct xhr_progress data_progress;
+    struct xhr_progress send_progress;
+    bool has_data_progress;
+    bool has_send_progress;
+    bool has_error;
+    struct xhr_error error;
+};
+
+/* request.c */
+void xhr_request_hold(struct xhr_request *request);
+void xhr_request_release(struct xhr_request *request); /* may free */
+void xhr_request_leave_client(struct xhr_request *request);
+extern const struct xhr_slot_ops xhr_request_ops;
+
+/* events.c: for a request that is in flight. Return: 0, or -EPROTO with *why filled. After each
+ * the request may be gone. */
+struct xhr_request *xhr_request_of_slot(struct xhr_slot *slot);
+int xhr_request_on_message(struct xhr_request *request,
+                           const Xhrd__V1__ServerMessage *message,
+                           struct xhr_failure *why);
+int xhr_request_on_body(struct xhr_request *request,
+                        const uint8_t *data,
+                        size_t len,
+                        struct xhr_failure *why);
+/* Ends it with slot.failure: XHR_ERROR_NONE is onload, XHR_ERROR_ABORTED onabort. */
+void xhr_request_finish(struct xhr_request *request);
+/* Tells the daemon to stop, then finishes with @failure. */
+void xhr_request_cut(struct xhr_request *request, const struct xhr_failure *failure);
+/* Return: false when the request is gone or no longer the same. */
+bool xhr_request_enter_state(struct xhr_request *request,
+                             enum xhr_ready_state state,
+                             uint64_t monotonic_us);
+void xhr_request_grant(struct xhr_request *request);
+
+/* answer (response.c) */
+void xhr_answer_clear(struct xhr_answer *answer);
+int xhr_answer_take_head(struct xhr_answer *answer, const Xhrd__V1__ResponseHead *head);
+void xhr_answer_take_timing(struct xhr_answer *answer, const Xhrd__V1__Timing *timing);
+
+/* encode.c: Return: 0, -EMSGSIZE, -ENOMEM, -EBADF, -EINVAL. */
+int xhr_encode_open(struct xhr_request *request, const struct xhr_body *body);
+/* @kind: abort, credit or body_end. */
+int xhr_encode_simple(struct xhr_client *client,
+                      Xhrd__V1__ClientMessage__KindCase kind,
+                      uint32_t request_id,
+                      uint32_t bytes);
+
+/* upload.c */
+void xhr_upload_start(struct xhr_request *request, const struct xhr_body *body);
+void xhr_upload_stop(struct xhr_request *request);
+void xhr_upload_pump(struct xhr_client *client);
+bool xhr_upload_wants_write(const struct xhr_client *client);
+void xhr_upload_on_hello(struct xhr_client *client);
+void xhr_upload_on_lost(struct xhr_client *client);
+
+/* cookies.c, admin.c: Return as xhr_request_on_message(). */
+int xhr_cookies_on_reply(struct xhr_slot *slot,
+                         const Xhrd__V1__CookieReply *reply,
+                         struct xhr_failure *why);
+int xhr_admin_on_reply(struct xhr_slot *slot,
+                       const Xhrd__V1__AdminReply *reply,
+                       struct xhr_failure *why);
+extern const struct xhr_slot_ops xhr_cookies_ops;
+extern const struct xhr_slot_ops xhr_admin_ops;
+
+/* sync.c: dispatches until *done. Return: 0, -EDEADLK inside a callback, -errno of poll(). */
+int xhr_sync_wait(struct xhr_client *client, const bool *done);
