@@ -13,7 +13,13 @@
 
 /* Marks the place where an error number is born: grep for it, or break on fault_origin(). */
 int fault_origin(int negative_errno, const char *file, int line);
-#define fault(r) fault_origin((r), __FILE__, __LINE__)
+/* The value is the argument's own, where a static analyzer sees that it is no success. */
+#define fault(r)                                                                               \
+    __extension__({                                                                            \
+        int fault_r_ = (r);                                                                    \
+        int fault_said_ = fault_origin(fault_r_, __FILE__, __LINE__);                          \
+        fault_r_ < 0 ? fault_r_ : fault_said_;                                                 \
+    })
 
 /* Turns a positive outcome nobody here expected into an error, and logs where. */
 int fault_fold_at(int r, const char *file, int line);

@@ -21,7 +21,7 @@ struct io_tcp {
     struct watch watch;
     struct deferred task; /* what came out inside a call of the owner's */
     struct address remote;
-    struct address local; /* asked for when first wanted */
+    struct address local;
 };
 
 static struct io_tcp *tcp_of(struct io *io)
@@ -54,10 +54,10 @@ static ssize_t tcp_read(struct io *io, char *buf, size_t len)
 
 static ssize_t tcp_writev(struct io *io, const struct iovec *iov, int n)
 {
-    struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)iov, /* sendmsg() only reads */
-                         .msg_iovlen = (size_t)(n < IOV_ONCE_MAX ? n : IOV_ONCE_MAX)};
+    struct msghdr msg = {.msg_iovlen = (size_t)(n < IOV_ONCE_MAX ? n : IOV_ONCE_MAX)};
     ssize_t sent;
 
+    memcpy(&msg.msg_iov, &iov, sizeof(void *)); /* sendmsg() only reads it */
     do
         sent = sendmsg(tcp_of(io)->fd, &msg, MSG_NOSIGNAL);
     while (sent < 0 && errno == EINTR);
@@ -101,13 +101,7 @@ static void tcp_free(struct io *io)
 
 static const struct address *tcp_local(const struct io *io)
 {
-    struct io_tcp *tcp = tcp_of((struct io *)(uintptr_t)io); /* a cache, as mutable in C++ */
-    socklen_t len = sizeof(tcp->local);
-
-    if (io->state == IO_OPEN && address_family(&tcp->local) == AF_UNSPEC &&
-        getsockname(tcp->fd, &tcp->local.sa, &len) < 0)
-        return &io_no_address;
-    return &tcp->local;
+    return &((const struct io_tcp *)(const void *)io)->local;
 }
 
 static const struct address *tcp_remote(const struct io *io)
@@ -155,10 +149,14 @@ static void finish_connect(struct io_tcp *tcp)
 
     if (getsockopt(tcp->fd, SOL_SOCKET, SO_ERROR, &err, &len) < 0)
         err = errno;
-    if (err != 0)
+    if (err != 0) {
         connect_failed(tcp, err);
-    else
-        io_tell_connected(&tcp->io);
+        return;
+    }
+    len = sizeof(tcp->local);
+    if (getsockname(tcp->fd, &tcp->local.sa, &len) < 0)
+        tcp->local = io_no_address;
+    io_tell_connected(&tcp->io);
 }
 
 static void tcp_on_ready(void *owner, unsigned ready)

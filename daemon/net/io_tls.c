@@ -92,7 +92,7 @@ static int bio_read_cb(BIO *bio, char *buf, size_t len, size_t *ret_n)
 static int bio_write_cb(BIO *bio, const char *bytes, size_t len, size_t *ret_n)
 {
     struct io_tls *tls = BIO_get_data(bio);
-    struct iovec iov = {(void *)(uintptr_t)bytes, len}; /* only read */
+    struct iovec iov = io_piece((struct span){bytes, len});
     ssize_t n = 0;
 
     BIO_clear_retry_flags(bio);
@@ -414,7 +414,7 @@ static int flush_backlog(struct io_tls *tls)
 {
     while (tls->backlog.len > 0) {
         struct span bytes = buf_span(&tls->backlog);
-        struct iovec iov = {(void *)(uintptr_t)bytes.ptr, bytes.len};
+        struct iovec iov = io_piece(bytes);
         ssize_t n = io_writev(tls->lower, &iov, 1);
 
         if (n == -EAGAIN)
