@@ -68,11 +68,20 @@ def complaints_in(root: pathlib.Path, path: pathlib.Path):
             yield f"{name}:{line}: preprocessor conditional inside a function"
 
 
+def sleeps_in_python(root: pathlib.Path):
+    """Waiting has one place: waiting.py."""
+    for path in sorted((root / "tests/integration").glob("*.py")):
+        for number, line in enumerate(path.read_text().split("\n"), 1):
+            if path.name != "waiting.py" and re.search(r"\bsleep\s*\(", line):
+                yield f"{path.relative_to(root)}:{number}: wait_until() a condition"
+
+
 def main() -> int:
     root = pathlib.Path(sys.argv[1]).resolve()
     files = [p for tree in TREES for p in sorted((root / tree).rglob("*.[ch]"))
              if "/build/" not in p.as_posix() and "/corpus/" not in p.as_posix()]
     found = [c for path in files for c in complaints_in(root, path)]
+    found += sleeps_in_python(root)
     print("\n".join(found) or f"{len(files)} files clean")
     return bool(found)
 

@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: MIT
+"""What survives a kill, a restart and a full disk (DB01, part of DB05 and DB10)."""
+import os
+import random
+import stat
+import subprocess
+import threading
+
+import pytest
+import wire
+from origins import ScriptedOrigin, response
+from programs import SANITIZED, Daemon
+from waiting import wait_until
+
+WRITERS = 3
+
+
+class Counter(threading.Thread):
+    """A client that lets the origin set the same pair of cookies to 1, 2, 3 … and remembers the
+    last number whose load it was told."""
+
+    def __init__(self, daemon, origin, name):
+        super().__init__()
+        self.daemon_under_test, self.origin, self.name_ = daemon, origin, name
+        self.acknowledged = 0
+        self.start_at = 0
+
+    def run(self):
+        number = self.start_at
+        try:
+            with self.daemon_under_test.client() as client:
+                while True:
+                    number += 1
+                    exchange = client.fetch(self.origin.url(f"/{self.name_}/{number}"))
+                    if not exchange.done:
+                        return
+                    self.acknowledged = number
+        except (wire.Closed, OSError):
+            pass
+
+
+def counting(request):
+    _, name, number = request.target.split("/")
+    return response(b"ok", fields=[("Set-Cookie", f"{name}{half}={number}; Path=/; Max-Age=86400")
+                                   for half in "ab"])
+
+
+def kill_rounds(daemon, origin, rounds):
+    """Return: how many acknowledged numbers the rounds saw."""
+    chance = random.Random(20)
+    last = [0] * WRITERS
+    for _ in range(rounds):
+        writers = [Counter(daemon, origin, f"w{n}") for n in range(WRITERS)]
+        for writer, number in zip(writers, last):
+            writer.start_at = number
+            writer.start()
+        goal = chance.randrange(1, 40)
+        wait_until(lambda: max(w.acknowledged for w in writers) >= max(last) + goal  # noqa: B023
+                   or not any(w.is_alive() for w in writers), "some writes")  # noqa: B023
+        daemon.kill()
+        for writer in writers:
+            writer.join()
+        daemon.start()
+        with daemon.client() as client:
+            kept = {c.name.decode(): int(c.value) for c in client.cookies()}
+        for n, writer in enumerate(writers):
+            assert writer.acknowledged > last[n], "each writer got on"
+            assert kept[f"w{n}a"] == kept[f"w{n}b"], "both cookies of an answer, or neither"
+            assert kept[f"w{n}a"] >= writer.acknowledged, "an acknowledged cookie was lost"
+            last[n] = kept[f"w{n}a"]
+    return sum(last)
+
+
+@pytest.mark.xhrd(arguments=["--log-level", "warning"])
+def test_db01_hundred_kills_lose_no_acknowledged_cookie(xhrd):
+    origin = ScriptedOrigin()
+    origin.answer = counting
+    try:
+        assert kill_rounds(xhrd, origin, 10 if SANITIZED else 100) > 100
+    finally:
+        origin.stop()
+    assert "corrupt" not in xhrd.log()
+
+
+@pytest.mark.shallow
+def test_cookies_outlive_a_restart_and_session_cookies_do_not(xhrd, origin_raw):
+    fields = [("Set-Cookie", "kept=1; Max-Age=86400"), ("Set-Cookie", "gone=1")]
+    origin_raw.reply(response(b"ok", fields=fields))
+    with xhrd.client() as client:
+        assert client.fetch(origin_raw.url()).done
+        assert len(client.cookies()) == 2
+    assert xhrd.stop() == 0
+    assert b"gone" not in b"".join(p.read_bytes() for p in xhrd.state_dir.rglob("*") if p.is_file())
+    xhrd.start()
+    with xhrd.client() as client:
+        assert [c.name for c in client.cookies()] == [b"kept"]
+        assert client.fetch(origin_raw.url()).done
+        assert origin_raw.requests[-1].get("Cookie") == "kept=1"
+
+
+@pytest.mark.shallow
+def test_removed_cookies_stay_removed_over_a_kill(xhrd, origin_raw):
+    origin_raw.reply(response(b"ok", fields=[("Set-Cookie", "x=1; Max-Age=86400")]))
+    with xhrd.client() as client:
+        assert client.fetch(origin_raw.url()).done
+        assert client.remove_cookies().changed == 1
+    xhrd.kill()
+    xhrd.start()
+    with xhrd.client() as client:
+        assert client.cookies() == []
+
+
+@pytest.mark.shallow
+def test_files_are_for_the_owner_only(xhrd, origin_raw):
+    origin_raw.reply(response(b"ok", fields=[("Set-Cookie", "x=1; Max-Age=86400")]))
+    with xhrd.client() as client:
+        assert client.fetch(origin_raw.url()).done
+    paths = [xhrd.state_dir, *xhrd.state_dir.rglob("*")]
+    assert len(paths) > 1
+    for path in paths:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        assert mode == (0o700 if path.is_dir() else 0o600), f"{path}: {mode:o}"
+
+
+@pytest.fixture
+def small_disk(folder):
+    """A file system of 1 MiB for the state folder."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small file system needs root")
+    path = folder / "disk"
+    path.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,mode=700", "xhrd-test", str(path)],
+                          capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"no tmpfs can be mounted here: {done.stderr.strip()}")
+    yield path
+    subprocess.run(["umount", "-l", str(path)], check=True)
+
+
+def fill(path):
+    with open(path / "ballast", "wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(4096))
+        except OSError:
+            pass
+
+
+def test_db05_full_disk_goes_on_says_so_and_catches_up(folder, small_disk):
+    daemon = Daemon(folder / "xhrd", state_dir=small_disk / "state")
+    origin = ScriptedOrigin()
+    number = [0]
+
+    def answer(request):
+        number[0] += 1
+        return response(b"ok", fields=[("Set-Cookie", f"n={number[0]}; Max-Age=86400"),
+                                       ("Set-Cookie", f"pad{number[0]}={'x' * 3000}; Max-Age=86400")])
+
+    origin.answer = answer
+    try:
+        with daemon.client() as client:
+            first = client.fetch(origin.url())
+            assert first.done and not first.done.cookies_not_persisted
+            fill(small_disk)
+
+            def told():
+                exchange = client.fetch(origin.url())
+                assert exchange.done, "requests go on"
+                return exchange.done.cookies_not_persisted
+            wait_until(told, "the loss of persistence to be told")
+            assert client.status().persistence_lost
+            lost = number[0]
+            assert f"n={lost}" in (client.fetch(origin.url()) and origin.requests[-1].get("Cookie"))
+            assert "disk" in daemon.log() or "No space" in daemon.log() or "full" in daemon.log()
+            (small_disk / "ballast").unlink()
+            wait_until(lambda: not client.status().persistence_lost, "the disk to be used again", 40)
+            newest = number[0]
+        daemon.kill()
+        daemon.start()
+        with daemon.client() as client:
+            assert {c.value for c in client.cookies(name="n")} == {str(newest).encode()}
+    finally:
+        origin.stop()
+        daemon.finish()
+
+
+@pytest.mark.shallow
+@pytest.mark.parametrize("damage", [b"", b"SQLite format 3\0" + bytes(4096), os.urandom(8192)],
+                         ids=["empty", "zeroed", "garbage"])
+def test_damaged_store_is_set_aside_and_requests_go_on(folder, damage):
+    daemon = Daemon(folder / "xhrd")
+    origin = ScriptedOrigin()
+    origin.reply(response(b"ok", fields=[("Set-Cookie", "x=1; Max-Age=86400")]))
+    try:
+        with daemon.client() as client:
+            assert client.fetch(origin.url()).done
+        assert daemon.stop() == 0
+        databases = [p for p in daemon.state_dir.rglob("*") if p.is_file()
+                     and p.read_bytes()[:15] == b"SQLite format 3"]
+        assert databases
+        for path in databases:
+            path.write_bytes(damage)
+            for suffix in ("-wal", "-shm"):
+                path.with_name(path.name + suffix).unlink(missing_ok=True)
+        daemon.start()
+        with daemon.client() as client:
+            exchange = client.fetch(origin.url())
+            assert exchange.done and not exchange.done.cookies_not_persisted
+            assert [c.name for c in client.cookies()] == [b"x"]
+    finally:
+        origin.stop()
+        daemon.finish()
