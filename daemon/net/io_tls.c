@@ -42,6 +42,7 @@ struct io_tls {
     struct deferred task; /* begins the handshake; later: more is buffered */
     struct buf backlog;
     int lower_error; /* what the lower io said: -errno, IO_TRUNCATED; 0 */
+    int write_error; /* nothing goes out any more; reading goes on (see io_writev()) */
     bool lower_eof;  /* it has ended */
     bool eof;        /* close_notify came */
     bool dry;        /* OpenSSL has asked for more bytes than there are */
@@ -89,6 +90,15 @@ static int bio_read_cb(BIO *bio, char *buf, size_t len, size_t *ret_n)
     return 0;
 }
 
+/* Of a stream that takes nothing any more OpenSSL is told nothing: the error would keep it from
+ * reading what the peer said before it hung up, an alert or an answer. */
+static void note_write_error(struct io_tls *tls, int error)
+{
+    tls->write_error = error;
+    tls->io.failure = *io_last_failure(tls->lower);
+    buf_done(&tls->backlog);
+}
+
 static int bio_write_cb(BIO *bio, const char *bytes, size_t len, size_t *ret_n)
 {
     struct io_tls *tls = BIO_get_data(bio);
@@ -96,21 +106,22 @@ static int bio_write_cb(BIO *bio, const char *bytes, size_t len, size_t *ret_n)
     ssize_t n = 0;
 
     BIO_clear_retry_flags(bio);
-    *ret_n = 0;
-    if (tls->lower_error)
-        return 0;
+    *ret_n = len;
+    if (tls->write_error)
+        return 1;
     if (tls->backlog.len == 0)
         n = io_writev(tls->lower, &iov, 1);
     if (n == -EAGAIN)
         n = 0;
-    int r =
-        n < 0 ? (int)n : buf_append(&tls->backlog, (struct span){bytes + n, len - (size_t)n});
-    if (r < 0) {
-        tls->lower_error = r;
-        return 0;
+    if (n < 0) {
+        note_write_error(tls, (int)n);
+        return 1;
     }
-    *ret_n = len;
-    return 1;
+    if (buf_append(&tls->backlog, (struct span){bytes + n, len - (size_t)n}) == 0)
+        return 1;
+    *ret_n = 0;
+    tls->lower_error = -ENOMEM;
+    return 0;
 }
 
 static long bio_ctrl_cb(BIO *bio, int command, long number, void *ptr)
@@ -409,8 +420,7 @@ static struct span gather_next(struct gather *gather)
     return (struct span){gather->scratch, len};
 }
 
-/* Return: 0, or a negative error of the lower io. */
-static int flush_backlog(struct io_tls *tls)
+static void flush_backlog(struct io_tls *tls)
 {
     while (tls->backlog.len > 0) {
         struct span bytes = buf_span(&tls->backlog);
@@ -418,15 +428,19 @@ static int flush_backlog(struct io_tls *tls)
         ssize_t n = io_writev(tls->lower, &iov, 1);
 
         if (n == -EAGAIN)
-            return 0;
+            return;
         if (n < 0) {
-            tls->lower_error = (int)n;
-            return (int)n;
+            note_write_error(tls, (int)n);
+            return;
         }
         buf_consume(&tls->backlog, (size_t)n);
     }
     buf_done(&tls->backlog); /* rare enough to give the memory back */
-    return 0;
+}
+
+static bool has_hung_up(const struct io_tls *tls)
+{
+    return tls->write_error == -EPIPE || tls->write_error == -ECONNRESET;
 }
 
 static ssize_t tls_writev(struct io *io, const struct iovec *iov, int n)
@@ -440,21 +454,21 @@ static ssize_t tls_writev(struct io *io, const struct iovec *iov, int n)
     gather.used = 0;
     if (tls->late_error)
         return io_fail(io, tls->late_error);
-    if (flush_backlog(tls) < 0)
-        return io_fail(io, explain_in_state(tls, FAILURE_SEND));
-    while (tls->backlog.len == 0) {
+    flush_backlog(tls);
+    while (tls->backlog.len == 0 && !tls->write_error) {
         struct span record = gather_next(&gather);
         size_t written = 0;
 
         if (record.len == 0)
-            break;
+            return (ssize_t)total;
         ERR_clear_error();
         if (SSL_write_ex(tls->ssl, record.ptr, record.len, &written) != 1)
             return io_fail(io, explain_in_state(tls, FAILURE_SEND));
-        total += written;
+        if (!tls->write_error)
+            total += written;
     }
-    if (tls->backlog.len == 0)
-        return (ssize_t)total;
+    if (tls->write_error && total == 0)
+        return has_hung_up(tls) ? tls->write_error : io_fail(io, tls->write_error);
     update_lower_interest(tls);
     return total > 0 ? (ssize_t)total : -EAGAIN;
 }
@@ -465,8 +479,8 @@ static void tls_close(struct io *io, enum io_state before)
 
     loop_defer_cancel(io->loop, &tls->task);
     ERR_clear_error();
-    if (before == IO_OPEN && !tls->wrong && !tls->lower_eof && flush_backlog(tls) == 0 &&
-        tls->backlog.len == 0)
+    flush_backlog(tls);
+    if (before == IO_OPEN && !tls->wrong && !tls->lower_eof && tls->backlog.len == 0)
         (void)SSL_shutdown(tls->ssl);
     ERR_clear_error();
     SSL_set_app_data(tls->ssl, NULL);
@@ -535,11 +549,10 @@ static void lower_on_writable(void *owner)
 {
     struct io_tls *tls = owner;
 
-    if (flush_backlog(tls) < 0) {
-        io_tell_failed(&tls->io, explain_in_state(tls, FAILURE_SEND));
-        return;
-    }
-    if (tls->backlog.len == 0)
+    flush_backlog(tls);
+    if (tls->write_error && !has_hung_up(tls))
+        io_tell_failed(&tls->io, tls->write_error);
+    else if (tls->backlog.len == 0)
         io_tell_writable(&tls->io);
     follow_up(tls);
 }

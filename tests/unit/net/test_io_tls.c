@@ -889,13 +889,46 @@ static void test_a_failure_behind_the_owners_back_is_told_by_on_failed(void **st
     io_set_interest(client.peer.io, 0);
     while (io_writev(client.io, &iov, 1) > 0)
         ;
-    io_pair_break(client.peer.io, ECONNRESET); /* while the backlog waits to be flushed */
+    io_pair_break(client.peer.io, ETIMEDOUT); /* while the backlog waits to be flushed */
     turn(net, 3);
     assert_int_equal(client.n_failed, 1);
     assert_int_equal(client.why.kind, FAILURE_SEND);
-    assert_int_equal(client.why.sys_errno, ECONNRESET);
+    assert_int_equal(client.why.sys_errno, ETIMEDOUT);
     assert_true(io_writev(client.io, &iov, 1) < 0);
     end(&client);
+}
+
+static void test_an_answer_is_read_though_the_server_has_hung_up(void **state)
+{
+    struct net *net = *state;
+    static char bytes[65536];
+
+    for (int blocked = 0; blocked < 2; blocked++) { /* at once, or from the backlog */
+        struct client client = {0};
+        struct iovec iov = {bytes, sizeof(bytes)};
+        char buf[64];
+
+        connect_ok(net, &client);
+        io_set_interest(client.peer.io, 0);
+        while (blocked && io_writev(client.io, &iov, 1) > 0)
+            ;
+        assert_int_equal(SSL_write(client.peer.ssl, "413", 3), 3);
+        tls_peer_close_notify(&client.peer);
+        client.peer.io = io_close(client.peer.io);
+        turn(net, 3);
+        assert_int_equal(io_writev(client.io, &iov, 1), -EPIPE);
+        assert_int_equal(io_writev(client.io, &iov, 1), -EPIPE);
+        assert_int_equal(io_last_failure(client.io)->kind, FAILURE_SEND);
+        io_set_interest(client.io, IO_READ);
+        turn(net, 3);
+        assert_true(client.n_readable > 0);
+        assert_int_equal(client.n_failed, 0);
+        assert_int_equal(io_read(client.io, buf, sizeof(buf)), 3);
+        assert_memory_equal(buf, "413", 3);
+        assert_int_equal(io_read(client.io, buf, sizeof(buf)), 0);
+        tls_peer_done(&client.peer);
+        end(&client);
+    }
 }
 
 static void test_lb04_tls_may_be_closed_in_every_callback_and_at_every_step(void **state)
@@ -1341,6 +1374,7 @@ int main(void)
         WITH_NET(test_a_clean_end_a_cut_one_and_a_reset_differ),
         WITH_NET(test_closing_sends_close_notify),
         WITH_NET(test_a_failure_behind_the_owners_back_is_told_by_on_failed),
+        WITH_NET(test_an_answer_is_read_though_the_server_has_hung_up),
         WITH_NET(test_lb04_tls_may_be_closed_in_every_callback_and_at_every_step),
         WITH_NET(test_a_second_connection_under_the_same_key_resumes),
         WITH_NET(test_a_tls_1_3_ticket_is_used_once),
