@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: MIT */
+#include "flags.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "network.h"
+
+#define AT(field) offsetof(struct cli_options, field)
+
+static int no_memory(struct trouble *why)
+{
+    return trouble_set(why, EXIT_RESOURCES, "out of memory");
+}
+
+static int add_word(struct words *words, const char *value, struct trouble *why)
+{
+    return words_add(words, value) ? 0 : no_memory(why);
+}
+
+/* "Name: value", "Name:", "Name;" or "@file". What the characters of a name may be is judged
+ * by the library. */
+static int take_header(struct cli_options *options,
+                       const struct flag *flag,
+                       const char *value,
+                       struct trouble *why)
+{
+    size_t name_len = strcspn(value, ":;");
+
+    (void)flag;
+    if (value[0] == '@')
+        return add_word(&options->headers, value, why);
+    if (name_len == 0 || value[name_len] == '\0' ||
+        (value[name_len] == ';' && value[name_len + 1 + strspn(value + name_len + 1, " \t")]))
+        return trouble_set(why, EXIT_USAGE,
+                           "-H '%s': write 'Name: value', 'Name:' to remove it, or 'Name;' to "
+                           "send it empty",
+                           value);
+    return add_word(&options->headers, value, why);
+}
+
+static int take_referer(struct cli_options *options,
+                        const struct flag *flag,
+                        const char *value,
+                        struct trouble *why)
+{
+    const char *semicolon = strrchr(value, ';');
+
+    (void)flag;
+    if (semicolon && strcmp(semicolon, ";auto") == 0)
+        return trouble_set(why, EXIT_USAGE,
+                           "-e '%s': ;auto is not supported, give the referring URL alone",
+                           value);
+    options->referer = value;
+    return 0;
+}
+
+static int take_range(struct cli_options *options,
+                      const struct flag *flag,
+                      const char *value,
+                      struct trouble *why)
+{
+    (void)flag;
+    if (value[0] == '\0' || value[strspn(value, "0123456789-,")] != '\0' || !strchr(value, '-'))
+        return trouble_set(why, EXIT_USAGE,
+                           "-r '%s': write bytes as 0-499, 500- or -500, joined by commas",
+                           value);
+    options->range = value;
+    return 0;
+}
+
+static int add_data(struct cli_options *options,
+                    enum data_kind kind,
+                    const char *value,
+                    struct trouble *why)
+{
+    struct data_piece *data =
+        reallocarray(options->data, options->n_data + 1, sizeof(*options->data));
+
+    if (!data)
+        return no_memory(why);
+    options->data = data;
+    data[options->n_data++] = (struct data_piece){kind, value};
+    return 0;
+}
+
+static int take_data(struct cli_options *options,
+                     const struct flag *flag,
+                     const char *value,
+                     struct trouble *why)
+{
+    static const struct {
+        const char *name;
+        enum data_kind kind;
+    } kinds[] = {
+        {"data", DATA_PLAIN},         {"data-raw", DATA_RAW},
+        {"data-binary", DATA_BINARY}, {"data-urlencode", DATA_URLENCODE},
+        {"json", DATA_JSON},
+    };
+
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        if (strcmp(flag->name, kinds[i].name) == 0)
+            return add_data(options, kinds[i].kind, value, why);
+    }
+    return trouble_set(why, EXIT_USAGE, "--%s takes no data", flag->name);
+}
+
+static int take_output(struct cli_options *options,
+                       const struct flag *flag,
+                       const char *value,
+                       struct trouble *why)
+{
+    struct output_choice choice = {OUTPUT_REMOTE_NAME, NULL};
+    struct output_choice *outputs =
+        reallocarray(options->outputs, options->n_outputs + 1, sizeof(*options->outputs));
+
+    if (!outputs)
+        return no_memory(why);
+    options->outputs = outputs;
+    if (flag->value)
+        choice = (struct output_choice){OUTPUT_FILE, value};
+    outputs[options->n_outputs++] = choice;
+    return 0;
+}
+
+static int take_events(struct cli_options *options,
+                       const struct flag *flag,
+                       const char *value,
+                       struct trouble *why)
+{
+    (void)flag;
+    if (value && value[0] == '\0')
+        return trouble_set(why, EXIT_USAGE, "--events=: the name of a file is missing");
+    options->events = true;
+    options->events_file = value;
+    return 0;
+}
+
+static int take_cookie(struct cli_options *options,
+                       const struct flag *flag,
+                       const char *value,
+                       struct trouble *why)
+{
+    (void)flag;
+    if (!strchr(value, '='))
+        return trouble_set(why, EXIT_USAGE,
+                           "-b '%s': cookie files are not read in this version; write "
+                           "-b 'name=value', or let the daemon keep them (--jar NAME)",
+                           value);
+    return add_word(&options->cookies, value, why);
+}
+
+static int take_jar(struct cli_options *options,
+                    const struct flag *flag,
+                    const char *value,
+                    struct trouble *why)
+{
+    (void)flag;
+    if (value[0] == '\0')
+        return trouble_set(why, EXIT_USAGE,
+                           "--jar '': name a jar: default, system, one of your own, or none "
+                           "for no cookies");
+    options->jar = value;
+    return 0;
+}
+
+/* Kept as a copy: what stands in argv can be read by everybody. */
+static int take_user(struct cli_options *options,
+                     const struct flag *flag,
+                     const char *value,
+                     struct trouble *why)
+{
+    char *copy = strdup(value);
+
+    (void)flag;
+    if (!copy || !words_add(&options->copies, copy)) {
+        free(copy);
+        return no_memory(why);
+    }
+    options->user = copy;
+    return 0;
+}
+
+static int take_family(struct cli_options *options,
+                       const struct flag *flag,
+                       const char *value,
+                       struct trouble *why)
+{
+    (void)value;
+    (void)why;
+    options->ipv4 = flag->letter == '4';
+    options->ipv6 = flag->letter == '6';
+    return 0;
+}
+
+static int take_resolve(struct cli_options *options,
+                        const struct flag *flag,
+                        const char *value,
+                        struct trouble *why)
+{
+    (void)flag;
+    return network_add_resolve(options, value, why);
+}
+
+static int take_connect_to(struct cli_options *options,
+                           const struct flag *flag,
+                           const char *value,
+                           struct trouble *why)
+{
+    (void)flag;
+    return network_add_connect_to(options, value, why);
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* "30", "0.5", ".25". What is not nothing is at least a millisecond. */
+static bool parse_seconds(const char *text, uint32_t *ret_ms)
+{
+    uint64_t micro = 0, unit = 1000000;
+    bool any = false, point = false;
+
+    for (; *text; text++) {
+        if (*text == '.' && !point) {
+            point = true;
+            continue;
+        }
+        if (!is_digit(*text))
+            return false;
+        any = true;
+        if (!point) {
+            micro = micro * 10 + (uint64_t)(*text - '0') * unit;
+        } else {
+            unit /= 10;
+            micro += (uint64_t)(*text - '0') * unit;
+        }
+        if (micro / 1000 >= UINT32_MAX - 1)
+            return false;
+    }
+    *ret_ms = micro > 0 && micro < 1000 ? 1 : (uint32_t)(micro / 1000);
+    return any;
+}
+
+static int take_seconds(struct cli_options *options,
+                        const struct flag *flag,
+                        const char *value,
+                        struct trouble *why)
+{
+    uint32_t *field = (uint32_t *)(void *)((char *)options + flag->offset);
+
+    if (parse_seconds(value, field))
+        return 0;
+    return trouble_set(why, EXIT_USAGE,
+                       "--%s '%s': write seconds, as 30 or 0.5, up to 4294967 (0: no limit)",
+                       flag->name, value);
+}
+
+static int take_max_redirs(struct cli_options *options,
+                           const struct flag *flag,
+                           const char *value,
+                           struct trouble *why)
+{
+    int64_t number = 0;
+
+    (void)flag;
+    if (strcmp(value, "-1") == 0) {
+        options->max_redirs = -1;
+        return 0;
+    }
+    for (const char *c = value; *c; c++) {
+        if (!is_digit(*c) || number > 1000000)
+            number = -1;
+        if (number < 0)
+            break;
+        number = number * 10 + (*c - '0');
+    }
+    if (number < 0 || number > 1000000 || value[0] == '\0')
+        return trouble_set(
+            why, EXIT_USAGE,
+            "--max-redirs '%s': write a number up to 1000000, or -1 for no limit", value);
+    options->max_redirs = number;
+    return 0;
+}
+
+/* clang-format off */
+const struct flag flags[] = {
+    {'X', "request", "METHOD", "use this method", GROUP_REQUEST, AT(method), 0, 0, NULL},
+    {'H', "header", "LINE", "add 'Name: value'; 'Name:' removes, 'Name;' sends it empty; @FILE reads lines", GROUP_REQUEST, 0, 0, 0, take_header},
+    {'A', "user-agent", "NAME", "send this User-Agent; '' sends none", GROUP_REQUEST, AT(user_agent), 0, 0, NULL},
+    {'e', "referer", "URL", "send this Referer", GROUP_REQUEST, 0, 0, 0, take_referer},
+    {'G', "get", NULL, "put the data into the URL's query and use GET", GROUP_REQUEST, AT(get), 0, 0, NULL},
+    {'I', "head", NULL, "use HEAD and show the header", GROUP_REQUEST, AT(head), 0, 0, NULL},
+    {'r', "range", "RANGE", "ask for these bytes: 0-499, 500-, -500", GROUP_REQUEST, 0, 0, 0, take_range},
+
+    {'d', "data", "DATA", "send this form data (POST); @FILE reads it without line ends, @- from stdin", GROUP_BODY, 0, 0, 0, take_data},
+    {0, "data-raw", "DATA", "the same, @ has no meaning", GROUP_BODY, 0, 0, 0, take_data},
+    {0, "data-binary", "DATA", "the same, @FILE is sent as it is", GROUP_BODY, 0, 0, 0, take_data},
+    {0, "data-urlencode", "DATA", "percent-encoded: TEXT, =TEXT, NAME=TEXT, @FILE, NAME@FILE", GROUP_BODY, 0, 0, 0, take_data},
+    {0, "json", "DATA", "send JSON and accept it; @FILE, @-", GROUP_BODY, 0, 0, 0, take_data},
+
+    {'o', "output", "FILE", "write the body to FILE, - is stdout; once for each URL", GROUP_OUTPUT, 0, 0, 0, take_output},
+    {'O', "remote-name", NULL, "write it to the file the URL's path ends in", GROUP_OUTPUT, 0, 0, 0, take_output},
+    {0, "output-dir", "DIR", "folder of -o and -O", GROUP_OUTPUT, AT(output_dir), 0, 0, NULL},
+    {'D', "dump-header", "FILE", "write the answer's header to FILE, - is stdout", GROUP_OUTPUT, AT(dump_header), 0, 0, NULL},
+    {'i', "include", NULL, "show the header before the body", GROUP_OUTPUT, AT(include), 0, 0, NULL},
+    {'w', "write-out", "FORMAT", "print this when done: %{http_code}, %{json} …; @FILE reads it", GROUP_OUTPUT, AT(write_out), 0, 0, NULL},
+    {'s', "silent", NULL, "no progress bar, no error lines", GROUP_OUTPUT, AT(silent), 0, 0, NULL},
+    {'S', "show-error", NULL, "error lines even with -s", GROUP_OUTPUT, AT(show_error), 0, 0, NULL},
+    {'v', "verbose", NULL, "tell on stderr what was sent and what came", GROUP_OUTPUT, AT(verbose), 0, 0, NULL},
+    {'f', "fail", NULL, "exit 22 when the status is 400 or more, no body", GROUP_OUTPUT, AT(fail), 0, 0, NULL},
+    {0, "fail-with-body", NULL, "the same, with the body", GROUP_OUTPUT, AT(fail_with_body), 0, 0, NULL},
+    {'#', "progress-bar", NULL, "a simple progress bar, from the start", GROUP_OUTPUT, AT(progress_bar), 0, 0, NULL},
+    {0, "raw", NULL, "leave gzip, br and zstd alone and ask for none", GROUP_OUTPUT, AT(raw), 0, 0, NULL},
+    {0, "compressed", NULL, "ask for compression and decode it: the default", GROUP_OUTPUT, AT(compressed), 0, 0, NULL},
+
+    {0, "events", "FILE", "every event as a line of JSON, on stderr or in FILE", GROUP_EVENTS, 0, 0, 1, take_events},
+
+    {0, "jar", "NAME", "cookie jar: default, system, one of your own; none: no cookies", GROUP_COOKIES, 0, 0, 0, take_jar},
+    {'b', "cookie", "DATA", "send 'a=1; b=2' with this request, too", GROUP_COOKIES, 0, 0, 0, take_cookie},
+
+    {'u', "user", "USER:PASSWORD", "log in; asks for the password when there is no colon", GROUP_AUTH, 0, 0, 0, take_user},
+    {0, "basic", NULL, "by Basic: the default", GROUP_AUTH, AT(basic), 0, 0, NULL},
+
+    {'k', "insecure", NULL, "do not check the server's certificate", GROUP_TLS, AT(insecure), 0, 0, NULL},
+    {0, "cacert", "FILE", "trust the authorities in FILE (PEM) instead of the system's", GROUP_TLS, AT(ca_file), 0, 0, NULL},
+
+    {0, "resolve", "HOST:PORT:ADDR", "use this address instead of looking the name up; ADDR,ADDR…", GROUP_NETWORK, 0, 0, 0, take_resolve},
+    {0, "connect-to", "HOST1:PORT1:HOST2:PORT2", "connect there instead", GROUP_NETWORK, 0, 0, 0, take_connect_to},
+    {'4', "ipv4", NULL, "use IPv4 alone", GROUP_NETWORK, 0, 0, 0, take_family},
+    {'6', "ipv6", NULL, "use IPv6 alone", GROUP_NETWORK, 0, 0, 0, take_family},
+    {0, "http1.1", NULL, "use HTTP/1.1: the default", GROUP_NETWORK, AT(http1_1), 0, 0, NULL},
+    {0, "no-keepalive", NULL, "close the connection behind the answer", GROUP_NETWORK, AT(no_keepalive), 0, 0, NULL},
+
+    {'L', "location", NULL, "follow redirects: the default", GROUP_REDIRECTS, AT(no_location), 1, 0, NULL},
+    {0, "no-location", NULL, "do not: take a 3xx as the answer", GROUP_REDIRECTS, AT(no_location), 0, 0, NULL},
+    {0, "max-redirs", "NUMBER", "at most so many, 20 by default; -1: no limit", GROUP_REDIRECTS, 0, 0, 0, take_max_redirs},
+
+    {'m', "max-time", "SECONDS", "of a whole transfer", GROUP_TIME, AT(max_time_ms), 0, 0, take_seconds},
+    {0, "connect-timeout", "SECONDS", "until connected, 60 by default", GROUP_TIME, AT(connect_timeout_ms), 0, 0, take_seconds},
+    {0, "idle-timeout", "SECONDS", "without a byte, 60 by default", GROUP_TIME, AT(idle_timeout_ms), 0, 0, take_seconds},
+
+    {0, "socket", "PATH", "the daemon's socket", GROUP_DAEMON, AT(socket_path), 0, 0, NULL},
+    {0, "no-start", NULL, "do not start a daemon when there is none", GROUP_DAEMON, AT(no_start), 0, 0, NULL},
+
+    {'h', "help", NULL, "this text", GROUP_OTHER, AT(help), 0, 0, NULL},
+    {'V', "version", NULL, "which version this is", GROUP_OTHER, AT(version), 0, 0, NULL},
+};
+/* clang-format on */
+
+const size_t n_flags = sizeof(flags) / sizeof(flags[0]);
+
+const char *flag_group_name(enum flag_group group)
+{
+    static const char *const names[GROUP_COUNT] = {
+        "Request", "Body",    "Output",    "Events", "Cookies", "Login",
+        "TLS",     "Network", "Redirects", "Time",   "Daemon",  "Other",
+    };
+
+    return names[group];
+}
+
+const struct flag *flag_find_letter(char letter)
+{
+    for (size_t i = 0; i < n_flags; i++) {
+        if (flags[i].letter && flags[i].letter == letter)
+            return &flags[i];
+    }
+    return NULL;
+}
+
+const struct flag *flag_find_name(const char *name)
+{
+    for (size_t i = 0; i < n_flags; i++) {
+        if (strcmp(flags[i].name, name) == 0)
+            return &flags[i];
+    }
+    return NULL;
+}

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: MIT */
+#include "options.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "flags.h"
+#include "strbuf.h"
+
+struct command_line {
+    char **rest; /* the next argument; ends with NULL */
+    struct cli_options *options;
+    struct trouble *why;
+};
+
+bool words_add(struct words *words, const char *word)
+{
+    const char **items = reallocarray(words->items, words->count + 1, sizeof(*items));
+
+    if (!items)
+        return false;
+    words->items = items;
+    items[words->count++] = word;
+    return true;
+}
+
+static void words_done(struct words *words)
+{
+    free(words->items);
+    *words = (struct words){0};
+}
+
+void cli_options_done(struct cli_options *options)
+{
+    for (size_t i = 0; i < options->copies.count; i++) {
+        char *copy;
+
+        memcpy(&copy, &options->copies.items[i], sizeof(copy));
+        explicit_bzero(copy, strlen(copy));
+        free(copy);
+    }
+    for (size_t i = 0; i < options->n_resolve; i++)
+        free(options->resolve[i].addresses);
+    free(options->resolve);
+    free(options->connect_to);
+    free(options->data);
+    free(options->outputs);
+    words_done(&options->copies);
+    words_done(&options->cookies);
+    words_done(&options->headers);
+    words_done(&options->urls);
+    *options = (struct cli_options){0};
+}
+
+static void set_switch(struct cli_options *options, const struct flag *flag, bool on)
+{
+    *(bool *)((char *)options + flag->offset) = on != flag->off;
+}
+
+/* @value: NULL for a flag without one. */
+static int
+apply(struct command_line *line, const struct flag *flag, char *value, const char *shown)
+{
+    if (flag->value && !flag->equals && !value)
+        return trouble_set(line->why, EXIT_USAGE, "%s wants a value: %s %s", shown, shown,
+                           flag->value);
+    if (flag->take) {
+        int r = flag->take(line->options, flag, value, line->why);
+
+        if (r == 0 && flag->letter == 'u')
+            memset(value, ' ', strlen(value));
+        return r;
+    }
+    if (flag->value)
+        *(const char **)(void *)((char *)line->options + flag->offset) = value;
+    else
+        set_switch(line->options, flag, true);
+    return 0;
+}
+
+static int refuse_name(struct command_line *line, const char *name)
+{
+    const char *instead = flag_instead(0, name);
+    const struct flag *nearest = flag_nearest(name);
+
+    if (instead)
+        return trouble_set(line->why, EXIT_USAGE, "there is no --%s here: %s; see xhr --help",
+                           name, instead);
+    if (nearest)
+        return trouble_set(line->why, EXIT_USAGE,
+                           "unknown flag --%s; the nearest is --%s; see xhr --help", name,
+                           nearest->name);
+    return trouble_set(line->why, EXIT_USAGE, "unknown flag --%s; see xhr --help", name);
+}
+
+static int refuse_letter(struct command_line *line, char letter)
+{
+    const char *instead = flag_instead(letter, NULL);
+    const struct flag *other = flag_find_letter((char)(letter ^ 0x20));
+
+    if (instead)
+        return trouble_set(line->why, EXIT_USAGE, "there is no -%c here: %s; see xhr --help",
+                           letter, instead);
+    if (other && (letter | 0x20) >= 'a' && (letter | 0x20) <= 'z')
+        return trouble_set(line->why, EXIT_USAGE,
+                           "unknown flag -%c; the nearest is -%c, --%s; see xhr --help", letter,
+                           other->letter, other->name);
+    return trouble_set(line->why, EXIT_USAGE, "unknown flag -%c; see xhr --help", letter);
+}
+
+static bool is_plain_switch(const struct flag *flag)
+{
+    return flag && !flag->value && !flag->take && flag->group != GROUP_OTHER;
+}
+
+/* curl's --no-NAME for every switch, and --NAME for those that are called no-NAME. */
+static bool apply_negated(struct command_line *line, const char *name)
+{
+    const struct flag *flag = NULL;
+
+    if (strncmp(name, "no-", 3) == 0) {
+        flag = flag_find_name(name + 3);
+    } else {
+        for (size_t i = 0; i < n_flags && !flag; i++) {
+            if (strncmp(flags[i].name, "no-", 3) == 0 && strcmp(flags[i].name + 3, name) == 0)
+                flag = &flags[i];
+        }
+    }
+    if (!is_plain_switch(flag))
+        return false;
+    set_switch(line->options, flag, false);
+    return true;
+}
+
+/* "--name=value" is for the one flag whose value is optional; curl has no such form. */
+static int take_with_equals(struct command_line *line, const char *name, char *equals)
+{
+    char *copy = strndup(name, (size_t)(equals - name));
+    const struct flag *flag = copy ? flag_find_name(copy) : NULL;
+    int r;
+
+    if (!copy)
+        return trouble_set(line->why, EXIT_RESOURCES, "out of memory");
+    if (!flag)
+        r = refuse_name(line, copy);
+    else if (flag->equals)
+        r = apply(line, flag, equals + 1, copy);
+    else if (flag->value)
+        r = trouble_set(line->why, EXIT_USAGE, "--%s: write --%s %s, without =", name, copy,
+                        flag->value);
+    else
+        r = trouble_set(line->why, EXIT_USAGE, "--%s takes no value", copy);
+    free(copy);
+    return r;
+}
+
+static int take_long(struct command_line *line, char *argument)
+{
+    char *name = argument + 2;
+    const struct flag *flag = flag_find_name(name);
+    char *equals = strchr(name, '=');
+
+    if (!flag && equals)
+        return take_with_equals(line, name, equals);
+    if (!flag)
+        return apply_negated(line, name) ? 0 : refuse_name(line, name);
+    return apply(line, flag, flag->value && !flag->equals && *line->rest ? *line->rest++ : NULL,
+                 argument);
+}
+
+/* "-sSfo file", "-ofile". */
+static int take_letters(struct command_line *line, char *argument)
+{
+    for (char *at = argument + 1; *at; at++) {
+        const struct flag *flag = flag_find_letter(*at);
+        char shown[] = {'-', *at, '\0'};
+        char *value = NULL;
+
+        if (!flag)
+            return refuse_letter(line, *at);
+        if (flag->value)
+            value = at[1] ? at + 1 : *line->rest ? *line->rest++ : NULL;
+        int r = apply(line, flag, value, shown);
+        if (r != 0 || flag->value)
+            return r;
+    }
+    return 0;
+}
+
+static int take_argument(struct command_line *line, char *argument, bool *flags_end)
+{
+    if (*flags_end || argument[0] != '-') {
+        if (!words_add(&line->options->urls, argument))
+            return trouble_set(line->why, EXIT_RESOURCES, "out of memory");
+        return 0;
+    }
+    if (strcmp(argument, "--") == 0) {
+        *flags_end = true;
+        return 0;
+    }
+    if (argument[1] == '-')
+        return take_long(line, argument);
+    if (argument[1] == '\0')
+        return trouble_set(line->why, EXIT_USAGE, "'-' is not a URL; see xhr --help");
+    return take_letters(line, argument);
+}
+
+/* What is right by itself and wrong together. */
+static int check(const struct cli_options *options, struct trouble *why)
+{
+    if (options->help || options->version)
+        return 0;
+    if (options->urls.count == 0)
+        return trouble_set(why, EXIT_USAGE, "no URL; write xhr [flags] URL…, or xhr --help");
+    if (options->fail && options->fail_with_body)
+        return trouble_set(why, EXIT_USAGE, "-f and --fail-with-body: take one of them");
+    if (options->head && options->n_data > 0 && !options->get)
+        return trouble_set(
+            why, EXIT_USAGE,
+            "-I is HEAD and data is POST: take one of them, or add -G to put the "
+            "data into the URL");
+    if (options->raw && options->compressed)
+        return trouble_set(why, EXIT_USAGE,
+                           "--raw and --compressed contradict each other: take one of them");
+    if (options->n_outputs > options->urls.count)
+        return trouble_set(why, EXIT_USAGE, "%zu -o or -O, but only %zu URL%s",
+                           options->n_outputs, options->urls.count,
+                           options->urls.count == 1 ? "" : "s");
+    for (size_t i = 0; i < options->urls.count; i++) {
+        if (options->urls.items[i][0] == '\0')
+            return trouble_set(why, EXIT_URL, "the URL is empty");
+    }
+    return 0;
+}
+
+int cli_options_parse(int argc, char **argv, struct cli_options *ret, struct trouble *ret_why)
+{
+    struct command_line line = {argc > 0 ? argv + 1 : argv, ret, ret_why};
+    bool flags_end = false;
+
+    *ret = (struct cli_options){
+        .max_redirs = INT64_MIN,
+        .max_time_ms = TIME_NOT_GIVEN,
+        .connect_timeout_ms = TIME_NOT_GIVEN,
+        .idle_timeout_ms = TIME_NOT_GIVEN,
+    };
+    while (*line.rest) {
+        int r = take_argument(&line, *line.rest++, &flags_end);
+
+        if (r != 0)
+            return r;
+    }
+    return check(ret, ret_why);
+}
+
+static void help_line(struct strbuf *out, const struct flag *flag)
+{
+    const size_t column = 38;
+    size_t start = out->len;
+
+    strbuf_add_text(out, "  ");
+    if (flag->letter) {
+        strbuf_add_char(out, '-');
+        strbuf_add_char(out, flag->letter);
+        strbuf_add_text(out, ", ");
+    } else {
+        strbuf_add_text(out, "    ");
+    }
+    strbuf_add_text(out, "--");
+    strbuf_add_text(out, flag->name);
+    if (flag->value) {
+        strbuf_add_text(out, flag->equals ? "[=" : " ");
+        strbuf_add_text(out, flag->value);
+        strbuf_add_text(out, flag->equals ? "]" : "");
+    }
+    if (out->len - start >= column)
+        strbuf_add_char(out, '\n');
+    size_t used = out->len - start < column ? out->len - start : 0;
+    for (; used < column; used++)
+        strbuf_add_char(out, ' ');
+    strbuf_add_text(out, flag->help);
+    strbuf_add_char(out, '\n');
+}
+
+void cli_options_help(struct strbuf *out)
+{
+    strbuf_add_text(out, "Usage: xhr [flags] URL...\n"
+                         "Makes HTTP requests through the daemon xhrd, with curl's flags.\n");
+    for (int group = 0; group < GROUP_COUNT; group++) {
+        strbuf_add_char(out, '\n');
+        strbuf_add_text(out, flag_group_name((enum flag_group)group));
+        strbuf_add_text(out, ":\n");
+        for (size_t i = 0; i < n_flags; i++) {
+            if (flags[i].group == (enum flag_group)group)
+                help_line(out, &flags[i]);
+        }
+    }
+    strbuf_add_text(out, "\nExit codes are curl's; 100: no daemon, 101: refused by policy, "
+                         "102: quota.\nSee xhr(1).\n");
+}

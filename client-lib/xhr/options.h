@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * The command line of xhr, read once into one structure. Letters, words and syntax are curl's
+ * wherever curl has the flag; a flag that is not in the table is a usage error.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "trouble.h"
+
+/* Pointers into argv, or to copies of our own. */
+struct words {
+    const char **items;
+    size_t count;
+};
+
+enum data_kind {
+    DATA_PLAIN,     /* -d: @file without CR, LF, NUL */
+    DATA_RAW,       /* --data-raw: no @ */
+    DATA_BINARY,    /* --data-binary: @file as it is */
+    DATA_URLENCODE, /* --data-urlencode */
+    DATA_JSON,      /* --json: as binary, and not joined by & */
+};
+
+struct data_piece {
+    enum data_kind kind;
+    const char *text;
+};
+
+enum output_kind {
+    OUTPUT_STDOUT,
+    OUTPUT_FILE,        /* -o */
+    OUTPUT_REMOTE_NAME, /* -O */
+};
+
+struct output_choice {
+    enum output_kind kind;
+    const char *file;
+};
+
+struct resolve_choice {
+    const char *host;
+    uint16_t port;
+    const char **addresses;
+    size_t n_addresses;
+};
+
+struct connect_choice {
+    const char *host;
+    uint16_t port;
+    const char *to_host;
+    uint16_t to_port;
+};
+
+#define TIME_NOT_GIVEN UINT32_MAX
+
+struct cli_options {
+    struct words urls;
+
+    const char *method; /* -X */
+    const char *user_agent;
+    const char *referer;
+    const char *range;
+    struct words headers; /* checked: "Name: value", "Name:", "Name;" or "@file" */
+    bool get;
+    bool head;
+
+    struct data_piece *data;
+    size_t n_data;
+
+    struct output_choice *outputs; /* of the first URL, the second … */
+    size_t n_outputs;
+    const char *output_dir;
+    const char *dump_header;
+    const char *write_out; /* "@file" not yet read */
+    bool include;
+    bool silent;
+    bool show_error;
+    bool verbose;
+    bool fail;
+    bool fail_with_body;
+    bool progress_bar;
+    bool raw;
+    bool compressed;
+
+    bool events;
+    const char *events_file; /* NULL: standard error */
+
+    const char *jar;
+    struct words cookies; /* each "a=1; b=2" */
+
+    const char *user; /* "name:password" or "name": copied, and wiped from argv */
+    bool basic;
+
+    bool insecure;
+    const char *ca_file;
+
+    struct resolve_choice *resolve;
+    size_t n_resolve;
+    struct connect_choice *connect_to;
+    size_t n_connect_to;
+    bool ipv4;
+    bool ipv6;
+    bool http1_1;
+    bool no_keepalive;
+
+    bool no_location;
+    int64_t max_redirs; /* -1: no limit; INT64_MIN: not given */
+
+    uint32_t max_time_ms; /* TIME_NOT_GIVEN, 0: none */
+    uint32_t connect_timeout_ms;
+    uint32_t idle_timeout_ms;
+
+    const char *socket_path;
+    bool no_start;
+
+    bool help;
+    bool version;
+
+    struct words copies; /* what is ours to free */
+};
+
+/**
+ * cli_options_parse() - read the command line
+ * @argv: of main(); the argument of -u is overwritten, so that no other user can read it
+ * Return: 0, or EXIT_USAGE, EXIT_RESOURCES with *ret_why filled; *ret is to be given to
+ * cli_options_done() in any case.
+ */
+int cli_options_parse(int argc, char **argv, struct cli_options *ret, struct trouble *ret_why);
+void cli_options_done(struct cli_options *options);
+
+bool words_add(struct words *words, const char *word); /* false: no memory */
+
+/* What --help prints. */
+struct strbuf;
+void cli_options_help(struct strbuf *out);

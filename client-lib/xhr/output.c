@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+#include "output.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "files.h"
+#include "target.h"
+
+void output_to(struct output *ret, const char *file, bool append)
+{
+    *ret = (struct output){.fd = -1, .append = append};
+    ret->to_stdout = !file || strcmp(file, "-") == 0;
+    ret->explicitly = ret->to_stdout && file;
+    if (!ret->to_stdout)
+        strbuf_add_text(&ret->path, file);
+}
+
+int output_choose(struct output *ret,
+                  const struct cli_options *options,
+                  size_t index,
+                  const char *url,
+                  struct trouble *why)
+{
+    struct output_choice choice = {OUTPUT_STDOUT, NULL};
+
+    if (index < options->n_outputs)
+        choice = options->outputs[index];
+    if (choice.kind == OUTPUT_STDOUT || (choice.file && strcmp(choice.file, "-") == 0)) {
+        output_to(ret, choice.file, false);
+        return 0;
+    }
+    *ret = (struct output){.fd = -1};
+    if (options->output_dir && options->output_dir[0]) {
+        strbuf_add_text(&ret->path, options->output_dir);
+        strbuf_add_char(&ret->path, '/');
+    }
+    size_t before = ret->path.len;
+    if (choice.kind == OUTPUT_FILE)
+        strbuf_add_text(&ret->path, choice.file);
+    else
+        target_add_file_name(&ret->path, url);
+    if (ret->path.failed)
+        return trouble_set(why, EXIT_RESOURCES, "out of memory");
+    if (ret->path.len == before)
+        return trouble_set(why, EXIT_WRITE,
+                           "no file name: the path of %s ends in '/'; name one with -o", url);
+    return 0;
+}
+
+const char *output_name(const struct output *output)
+{
+    return output->to_stdout ? "stdout" : strbuf_text(&output->path);
+}
+
+int output_trouble(const struct output *output, int error, struct trouble *why)
+{
+    if (error == -EILSEQ)
+        return trouble_set(why, EXIT_WRITE,
+                           "the answer is binary and would garble the terminal; write it to a "
+                           "file with -o FILE, or with -o - all the same");
+    return trouble_set(why, EXIT_WRITE, "could not write to %s: %s", output_name(output),
+                       strerror(-error));
+}
+
+static int open_file(struct output *output)
+{
+    int how = output->append ? O_APPEND : O_TRUNC;
+    struct stat status;
+
+    if (output->path.failed)
+        return -ENOMEM;
+    output->fd = open(strbuf_text(&output->path), O_WRONLY | O_CREAT | O_CLOEXEC | how, 0666);
+    if (output->fd < 0)
+        return -errno;
+    output->regular = fstat(output->fd, &status) == 0 && S_ISREG(status.st_mode);
+    return 0;
+}
+
+/* curl's guard: text with a NUL in it is none, and terminals obey what they are sent. */
+static int open_stdout(struct output *output, const void *bytes, size_t len)
+{
+    if (!output->explicitly && len > 0 && memchr(bytes, '\0', len) && isatty(STDOUT_FILENO))
+        return -EILSEQ;
+    output->fd = STDOUT_FILENO;
+    return 0;
+}
+
+int output_write(struct output *output, const void *bytes, size_t len)
+{
+    int r = 0;
+
+    if (output->error < 0)
+        return output->error;
+    if (output->fd < 0)
+        r = output->to_stdout ? open_stdout(output, bytes, len) : open_file(output);
+    if (r == 0)
+        r = write_all(output->fd, bytes, len);
+    output->error = r;
+    return r;
+}
+
+int output_finish(struct output *output)
+{
+    if (output->fd < 0 && !output->to_stdout && output->error == 0)
+        output->error = open_file(output);
+    if (output->fd >= 0 && !output->to_stdout && close(output->fd) < 0 && output->error == 0)
+        output->error = -errno;
+    output->fd = -1;
+    return output->error;
+}
+
+void output_discard(struct output *output)
+{
+    if (output->fd < 0 || output->to_stdout)
+        return;
+    (void)close(output->fd);
+    output->fd = -1;
+    if (output->regular && unlink(strbuf_text(&output->path)) < 0)
+        output->regular = false; /* it is gone, or was never ours to remove */
+}
+
+void output_done(struct output *output)
+{
+    if (output->fd >= 0 && !output->to_stdout)
+        (void)close(output->fd);
+    strbuf_done(&output->path);
+    *output = (struct output){.fd = -1};
+}

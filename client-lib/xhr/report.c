@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+#include "report.h"
+
+#include <string.h>
+
+#include "target.h"
+
+static void add_version(struct strbuf *out, int version)
+{
+    strbuf_add_text(out, "HTTP/");
+    strbuf_add_u64(out, (uint64_t)(version / 10));
+    if (version < 20) {
+        strbuf_add_char(out, '.');
+        strbuf_add_u64(out, (uint64_t)(version % 10));
+    }
+}
+
+static void add_status_line(struct strbuf *out, const struct xhr_request *request)
+{
+    add_version(out, xhr_request_http_version(request));
+    strbuf_add_char(out, ' ');
+    strbuf_add_padded(out, (uint64_t)xhr_request_status(request), 3);
+    strbuf_add_char(out, ' ');
+    strbuf_add_text(out, xhr_request_status_text(request));
+    strbuf_add_text(out, "\r\n");
+}
+
+static void
+add_field(struct strbuf *out, const char *prefix, const char *name, const char *value)
+{
+    strbuf_add_text(out, prefix);
+    strbuf_add_text(out, name);
+    strbuf_add_text(out, ": ");
+    strbuf_add_text(out, value);
+    strbuf_add_text(out, "\r\n");
+}
+
+void report_head(struct strbuf *out, const struct xhr_request *request)
+{
+    const char *name, *value;
+
+    add_status_line(out, request);
+    for (size_t i = 0; xhr_request_response_header_at(request, i, &name, &value); i++)
+        add_field(out, "", name, value);
+    strbuf_add_text(out, "\r\n");
+}
+
+static void add_connection(struct strbuf *out,
+                           const struct xhr_connection_info *connection,
+                           const char *url)
+{
+    strbuf_add_text(out, connection->reused ? "* Re-used connection " : "* Connection ");
+    strbuf_add_u64(out, connection->connection_id);
+    strbuf_add_text(out, " to ");
+    target_add_authority(out, url);
+    if (connection->remote_address && connection->remote_address[0]) {
+        strbuf_add_text(out, " (");
+        strbuf_add_text(out, connection->remote_address);
+        strbuf_add_text(out, " port ");
+        strbuf_add_u64(out, connection->remote_port);
+        strbuf_add_char(out, ')');
+    }
+    strbuf_add_char(out, '\n');
+    if (!connection->tls)
+        return;
+    strbuf_add_text(out, "* ");
+    strbuf_add_text(out, connection->tls->version);
+    strbuf_add_text(out, ", ");
+    strbuf_add_text(out, connection->tls->cipher);
+    strbuf_add_text(out, connection->tls->resumed ? ", session resumed\n" : "\n");
+}
+
+void report_exchange(struct strbuf *out, const struct xhr_request *request, const char *url)
+{
+    const struct xhr_connection_info *connection = xhr_request_connection(request);
+    const char *location = xhr_request_location(request);
+    const char *name, *value;
+
+    if (location && location[0])
+        url = location;
+    if (connection)
+        add_connection(out, connection, url);
+    strbuf_add_text(out, "> ");
+    strbuf_add_text(out, xhr_request_method(request));
+    strbuf_add_char(out, ' ');
+    target_add_path(out, url);
+    strbuf_add_text(out, " HTTP/1.1\r\n");
+    for (size_t i = 0; xhr_request_sent_header_at(request, i, &name, &value); i++)
+        add_field(out, "> ", name, value);
+    strbuf_add_text(out, ">\r\n< ");
+    add_status_line(out, request);
+    for (size_t i = 0; xhr_request_response_header_at(request, i, &name, &value); i++)
+        add_field(out, "< ", name, value);
+    strbuf_add_text(out, "<\r\n");
+}
+
+void report_redirect(struct strbuf *out, const struct xhr_redirect *redirect)
+{
+    strbuf_add_text(out, "* Redirect ");
+    strbuf_add_i64(out, redirect->status);
+    strbuf_add_text(out, ": ");
+    strbuf_add_text(out, redirect->method);
+    strbuf_add_char(out, ' ');
+    strbuf_add_shown(out, redirect->url, strlen(redirect->url));
+    strbuf_add_char(out, '\n');
+}

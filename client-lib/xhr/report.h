@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* The header of an answer as text: for -i, -D and -v. */
+
+#include "strbuf.h"
+#include "xhr/xhr.h"
+
+/* "HTTP/1.1 200 OK\r\n", the fields as they came, an empty line. */
+void report_head(struct strbuf *out, const struct xhr_request *request);
+
+/* curl's -v: "* Connected …", "> GET …", "< HTTP/1.1 …". @url: that was asked for. */
+void report_exchange(struct strbuf *out, const struct xhr_request *request, const char *url);
+
+void report_redirect(struct strbuf *out, const struct xhr_redirect *redirect);

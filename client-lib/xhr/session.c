@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: MIT */
+/* Makes a session of the command line: reads every file it names, asks for the password. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "files.h"
+#include "flags.h"
+#include "password.h"
+#include "transfer.h"
+#include "writeout.h"
+
+#define CA_BYTES_MAX      (768u << 10) /* it travels in one message of 1 MiB */
+#define HEADERS_BYTES_MAX (1u << 20)
+#define NO_LIMIT_HOPS     1000000
+
+static int no_memory(struct trouble *why)
+{
+    return trouble_set(why, EXIT_RESOURCES, "out of memory");
+}
+
+static int load_client(struct session *session, struct trouble *why)
+{
+    struct xhr_client_options options = {
+        .size = sizeof(options),
+        .socket_path = session->options->socket_path,
+        .no_start = session->options->no_start,
+        .program = "xhr",
+    };
+    int r = xhr_client_new(&options, &session->client);
+
+    if (r == -EINVAL)
+        return trouble_set(why, EXIT_USAGE,
+                           "--socket '%s': not the path of a socket, or too long",
+                           options.socket_path ? options.socket_path : "");
+    return r < 0 ? trouble_set(why, EXIT_RESOURCES, "%s", strerror(-r)) : 0;
+}
+
+static int load_ca(struct session *session, struct trouble *why)
+{
+    const char *file = session->options->ca_file;
+
+    if (!file)
+        return 0;
+    int r = read_file(file, CA_BYTES_MAX, &session->ca_pem);
+    if (r < 0)
+        return trouble_set(why, EXIT_CA_FILE, "--cacert %s: %s", file, strerror(-r));
+    if (!strstr(strbuf_text(&session->ca_pem), "-----BEGIN "))
+        return trouble_set(why, EXIT_CA_FILE,
+                           "--cacert %s: no certificate in PEM form in there", file);
+    return 0;
+}
+
+static int load_user(struct session *session, struct trouble *why)
+{
+    const char *user = session->options->user;
+    const char *colon = user ? strchr(user, ':') : NULL;
+
+    if (!user)
+        return 0;
+    session->user = colon ? strndup(user, (size_t)(colon - user)) : strdup(user);
+    if (!session->user)
+        return no_memory(why);
+    if (!colon)
+        return password_ask(user, &session->password, why);
+    session->password = strdup(colon + 1);
+    return session->password ? 0 : no_memory(why);
+}
+
+static int load_network(struct session *session, struct trouble *why)
+{
+    const struct cli_options *options = session->options;
+
+    if (options->n_resolve > 0)
+        session->resolve = calloc(options->n_resolve, sizeof(*session->resolve));
+    if (options->n_connect_to > 0)
+        session->connect_to = calloc(options->n_connect_to, sizeof(*session->connect_to));
+    if ((options->n_resolve > 0 && !session->resolve) ||
+        (options->n_connect_to > 0 && !session->connect_to))
+        return no_memory(why);
+    for (size_t i = 0; i < options->n_resolve; i++) {
+        const struct resolve_choice *from = &options->resolve[i];
+
+        session->resolve[i] = (struct xhr_resolve){
+            .host = from->host,
+            .port = from->port,
+            .addresses = from->addresses,
+            .n_addresses = from->n_addresses,
+        };
+    }
+    for (size_t i = 0; i < options->n_connect_to; i++) {
+        const struct connect_choice *from = &options->connect_to[i];
+
+        session->connect_to[i] = (struct xhr_connect_to){
+            .host = from->host,
+            .port = from->port,
+            .to_host = from->to_host,
+            .to_port = from->to_port,
+        };
+    }
+    return 0;
+}
+
+/* -H @FILE: a header a line; empty ones are skipped. */
+static int
+add_header_lines(struct session *session, const char *name, char *text, struct trouble *why)
+{
+    unsigned number = 0;
+
+    for (char *next; text && *text; text = next) {
+        char *end = strchr(text, '\n');
+
+        next = end ? end + 1 : NULL;
+        number++;
+        if (end)
+            *end = '\0';
+        text[strcspn(text, "\r")] = '\0';
+        if (text[0] == '\0')
+            continue;
+        if (strcspn(text, ":;") == 0 || text[strcspn(text, ":;")] == '\0')
+            return trouble_set(why, EXIT_USAGE,
+                               "-H @%s, line %u: write 'Name: value', 'Name:' or 'Name;'", name,
+                               number);
+        if (!words_add(&session->headers, text))
+            return no_memory(why);
+    }
+    return 0;
+}
+
+static int add_header_file(struct session *session, const char *name, struct trouble *why)
+{
+    struct strbuf *files =
+        reallocarray(session->files, session->n_files + 1, sizeof(*session->files));
+
+    if (!files)
+        return no_memory(why);
+    session->files = files;
+    struct strbuf *file = &files[session->n_files++];
+    *file = (struct strbuf){0};
+    int r = read_file(name, HEADERS_BYTES_MAX, file);
+    if (r < 0)
+        return trouble_set(why, EXIT_READ, "-H @%s: %s", name, strerror(-r));
+    return add_header_lines(session, name, file->bytes, why);
+}
+
+static int load_headers(struct session *session, struct trouble *why)
+{
+    const struct words *given = &session->options->headers;
+
+    for (size_t i = 0; i < given->count; i++) {
+        int r = 0;
+
+        if (given->items[i][0] == '@')
+            r = add_header_file(session, given->items[i] + 1, why);
+        else if (!words_add(&session->headers, given->items[i]))
+            r = no_memory(why);
+        if (r != 0)
+            return r;
+    }
+    return 0;
+}
+
+static int load_cookies(struct session *session, struct trouble *why)
+{
+    const struct words *given = &session->options->cookies;
+
+    for (size_t i = 0; i < given->count; i++) {
+        strbuf_add_text(&session->cookie, i > 0 ? "; " : "");
+        strbuf_add_text(&session->cookie, given->items[i]);
+    }
+    if (session->options->range) {
+        strbuf_add_text(&session->range, "bytes=");
+        strbuf_add_text(&session->range, session->options->range);
+    }
+    return session->cookie.failed || session->range.failed ? no_memory(why) : 0;
+}
+
+/* -G moves the data into the query. */
+static int load_data(struct session *session, struct trouble *why)
+{
+    int r = postdata_load(session->options, &session->postdata, why);
+
+    if (r != 0 || !session->options->get)
+        return r;
+    session->query = session->postdata.bytes;
+    session->postdata.bytes = (struct strbuf){0};
+    session->postdata.kind = POSTDATA_NONE;
+    if (session->query.len != strlen(strbuf_text(&session->query)))
+        return trouble_set(why, EXIT_USAGE,
+                           "-G: the data holds a NUL, which no URL may: encode it with "
+                           "--data-urlencode");
+    return 0;
+}
+
+static uint32_t timeout_of(uint32_t ms)
+{
+    return ms == TIME_NOT_GIVEN ? 0 : ms == 0 ? XHR_NO_TIMEOUT : ms;
+}
+
+static uint32_t hops_of(int64_t max_redirs)
+{
+    if (max_redirs == INT64_MIN)
+        return 0; /* the library's own */
+    return max_redirs < 0    ? NO_LIMIT_HOPS
+           : max_redirs == 0 ? XHR_NO_REDIRECTS
+                             : (uint32_t)max_redirs;
+}
+
+static void make_request_options(struct session *session)
+{
+    const struct cli_options *options = session->options;
+    bool no_cookies = options->jar && strcmp(options->jar, "none") == 0;
+
+    session->request_options = (struct xhr_request_options){
+        .size = sizeof(session->request_options),
+        .timeout_connect_ms = timeout_of(options->connect_timeout_ms),
+        .timeout_idle_ms = timeout_of(options->idle_timeout_ms),
+        .timeout_for_resource_ms =
+            options->max_time_ms == TIME_NOT_GIVEN ? 0 : options->max_time_ms,
+        .no_redirect = options->no_location,
+        .redirects_max = hops_of(options->max_redirs),
+        .username = session->user,
+        .password = session->password,
+        .preemptive_auth = session->user != NULL, /* curl does not wait to be asked */
+        .insecure = options->insecure,
+        .ca_pem = session->ca_pem.bytes,
+        .ca_pem_len = session->ca_pem.len,
+        .jar = no_cookies ? NULL : options->jar,
+        .cookies = no_cookies ? XHR_COOKIES_NONE : XHR_COOKIES_SEND_AND_STORE,
+        .family = options->ipv4   ? 4
+                  : options->ipv6 ? 6
+                                  : 0,
+        .resolve = session->resolve,
+        .n_resolve = options->n_resolve,
+        .connect_to = session->connect_to,
+        .n_connect_to = options->n_connect_to,
+        .http_errors_as_load = !options->fail && !options->fail_with_body,
+        .raw = options->raw,
+        .no_keep_alive = options->no_keepalive,
+    };
+}
+
+int session_open(struct session *session,
+                 const struct cli_options *options,
+                 struct trouble *why)
+{
+    static int (*const steps[])(struct session *, struct trouble *) = {
+        load_client, load_network, load_headers, load_cookies, load_ca, load_user, load_data,
+    };
+
+    *session = (struct session){.options = options, .postdata.fd = -1};
+    if (options->write_out) {
+        int r = writeout_load(options->write_out, &session->write_out, why);
+
+        if (r != 0)
+            return r;
+    }
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+        int r = steps[i](session, why);
+
+        if (r != 0)
+            return r;
+    }
+    make_request_options(session);
+    return options->events ? event_log_open(&session->events, options->events_file, why) : 0;
+}
+
+static void free_secret(char *text)
+{
+    if (text)
+        explicit_bzero(text, strlen(text));
+    free(text);
+}
+
+int session_close(struct session *session, struct trouble *why)
+{
+    int r = event_log_close(&session->events, why);
+
+    (void)xhr_client_free(session->client);
+    postdata_done(&session->postdata);
+    strbuf_done(&session->query);
+    strbuf_done(&session->write_out);
+    strbuf_done(&session->ca_pem);
+    strbuf_done(&session->cookie);
+    strbuf_done(&session->range);
+    for (size_t i = 0; i < session->n_files; i++)
+        strbuf_done(&session->files[i]);
+    free(session->files);
+    free(session->headers.items);
+    free(session->resolve);
+    free(session->connect_to);
+    free_secret(session->user);
+    free_secret(session->password);
+    *session = (struct session){0};
+    return r;
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Unknown flags: what was meant? Either the nearest name of ours by edit distance, or, for a
+ * flag that curl has and xhr has not, what to write instead.
+ */
+#include <string.h>
+
+#include "flags.h"
+
+#define NAME_MAX_BYTES 48 /* longer ones are no slip of the finger */
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Insertions, deletions, replacements and swaps of neighbours that make @a into @b. */
+static size_t distance(const char *a, const char *b)
+{
+    size_t row[3][NAME_MAX_BYTES + 1];
+    size_t len_a = strlen(a), len_b = strlen(b);
+
+    for (size_t j = 0; j <= len_b; j++)
+        row[0][j] = j;
+    for (size_t i = 1; i <= len_a; i++) {
+        size_t *now = row[i % 3], *last = row[(i + 2) % 3], *before = row[(i + 1) % 3];
+
+        now[0] = i;
+        for (size_t j = 1; j <= len_b; j++) {
+            size_t replace = last[j - 1] + (a[i - 1] != b[j - 1]);
+
+            now[j] = least(least(last[j] + 1, now[j - 1] + 1), replace);
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+                now[j] = least(now[j], before[j - 2] + 1);
+        }
+    }
+    return row[len_a % 3][len_b];
+}
+
+const struct flag *flag_nearest(const char *name)
+{
+    const struct flag *nearest = NULL;
+    size_t len = strlen(name), best = len / 3 + 2;
+
+    if (len == 0 || len > NAME_MAX_BYTES)
+        return NULL;
+    for (size_t i = 0; i < n_flags; i++) {
+        /* A beginning is what curl takes for the whole: --head, --dump. */
+        size_t d = strncmp(flags[i].name, name, len) == 0 ? 1 : distance(name, flags[i].name);
+
+        if (d < best) {
+            best = d;
+            nearest = &flags[i];
+        }
+    }
+    return nearest;
+}
+
+const char *flag_instead(char letter, const char *name)
+{
+    static const struct {
+        char letter;
+        const char *name;
+        const char *instead;
+    } table[] = {
+        {'c', "cookie-jar", "the daemon keeps cookies: --jar NAME"},
+        {'j', "junk-session-cookies", "take a jar of its own: --jar NAME"},
+        {'F', "form", "-d or --data-urlencode sends a form"},
+        {'T', "upload-file", "-X PUT --data-binary @FILE"},
+        {'C', "continue-at", "-r OFFSET- asks for the rest"},
+        {0, "oauth2-bearer", "-H 'Authorization: Bearer TOKEN'"},
+        {0, "url", "write the URL alone"},
+        {'N', "no-buffer", "nothing is buffered"},
+        {'g', "globoff", "URLs are not globbed"},
+        {0, "keepalive-time", "the daemon keeps connections"},
+        {0, "data-ascii", "-d is the same"},
+        {0, "no-progress-meter", "-sS has none"},
+        {0, "fail-early", "run one URL after another with && between"},
+        {0, "create-dirs", "mkdir -p makes the folder"},
+        {'K', "config", "write the flags on the command line"},
+        {0, "unix-socket", "--socket is the daemon's"},
+        {0, "capath", "--cacert FILE"},
+    };
+
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        if (name ? strcmp(table[i].name, name) == 0
+                 : table[i].letter && table[i].letter == letter)
+            return table[i].instead;
+    }
+    return NULL;
+}

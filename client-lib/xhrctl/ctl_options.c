@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: MIT */
+#include "ctl_options.h"
+
+#include <string.h>
+
+#define AT(field) offsetof(struct ctl_options, field)
+
+struct command {
+    const char *first;
+    const char *second; /* NULL: one word */
+    enum ctl_command command;
+    const char *help;
+};
+
+static const struct command commands[] = {
+    {"status", NULL, CTL_STATUS, "how the daemon is, and what it has done"},
+    {"show", "clients", CTL_SHOW_CLIENTS, "programs that are connected"},
+    {"show", "requests", CTL_SHOW_REQUESTS, "requests that are under way"},
+    {"show", "connections", CTL_SHOW_CONNECTIONS, "connections to servers"},
+    {"show", "pools", CTL_SHOW_POOLS, "connections and queue of each origin"},
+    {"cookies", "list", CTL_COOKIES_LIST, "cookies of a jar"},
+    {"cookies", "clear", CTL_COOKIES_CLEAR, "remove them: all, or those the flags name"},
+};
+
+#define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+struct ctl_flag {
+    char letter;
+    const char *name;
+    const char *value; /* NULL: a switch */
+    const char *help;
+    size_t offset;
+    bool of_cookies; /* makes no sense with anything else */
+};
+
+static const struct ctl_flag ctl_flags[] = {
+    {0, "json", NULL, "print JSON", AT(json), false},
+    {0, "socket", "PATH", "the daemon's socket", AT(socket_path), false},
+    {0, "jar", "NAME", "the cookie jar: default, system, or one of your own", AT(jar), true},
+    {0, "domain", "DOMAIN", "cookies of exactly this domain", AT(domain), true},
+    {0, "name", "NAME", "cookies of this name", AT(name), true},
+    {0, "path", "PATH", "cookies of exactly this path", AT(path), true},
+    {0, "host", "HOST", "cookies that a request to this host could carry", AT(host), true},
+    {0, "values", NULL, "show values on a terminal, too", AT(values), true},
+    {'h', "help", NULL, "this text", AT(help), false},
+    {'V', "version", NULL, "which version this is", AT(version), false},
+};
+
+#define N_FLAGS (sizeof(ctl_flags) / sizeof(ctl_flags[0]))
+
+static const struct ctl_flag *find_flag(const char *argument)
+{
+    for (size_t i = 0; i < N_FLAGS; i++) {
+        const struct ctl_flag *flag = &ctl_flags[i];
+        bool is_letter = flag->letter && argument[1] == flag->letter && argument[2] == '\0';
+
+        if (is_letter || (argument[1] == '-' && strcmp(argument + 2, flag->name) == 0))
+            return flag;
+    }
+    return NULL;
+}
+
+/* Those that share the longest beginning. */
+static const struct ctl_flag *nearest_flag(const char *name)
+{
+    const struct ctl_flag *nearest = NULL;
+    size_t best = 0;
+
+    for (size_t i = 0; i < N_FLAGS; i++) {
+        size_t same = 0;
+
+        while (name[same] && name[same] == ctl_flags[i].name[same])
+            same++;
+        if (same > best) {
+            best = same;
+            nearest = &ctl_flags[i];
+        }
+    }
+    return nearest;
+}
+
+static int refuse_flag(const char *argument, struct trouble *why)
+{
+    const struct ctl_flag *nearest = nearest_flag(argument + strspn(argument, "-"));
+
+    if (nearest)
+        return trouble_set(why, EXIT_USAGE,
+                           "unknown flag %s; the nearest is --%s; see xhrctl --help", argument,
+                           nearest->name);
+    return trouble_set(why, EXIT_USAGE, "unknown flag %s; see xhrctl --help", argument);
+}
+
+/* Takes one flag at *argv and moves past it and its value. */
+static int
+take_flag(char ***argv, struct ctl_options *options, bool *of_cookies, struct trouble *why)
+{
+    char *argument = *(*argv)++;
+    const struct ctl_flag *flag = find_flag(argument);
+
+    if (!flag)
+        return refuse_flag(argument, why);
+    *of_cookies |= flag->of_cookies;
+    char *field = (char *)options + flag->offset;
+    if (!flag->value) {
+        *(bool *)field = true;
+        return 0;
+    }
+    if (!**argv)
+        return trouble_set(why, EXIT_USAGE, "%s wants a value: %s %s", argument, argument,
+                           flag->value);
+    *(const char **)(void *)field = *(*argv)++;
+    return 0;
+}
+
+static int refuse_command(const char *first, const char *second, struct trouble *why)
+{
+    struct strbuf known = {0};
+
+    if (!first)
+        return trouble_set(why, EXIT_USAGE, "no command; see xhrctl --help");
+    for (size_t i = 0; i < N_COMMANDS; i++) {
+        if (commands[i].second && strcmp(commands[i].first, first) == 0) {
+            strbuf_add_text(&known, known.len > 0 ? ", " : "");
+            strbuf_add_text(&known, commands[i].second);
+        }
+    }
+    int r =
+        known.len > 0
+            ? trouble_set(why, EXIT_USAGE, "%s%s%s: there is %s %s", first, second ? " " : "",
+                          second ? second : "", first, strbuf_text(&known))
+            : trouble_set(why, EXIT_USAGE,
+                          "unknown command %s; there are status, show and cookies", first);
+    strbuf_done(&known);
+    return r;
+}
+
+static int find_command(char *const words[2], struct ctl_options *ret, struct trouble *why)
+{
+    for (size_t i = 0; i < N_COMMANDS && words[0]; i++) {
+        if (strcmp(commands[i].first, words[0]) != 0)
+            continue;
+        if (!commands[i].second && words[1])
+            return trouble_set(why, EXIT_USAGE, "%s takes no further word: %s", words[0],
+                               words[1]);
+        if (!commands[i].second || (words[1] && strcmp(commands[i].second, words[1]) == 0)) {
+            ret->command = commands[i].command;
+            return 0;
+        }
+    }
+    return refuse_command(words[0], words[1], why);
+}
+
+int ctl_options_parse(char **argv, struct ctl_options *ret, struct trouble *why)
+{
+    char *words[2] = {NULL, NULL};
+    size_t n_words = 0;
+    bool of_cookies = false;
+
+    *ret = (struct ctl_options){0};
+    for (argv += *argv != NULL; *argv;) {
+        if ((*argv)[0] == '-') {
+            int r = take_flag(&argv, ret, &of_cookies, why);
+
+            if (r != 0)
+                return r;
+        } else if (n_words < 2) {
+            words[n_words++] = *argv++;
+        } else {
+            return trouble_set(why, EXIT_USAGE, "one word too many: %s", *argv);
+        }
+    }
+    if (ret->help || ret->version)
+        return 0;
+    int r = find_command(words, ret, why);
+    if (r != 0)
+        return r;
+    if (of_cookies && ret->command != CTL_COOKIES_LIST && ret->command != CTL_COOKIES_CLEAR)
+        return trouble_set(why, EXIT_USAGE,
+                           "--jar, --domain, --name, --path, --host and --values go with "
+                           "cookies list and cookies clear");
+    if (ret->values && ret->command == CTL_COOKIES_CLEAR)
+        return trouble_set(why, EXIT_USAGE, "--values goes with cookies list");
+    return 0;
+}
+
+static void help_line(struct strbuf *out, const char *what, size_t len, const char *help)
+{
+    strbuf_add_text(out, what);
+    for (; len < 26; len++)
+        strbuf_add_char(out, ' ');
+    strbuf_add_text(out, help);
+    strbuf_add_char(out, '\n');
+}
+
+void ctl_options_help(struct strbuf *out)
+{
+    struct strbuf what = {0};
+
+    strbuf_add_text(out, "Usage: xhrctl [flags] COMMAND\n"
+                         "Looks into the daemon xhrd. A user is shown his own.\n\nCommands:\n");
+    for (size_t i = 0; i < N_COMMANDS; i++) {
+        strbuf_clear(&what);
+        strbuf_add_text(&what, "  ");
+        strbuf_add_text(&what, commands[i].first);
+        strbuf_add_text(&what, commands[i].second ? " " : "");
+        strbuf_add_text(&what, commands[i].second);
+        help_line(out, strbuf_text(&what), what.len, commands[i].help);
+    }
+    strbuf_add_text(out, "\nFlags:\n");
+    for (size_t i = 0; i < N_FLAGS; i++) {
+        const struct ctl_flag *flag = &ctl_flags[i];
+        char letter[] = "  -?, ";
+
+        letter[3] = flag->letter;
+        strbuf_clear(&what);
+        strbuf_add_text(&what, flag->letter ? letter : "      ");
+        strbuf_add_text(&what, "--");
+        strbuf_add_text(&what, flag->name);
+        strbuf_add_text(&what, flag->value ? " " : "");
+        strbuf_add_text(&what, flag->value);
+        help_line(out, strbuf_text(&what), what.len, flag->help);
+    }
+    strbuf_add_text(out, "\nSee xhrctl(1).\n");
+    strbuf_done(&what);
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/* xhrctl: what the daemon xhrd holds and does. It never starts one. */
+#include <string.h>
+#include <unistd.h>
+
+#include "files.h"
+#include "show.h"
+#include "version.h"
+
+static int run(const struct ctl_options *options, struct strbuf *out, struct trouble *why)
+{
+    struct xhr_client_options client_options = {
+        .size = sizeof(client_options),
+        .socket_path = options->socket_path,
+        .no_start = true,
+        .program = "xhrctl",
+    };
+    bool cookies =
+        options->command == CTL_COOKIES_LIST || options->command == CTL_COOKIES_CLEAR;
+    bool masked = !options->values && isatty(STDOUT_FILENO);
+    struct xhr_client *client = NULL;
+    int r = xhr_client_new(&client_options, &client);
+
+    if (r == -EINVAL)
+        return trouble_set(why, EXIT_USAGE,
+                           "--socket '%s': not the path of a socket, or too long",
+                           options->socket_path ? options->socket_path : "");
+    if (r < 0)
+        return trouble_set(why, EXIT_RESOURCES, "%s", strerror(-r));
+    r = cookies ? cookies_run(client, options, masked, out, why)
+                : show_run(client, options, out, why);
+    (void)xhr_client_free(client);
+    return r;
+}
+
+int main(int argc, char **argv)
+{
+    struct ctl_options options;
+    struct trouble why = {0};
+    struct strbuf out = {0};
+
+    (void)argc;
+    int code = ctl_options_parse(argv, &options, &why);
+    if (code == 0 && options.help)
+        ctl_options_help(&out);
+    else if (code == 0 && options.version)
+        strbuf_add_text(&out, "xhrctl " XHR_VERSION_TEXT "\n");
+    else if (code == 0)
+        code = run(&options, &out, &why);
+    if (code == 0 && out.failed)
+        code = trouble_set(&why, EXIT_RESOURCES, "out of memory");
+    if (code == 0 && write_all(STDOUT_FILENO, out.bytes, out.len) < 0)
+        code = trouble_set(&why, EXIT_WRITE, "could not write to stdout");
+    if (code != 0)
+        trouble_say(&why, "xhrctl");
+    strbuf_done(&out);
+    return code;
+}

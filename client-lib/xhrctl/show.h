@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include "ctl_options.h"
+
+/* status and show: asks the daemon, adds what it says to @out. Return: 0 or an exit code with
+ * *why filled. */
+int show_run(struct xhr_client *client,
+             const struct ctl_options *options,
+             struct strbuf *out,
+             struct trouble *why);
+
+/* cookies list and clear. @masked: values are not to be shown. */
+int cookies_run(struct xhr_client *client,
+                const struct ctl_options *options,
+                bool masked,
+                struct strbuf *out,
+                struct trouble *why);
+
+/* Puts an error of the library or the daemon into words that fit this program. */
+int ctl_trouble(const struct xhr_error *error, struct trouble *why);
