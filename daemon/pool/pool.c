@@ -221,8 +221,8 @@ int pool_acquire(struct pool *pool,
                  void *owner,
                  struct lease **ret)
 {
-    struct pool_entry *entry;
-    struct lease *lease;
+    struct pool_entry *entry = NULL;
+    struct lease *lease = NULL;
 
     int r = entry_get(pool, request->key, &entry);
     if (r < 0)

@@ -77,7 +77,7 @@ static int entry_fill(struct pool_entry *entry, const struct pool_key *key)
 
 static int entry_new(struct pool *pool, const struct pool_key *key, struct pool_entry **ret)
 {
-    struct pool_uid *uid;
+    struct pool_uid *uid = NULL;
     struct pool_entry *entry = mem_zalloc(sizeof(*entry));
 
     if (!entry)

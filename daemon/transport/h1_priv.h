@@ -50,7 +50,7 @@ enum h1_receive {
 #define H1_DUE_RECEIVE  16U /* go on with what was kept, and with the stream */
 
 /* A head with as many fields as headers.h allows, and a chunk behind it. */
-#define H1_OUT_BYTES_MAX (1024 * 1024)
+#define H1_OUT_BYTES_MAX 1048576
 
 /* Failures that arise in a call of the owner's; told by the task. */
 enum h1_trouble {

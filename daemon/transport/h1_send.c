@@ -5,6 +5,7 @@
  * are, and only what a chunk has promised and the stream did not take is copied.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "base/fault.h"
 #include "base/log.h"
@@ -16,10 +17,13 @@
 #define CHUNK_BYTES_MAX   65536   /* of payload; bounds what a full stream makes us copy */
 #define OUT_KEEP_CAPACITY 4096    /* storage an idle connection may hold */
 
+/* iovec has no const, though writing only reads. */
 static struct iovec iov_of(struct span bytes)
 {
-    /* writev only reads */
-    return (struct iovec){.iov_base = (void *)(uintptr_t)bytes.ptr, .iov_len = bytes.len};
+    struct iovec iov = {.iov_len = bytes.len};
+
+    memcpy(&iov.iov_base, &bytes.ptr, sizeof(iov.iov_base));
+    return iov;
 }
 
 static void put_back(struct h1_conn *h1, size_t len)
