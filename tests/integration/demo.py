@@ -27,7 +27,7 @@ class Demo:
         self.environment = {name: value for name, value in os.environ.items()
                             if not name.startswith("XHRD_")}
         self.environment.update(
-            PATH=f"{build / 'client-lib'}:{os.environ['PATH']}", HOME=str(folder),
+            PATH=f"{build / 'bin'}:{os.environ['PATH']}", HOME=str(folder),
             XHRD_DAEMON=str(build / "daemon/xhrd"), XDG_RUNTIME_DIR=str(folder / "run"),
             XDG_STATE_HOME=str(folder / "state"))
 

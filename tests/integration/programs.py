@@ -12,7 +12,7 @@ import wire
 from waiting import wait_until
 
 BUILD = pathlib.Path(os.environ.get("XHRD_BUILD") or wire.SOURCE / "build/dev").resolve()
-XHRD, XHR, XHRCTL = BUILD / "daemon/xhrd", BUILD / "client-lib/xhr", BUILD / "client-lib/xhrctl"
+XHRD, XHR, XHRCTL = BUILD / "daemon/xhrd", BUILD / "bin/xhr", BUILD / "bin/xhrctl"
 
 # What a sanitizer, an invariant or glibc says on its way out.
 ALARMS = re.compile(r"Sanitizer|runtime error:|invariant|stack smashing|double free|corrupted",
