@@ -380,6 +380,12 @@ int jar_put_back(struct cookie_jar *jar,
     return r;
 }
 
+void cookie_jar_renumber(struct cookie_jar *jar, uint64_t add)
+{
+    LIST_FOREACH (link, &jar->in_use)
+        jar_cookie_in_use(link)->cookie.order += add;
+}
+
 static bool goes_along(const struct cookie *cookie,
                        const struct cookie_request *request,
                        const struct cookie_place *place)

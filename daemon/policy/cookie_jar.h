@@ -210,6 +210,9 @@ MUST_CHECK int cookie_jar_set(struct cookie_jar *jar,
 MUST_CHECK int
 cookie_jar_restore(struct cookie_jar *jar, const struct cookie *saved, int64_t now_s);
 
+/* Adds to every cookie's order: they are younger than what will be restored. */
+void cookie_jar_renumber(struct cookie_jar *jar, uint64_t add);
+
 /* Every given member must match; empty ones match anything. */
 struct cookie_filter {
     struct span domain; /* the cookie's domain, exactly; a leading dot is fine, case is not */
