@@ -136,7 +136,8 @@ void exchange_info(const struct exchange *exchange, struct exchange_info *ret);
 enum exchange_replay {
     REPLAY_SAFE,       /* no byte of the request was taken: any method */
     REPLAY_IDEMPOTENT, /* some was, no byte of an answer came, on a reused connection */
-    REPLAY_NO,         /* first use of the connection, or an answer had begun */
+    REPLAY_NO,         /* first use of the connection, an answer had begun, or the owner's body
+                          did not keep its promise */
 };
 
 enum exchange_replay exchange_replay(const struct exchange *exchange);

@@ -168,6 +168,7 @@ void h1_fail_stream(struct h1_conn *h1, const struct failure *why)
 
 static void fail_by_trouble(struct h1_conn *h1)
 {
+    h1->is_owners_doing = h1->trouble != H1_TROUBLE_GONE;
     switch (h1->trouble) {
     case H1_TROUBLE_NONE: return;
     case H1_TROUBLE_GONE:
@@ -349,6 +350,8 @@ static enum exchange_replay h1_exchange_replay(const struct exchange *exchange)
 {
     const struct h1_conn *h1 = h1_of_const_exchange(exchange);
 
+    if (h1->is_owners_doing)
+        return REPLAY_NO;
     if (h1->request_bytes == 0)
         return REPLAY_SAFE;
     return h1->first_byte_us == 0 && h1->opened > 1 ? REPLAY_IDEMPOTENT : REPLAY_NO;
@@ -375,6 +378,7 @@ static void reset_counts(struct h1_conn *h1)
     h1->sent_us = 0;
     h1->first_byte_us = 0;
     h1->status = 0;
+    h1->is_owners_doing = false;
     h1->send_failure.kind = FAILURE_NONE;
 }
 

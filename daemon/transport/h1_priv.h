@@ -70,14 +70,15 @@ struct h1_conn {
 
     enum h1_send send;
     enum h1_receive receive;
-    uint64_t serial;    /* counts openings and ends of exchanges */
-    uint64_t id;        /* of the connection */
-    uint64_t opened;    /* exchanges */
-    bool is_open;       /* an exchange is */
-    bool is_paused;     /* by the owner */
-    bool is_resuming;   /* not paused any more, but what was kept comes first */
-    bool must_close;    /* nothing may follow this exchange */
-    bool is_delivering; /* an event with borrowed bytes is being told */
+    uint64_t serial;      /* counts openings and ends of exchanges */
+    uint64_t id;          /* of the connection */
+    uint64_t opened;      /* exchanges */
+    bool is_open;         /* an exchange is */
+    bool is_paused;       /* by the owner */
+    bool is_resuming;     /* not paused any more, but what was kept comes first */
+    bool is_owners_doing; /* failed by the owner's own fault: no use trying again */
+    bool must_close;      /* nothing may follow this exchange */
+    bool is_delivering;   /* an event with borrowed bytes is being told */
 
     /* Sending. out holds head, framing and small pieces of payload in the order of the wire. */
     struct buf out;

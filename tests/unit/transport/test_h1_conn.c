@@ -751,6 +751,7 @@ static void test_lb02_fewer_or_more_bytes_than_announced_fail_and_close(void **s
         assert_int_equal(world.n_done, 0); /* never inside the call */
         turn(&world, 2);
         assert_story(&world, " failed:body-read");
+        assert_int_equal(world.replay, REPLAY_NO);
         assert_false(conn_is_usable(world.conn));
         assert_true(server_sees_end(&world));
     }
