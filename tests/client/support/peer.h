@@ -68,6 +68,7 @@ struct record {
     char body[512]; /* what on_body was given, its beginning */
     size_t body_len;
     struct xhr_error error;
+    double ratio; /* of the last progress */
     /* Called after each event has been written down; may do anything. */
     void (*then)(struct record *record, struct xhr_request *request, const char *event);
     void *arg;
