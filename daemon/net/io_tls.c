@@ -4,10 +4,8 @@
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
-#include <pthread.h>
 #include <string.h>
 
-#include "base/buf.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -16,38 +14,27 @@
 #include "net/tls_context.h"
 #include "net/tls_failure.h"
 #include "net/tls_verify.h"
+#include "net/tls_wire.h"
 
-/*
- * OpenSSL reads and writes the lower io through a BIO of ours, so bytes are copied only by
- * en- and decryption itself. What the lower io does not take at once waits in the backlog:
- * thereby SSL_write() never has to be repeated with the same bytes, which no owner could
- * promise. While there is a backlog nothing more is encrypted.
- */
-
-#define RECORD_MAX_BYTES  16384  /* plaintext of one record: RFC 8446 §5.1 */
-#define BACKLOG_MAX_BYTES 131072 /* a record, and answers to KeyUpdates: TS12 */
+#define RECORD_MAX_BYTES 16384 /* plaintext of one record: RFC 8446 §5.1 */
 
 /* Tickets and KeyUpdates after the handshake. Servers send a handful; one that sends nothing
  * else keeps us busy for nothing (TS12). */
 #define POST_HANDSHAKE_MAX 256
 
 struct io_tls {
-    struct io io; /* first */
-    struct io *lower;
+    struct io io;         /* first */
+    struct tls_wire wire; /* to the lower io, which is ours */
     SSL *ssl;
     struct tls_context *context;
     struct tls_sessions *sessions; /* NULL: nothing is kept */
     struct tls_session_key key;
     struct tls_host host;
     struct deferred task; /* begins the handshake; later: more is buffered */
-    struct buf backlog;
-    int lower_error; /* what the lower io said: -errno, IO_TRUNCATED; 0 */
-    int write_error; /* nothing goes out any more; reading goes on (see io_writev()) */
-    bool lower_eof;  /* it has ended */
-    bool eof;        /* close_notify came */
-    bool dry;        /* OpenSSL has asked for more bytes than there are */
-    bool wrong;      /* TLS itself failed: no close_notify, no reuse */
-    int late_error;  /* came after bytes that were given out; the next read gives it */
+    bool eof;             /* close_notify came */
+    bool dry;             /* OpenSSL has asked for more bytes than there are */
+    bool wrong;           /* TLS itself failed: no close_notify, no reuse */
+    int late_error;       /* came after bytes that were given out; the next read gives it */
     unsigned n_post_handshake;
     struct tls_info info;
     char offers[IO_TLS_ALPN_MAX];
@@ -59,99 +46,11 @@ static struct io_tls *tls_of(struct io *io)
     return (struct io_tls *)(void *)io;
 }
 
-/* --- the BIO ----------------------------------------------------------------------------- */
-
-static BIO_METHOD *bio_method; /* one for the process, never freed */
-static pthread_once_t bio_method_once = PTHREAD_ONCE_INIT;
-
-static int bio_read_cb(BIO *bio, char *buf, size_t len, size_t *ret_n)
-{
-    struct io_tls *tls = BIO_get_data(bio);
-
-    BIO_clear_retry_flags(bio);
-    *ret_n = 0;
-    if (tls->lower_error || tls->lower_eof)
-        return 0;
-    if (tls->n_post_handshake > POST_HANDSHAKE_MAX) {
-        tls->lower_error = -EPROTO;
-        return 0;
-    }
-    ssize_t n = io_read(tls->lower, buf, len);
-    if (n > 0) {
-        *ret_n = (size_t)n;
-        return 1;
-    }
-    if (n == -EAGAIN)
-        BIO_set_retry_read(bio);
-    else if (n == 0)
-        tls->lower_eof = true;
-    else
-        tls->lower_error = (int)n;
-    return 0;
-}
-
-/* Of a stream that takes nothing any more OpenSSL is told nothing: the error would keep it from
- * reading what the peer said before it hung up, an alert or an answer. */
-static void note_write_error(struct io_tls *tls, int error)
-{
-    tls->write_error = error;
-    tls->io.failure = *io_last_failure(tls->lower);
-    buf_done(&tls->backlog);
-}
-
-static int bio_write_cb(BIO *bio, const char *bytes, size_t len, size_t *ret_n)
-{
-    struct io_tls *tls = BIO_get_data(bio);
-    struct iovec iov = io_piece((struct span){bytes, len});
-    ssize_t n = 0;
-
-    BIO_clear_retry_flags(bio);
-    *ret_n = len;
-    if (tls->write_error)
-        return 1;
-    if (tls->backlog.len == 0)
-        n = io_writev(tls->lower, &iov, 1);
-    if (n == -EAGAIN)
-        n = 0;
-    if (n < 0) {
-        note_write_error(tls, (int)n);
-        return 1;
-    }
-    if (buf_append(&tls->backlog, (struct span){bytes + n, len - (size_t)n}) == 0)
-        return 1;
-    *ret_n = 0;
-    tls->lower_error = -ENOMEM;
-    return 0;
-}
-
-static long bio_ctrl_cb(BIO *bio, int command, long number, void *ptr)
-{
-    struct io_tls *tls = BIO_get_data(bio);
-
-    (void)number;
-    (void)ptr;
-    if (command == BIO_CTRL_EOF)
-        return tls->lower_eof;
-    return command == BIO_CTRL_FLUSH;
-}
-
-static void make_bio_method(void)
-{
-    BIO_METHOD *method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "xhrd io");
-
-    if (method && BIO_meth_set_read_ex(method, bio_read_cb) == 1 &&
-        BIO_meth_set_write_ex(method, bio_write_cb) == 1 &&
-        BIO_meth_set_ctrl(method, bio_ctrl_cb) == 1)
-        bio_method = method;
-    else
-        BIO_meth_free(method);
-}
-
 /* --- what the owner and the lower io want ------------------------------------------------ */
 
 static void update_lower_interest(struct io_tls *tls)
 {
-    unsigned wanted = tls->backlog.len > 0 ? IO_WRITE : 0;
+    unsigned wanted = tls->wire.backlog.len > 0 ? IO_WRITE : 0;
 
     if (tls->io.state == IO_CONNECTING)
         wanted |= IO_READ;
@@ -159,15 +58,15 @@ static void update_lower_interest(struct io_tls *tls)
         wanted |= tls->io.interest;
     else
         wanted = 0;
-    if (tls->eof || tls->lower_eof || tls->late_error)
+    if (tls->eof || tls->wire.eof || tls->late_error)
         wanted &= ~IO_READ; /* told by the task, not by a socket that stays readable */
-    io_set_interest(tls->lower, wanted);
+    io_set_interest(tls->wire.lower, wanted);
 }
 
 /* Something can be read though the lower io may stay silent. */
 static bool has_buffered(const struct io_tls *tls)
 {
-    return tls->eof || tls->late_error || tls->lower_eof ||
+    return tls->eof || tls->late_error || tls->wire.eof ||
            (!tls->dry && SSL_has_pending(tls->ssl));
 }
 
@@ -202,20 +101,20 @@ static int explain(struct io_tls *tls, enum failure_kind kind)
         ERR_clear_error();
         return -EKEYREJECTED;
     }
-    if (tls->n_post_handshake > POST_HANDSHAKE_MAX) {
+    if (tls->wire.is_stopped) {
         ERR_clear_error();
         set_flood_failure(tls);
         return -EPROTO;
     }
-    if (tls->lower_error) {
+    if (tls->wire.error) {
         ERR_clear_error();
-        if (io_last_failure(tls->lower)->kind != FAILURE_NONE)
-            *why = *io_last_failure(tls->lower);
+        if (io_last_failure(tls->wire.lower)->kind != FAILURE_NONE)
+            *why = *io_last_failure(tls->wire.lower);
         else
             failure_set(why, FAILURE_INTERNAL, "out of memory while sending");
-        return tls->lower_error;
+        return tls->wire.error;
     }
-    if (tls->lower_eof) {
+    if (tls->wire.eof) {
         ERR_clear_error();
         failure_set(why, kind, "%s closed the connection without close_notify", tls->host.name);
         return IO_TRUNCATED;
@@ -263,7 +162,7 @@ static void info_cb(const SSL *ssl, int where, int value)
 
     (void)value;
     if (tls && where == SSL_CB_CONNECT_LOOP && tls->io.state == IO_OPEN)
-        tls->n_post_handshake++;
+        tls->wire.is_stopped = ++tls->n_post_handshake > POST_HANDSHAKE_MAX;
 }
 
 int io_tls_on_new_session(SSL *ssl, SSL_SESSION *session)
@@ -420,27 +319,12 @@ static struct span gather_next(struct gather *gather)
     return (struct span){gather->scratch, len};
 }
 
-static void flush_backlog(struct io_tls *tls)
+/* Return: the error, which ends reading too unless the peer may have answered. */
+static ssize_t write_failed(struct io_tls *tls)
 {
-    while (tls->backlog.len > 0) {
-        struct span bytes = buf_span(&tls->backlog);
-        struct iovec iov = io_piece(bytes);
-        ssize_t n = io_writev(tls->lower, &iov, 1);
-
-        if (n == -EAGAIN)
-            return;
-        if (n < 0) {
-            note_write_error(tls, (int)n);
-            return;
-        }
-        buf_consume(&tls->backlog, (size_t)n);
-    }
-    buf_done(&tls->backlog); /* rare enough to give the memory back */
-}
-
-static bool has_hung_up(const struct io_tls *tls)
-{
-    return tls->write_error == -EPIPE || tls->write_error == -ECONNRESET;
+    tls->io.failure = *io_last_failure(tls->wire.lower);
+    return tls_wire_has_hung_up(&tls->wire) ? tls->wire.write_error
+                                            : io_fail(&tls->io, tls->wire.write_error);
 }
 
 static ssize_t tls_writev(struct io *io, const struct iovec *iov, int n)
@@ -454,8 +338,8 @@ static ssize_t tls_writev(struct io *io, const struct iovec *iov, int n)
     gather.used = 0;
     if (tls->late_error)
         return io_fail(io, tls->late_error);
-    flush_backlog(tls);
-    while (tls->backlog.len == 0 && !tls->write_error) {
+    tls_wire_flush(&tls->wire);
+    while (tls->wire.backlog.len == 0 && !tls->wire.write_error) {
         struct span record = gather_next(&gather);
         size_t written = 0;
 
@@ -464,11 +348,11 @@ static ssize_t tls_writev(struct io *io, const struct iovec *iov, int n)
         ERR_clear_error();
         if (SSL_write_ex(tls->ssl, record.ptr, record.len, &written) != 1)
             return io_fail(io, explain_in_state(tls, FAILURE_SEND));
-        if (!tls->write_error)
+        if (!tls->wire.write_error)
             total += written;
     }
-    if (tls->write_error && total == 0)
-        return has_hung_up(tls) ? tls->write_error : io_fail(io, tls->write_error);
+    if (tls->wire.write_error && total == 0)
+        return write_failed(tls);
     update_lower_interest(tls);
     return total > 0 ? (ssize_t)total : -EAGAIN;
 }
@@ -479,12 +363,12 @@ static void tls_close(struct io *io, enum io_state before)
 
     loop_defer_cancel(io->loop, &tls->task);
     ERR_clear_error();
-    flush_backlog(tls);
-    if (before == IO_OPEN && !tls->wrong && !tls->lower_eof && tls->backlog.len == 0)
+    tls_wire_flush(&tls->wire);
+    if (before == IO_OPEN && !tls->wrong && !tls->wire.eof && tls->wire.backlog.len == 0)
         (void)SSL_shutdown(tls->ssl);
     ERR_clear_error();
     SSL_set_app_data(tls->ssl, NULL);
-    tls->lower = io_close(tls->lower);
+    tls->wire.lower = io_close(tls->wire.lower);
 }
 
 static void tls_free(struct io *io)
@@ -493,18 +377,18 @@ static void tls_free(struct io *io)
 
     SSL_free(tls->ssl);
     (void)tls_context_unref(tls->context);
-    buf_done(&tls->backlog);
+    tls_wire_done(&tls->wire);
     mem_free(tls);
 }
 
 static const struct address *tls_local(const struct io *io)
 {
-    return io_local(((const struct io_tls *)(const void *)io)->lower);
+    return io_local(((const struct io_tls *)(const void *)io)->wire.lower);
 }
 
 static const struct address *tls_remote(const struct io *io)
 {
-    return io_remote(((const struct io_tls *)(const void *)io)->lower);
+    return io_remote(((const struct io_tls *)(const void *)io)->wire.lower);
 }
 
 static const struct tls_info *tls_tls_info(const struct io *io)
@@ -549,11 +433,13 @@ static void lower_on_writable(void *owner)
 {
     struct io_tls *tls = owner;
 
-    flush_backlog(tls);
-    if (tls->write_error && !has_hung_up(tls))
-        io_tell_failed(&tls->io, tls->write_error);
-    else if (tls->backlog.len == 0)
+    tls_wire_flush(&tls->wire);
+    if (tls->wire.write_error && !tls_wire_has_hung_up(&tls->wire)) {
+        tls->io.failure = *io_last_failure(tls->wire.lower);
+        io_tell_failed(&tls->io, tls->wire.write_error);
+    } else if (tls->wire.backlog.len == 0) {
         io_tell_writable(&tls->io);
+    }
     follow_up(tls);
 }
 
@@ -578,7 +464,7 @@ static void tls_on_task(void *owner)
     struct io_tls *tls = owner;
 
     if (tls->io.state == IO_CONNECTING) {
-        if (io_is_connected(tls->lower))
+        if (io_is_connected(tls->wire.lower))
             handshake_step(tls);
         return;
     }
@@ -634,9 +520,8 @@ static int set_up_ssl(struct io_tls *tls, const struct io_tls_options *options)
 {
     bool insecure = tls_context_is_insecure(options->context);
 
-    pthread_once(&bio_method_once, make_bio_method);
     tls->ssl = SSL_new(tls_context_ssl_ctx(options->context));
-    if (!tls->ssl || !bio_method)
+    if (!tls->ssl)
         return fault(-ENOMEM);
     SSL_set_app_data(tls->ssl, tls);
     SSL_set_verify(tls->ssl, insecure ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, verify_cb);
@@ -649,11 +534,9 @@ static int set_up_ssl(struct io_tls *tls, const struct io_tls_options *options)
     if (r < 0)
         return r;
 
-    BIO *bio = BIO_new(bio_method);
+    BIO *bio = tls_wire_bio(&tls->wire);
     if (!bio)
         return fault(-ENOMEM);
-    BIO_set_data(bio, tls);
-    BIO_set_init(bio, 1);
     SSL_set_bio(tls->ssl, bio, bio);
     return 0;
 }
@@ -670,7 +553,7 @@ int io_tls_new(struct io *lower,
         return fault(-ENOMEM);
     io_init(&tls->io, io_loop(lower), &tls_ops);
     tls->task = (struct deferred){.fn = tls_on_task, .owner = tls};
-    tls->backlog = BUF_INIT(BACKLOG_MAX_BYTES);
+    tls_wire_init(&tls->wire, lower);
     int r = tls_host_parse(options->host, &tls->host);
     if (r == 0)
         r = set_up_ssl(tls, options);
@@ -680,7 +563,6 @@ int io_tls_new(struct io *lower,
         return r;
     }
     tls->context = tls_context_ref(options->context);
-    tls->lower = lower;
     io_set_events(lower, &lower_events, tls);
     io_set_events(&tls->io, events, owner);
     if (io_is_connected(lower))
