@@ -49,7 +49,7 @@ struct io_events {
 
 /* How TLS came out. The strings live as long as the io. */
 struct tls_info {
-    uint16_t version; /* 0x0303: TLS 1.2, 0x0304: TLS 1.3 */
+    uint16_t version; /* 0x0301: TLS 1.0 … 0x0304: TLS 1.3 */
     bool resumed;
     const char *version_name; /* "TLSv1.3" */
     const char *cipher;       /* "TLS_AES_128_GCM_SHA256" */

@@ -35,11 +35,15 @@ struct io_tls {
     bool dry;             /* OpenSSL has asked for more bytes than there are */
     bool wrong;           /* TLS itself failed: no close_notify, no reuse */
     int late_error;       /* came after bytes that were given out; the next read gives it */
+    bool is_fallback;
+    bool may_step_down;
     unsigned n_post_handshake;
     struct tls_info info;
     char offers[IO_TLS_ALPN_MAX];
     char alpn[IO_TLS_ALPN_MAX];
 };
+
+static const struct io_ops tls_ops;
 
 static struct io_tls *tls_of(struct io *io)
 {
@@ -211,21 +215,63 @@ static bool note_info(struct io_tls *tls)
     return true;
 }
 
+bool io_tls_random_is_marked(const unsigned char random[32])
+{
+    return memcmp(random + 24, "DOWNGRD", 7) == 0 && random[31] <= 1;
+}
+
+/* OpenSSL compares with what this handshake offered; a rung offers less than we can. */
+static bool was_pushed_down(const struct io_tls *tls)
+{
+    unsigned char random[SSL3_RANDOM_SIZE];
+
+    return tls->is_fallback &&
+           SSL_get_server_random(tls->ssl, random, sizeof(random)) == sizeof(random) &&
+           io_tls_random_is_marked(random);
+}
+
+static void refuse_handshake(struct io_tls *tls, enum failure_kind kind, const char *what)
+{
+    failure_set(&tls->io.failure, kind, "%s %s", tls->host.name, what);
+    tls->io.failure.phase = PHASE_TLS;
+    tls->wrong = true;
+    io_tell_failed(&tls->io, -EPROTO);
+}
+
 static void handshake_done(struct io_tls *tls)
 {
     bool trusted =
         tls_context_is_insecure(tls->context) || SSL_get_verify_result(tls->ssl) == X509_V_OK;
 
     INVARIANT(trusted); /* or the handshake has failed: SSL_VERIFY_PEER */
+    if (was_pushed_down(tls)) {
+        refuse_handshake(tls, FAILURE_TLS_VERSION,
+                         "can do better than the TLS version agreed upon: somebody between "
+                         "pushes it down");
+        return;
+    }
     if (!note_info(tls)) {
-        failure_set(&tls->io.failure, FAILURE_TLS,
-                    "%s chose a protocol that was not offered (ALPN)", tls->host.name);
-        tls->io.failure.phase = PHASE_TLS;
-        tls->wrong = true;
-        io_tell_failed(&tls->io, -EPROTO);
+        refuse_handshake(tls, FAILURE_TLS, "chose a protocol that was not offered (ALPN)");
         return;
     }
     io_tell_connected(&tls->io);
+}
+
+/* Before a ServerHello has been taken; @reason: of the oldest error in the queue. */
+static bool chokes_on_hello(const struct io_tls *tls, int reason)
+{
+    if (SSL_get_state(tls->ssl) != TLS_ST_CW_CLNT_HELLO || tls->wire.error || tls->wire.eof)
+        return false;
+    switch (reason - SSL_AD_REASON_OFFSET) {
+    case SSL_AD_UNEXPECTED_MESSAGE:
+    case SSL_AD_HANDSHAKE_FAILURE:
+    case SSL_AD_ILLEGAL_PARAMETER:
+    case SSL_AD_DECODE_ERROR:
+    case SSL_AD_PROTOCOL_VERSION: return true;
+    default:
+        return reason == SSL_R_WRONG_VERSION_NUMBER || reason == SSL_R_WRONG_SSL_VERSION ||
+               reason == SSL_R_UNSUPPORTED_PROTOCOL;
+    }
 }
 
 static void handshake_step(struct io_tls *tls)
@@ -241,7 +287,14 @@ static void handshake_step(struct io_tls *tls)
         update_lower_interest(tls);
         return;
     }
+    tls->may_step_down = chokes_on_hello(tls, ERR_GET_REASON(ERR_peek_error()));
     io_tell_failed(&tls->io, explain_in_state(tls, FAILURE_TLS));
+}
+
+bool io_tls_may_step_down(const struct io *io)
+{
+    INVARIANT(io->ops == &tls_ops);
+    return ((const struct io_tls *)(const void *)io)->may_step_down;
 }
 
 /* --- the owner's calls -------------------------------------------------------------------- */
@@ -526,6 +579,9 @@ static int set_up_ssl(struct io_tls *tls, const struct io_tls_options *options)
     SSL_set_app_data(tls->ssl, tls);
     SSL_set_verify(tls->ssl, insecure ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, verify_cb);
     SSL_set_info_callback(tls->ssl, info_cb);
+    tls->is_fallback = options->is_fallback;
+    if (options->is_fallback)
+        (void)SSL_set_mode(tls->ssl, SSL_MODE_SEND_FALLBACK_SCSV);
     int r = tls_verify_setup(tls->ssl, &tls->host, loop_wall_s(tls->io.loop));
     if (r == 0)
         r = offer_alpn(tls, options->alpn);

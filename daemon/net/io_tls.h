@@ -18,6 +18,7 @@ struct io_tls_options {
     struct tls_context *context; /* the io holds on to it */
     struct span host;            /* as in the URL: a DNS name (A-labels) or an IP literal */
     uint16_t port;
+    bool is_fallback; /* a rung of the ladder: TLS_FALLBACK_SCSV is sent (RFC 7507) */
     struct span alpn; /* offers separated by commas, best first: "h2,http/1.1"; empty: none */
 
     struct tls_sessions *sessions; /* resumption; outlives the io; NULL: always in full */
@@ -35,3 +36,12 @@ MUST_CHECK int io_tls_new(struct io *lower,
                           const struct io_events *events,
                           void *owner,
                           struct io **ret);
+
+/**
+ * io_tls_may_step_down() - whether the failure is one of a server that chokes on modern hellos
+ *
+ * True only if the answer to the very first flight was an alert that says so (10, 40, 47, 50,
+ * 70) or a record of a version that was not offered. Never after a timeout, a reset, an end, a
+ * certificate, or in a handshake that was a rung itself and met inappropriate_fallback.
+ */
+bool io_tls_may_step_down(const struct io *io);

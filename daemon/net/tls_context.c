@@ -23,9 +23,9 @@
 #define READ_AHEAD_BYTES    65536  /* measured: + 18 % on bulk against one record at a time */
 #define CERT_LIST_MAX_BYTES 102400 /* of a server's chain; OpenSSL's default, said aloud */
 
-/* TLS 1.2. AES-128 first: nothing is gained by twice the rounds, and it is the faster one.
- * CBC and plain RSA key exchange come last, for servers that have nothing better; no DSS, PSK,
- * SRP, anonymous ones; security level 2 bars RC4, 3DES, export and short keys. */
+/* Up to TLS 1.2. AES-128 first: nothing is gained by twice the rounds, and it is the faster
+ * one. CBC and plain RSA key exchange come last, for servers that have nothing better; no DSS,
+ * PSK, SRP, anonymous ones; security level 2 bars RC4, 3DES, export and short keys. */
 #define CIPHERS_1_2                                                                            \
     "ECDHE+AES128+AESGCM:ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20:ECDHE+AES:"       \
     "DHE+AES:RSA+AESGCM:RSA+AES:!aNULL:!eNULL:!PSK:!SRP:!aDSS:@SECLEVEL=2"
@@ -211,6 +211,42 @@ static void load_trust(struct context_job *job)
         parse_trust(job, buf_span(&file));
 }
 
+typedef int security_fn(
+    const SSL *ssl, const SSL_CTX *ctx, int op, int bits, int nid, void *other, void *ex);
+
+/*
+ * OpenSSL 3.0 speaks TLS 1.0 and 1.1 at security level 0 only, where it would also take broken
+ * certificates of a modern server. So the level stays 2, and its rules are kept but for two
+ * things: those versions are allowed, and in them the signature of the handshake that they
+ * prescribe (RSA: MD5-SHA1, ECDSA: SHA-1; certificates are judged apart). Thereby one handshake
+ * serves old and new servers.
+ */
+/* NOLINTNEXTLINE(readability-function-size): OpenSSL's signature */
+static int security_cb(
+    const SSL *ssl, const SSL_CTX *ctx, int op, int bits, int nid, void *other, void *ex)
+{
+    security_fn *usual;
+
+    memcpy(&usual, &ex, sizeof(usual));
+    if (op == SSL_SECOP_VERSION && nid >= TLS1_VERSION)
+        return 1;
+    bool is_signature = op == SSL_SECOP_SIGALG_CHECK || op == SSL_SECOP_SIGALG_SUPPORTED;
+    bool is_theirs = nid == NID_md5_sha1 || nid == NID_sha1;
+    if (is_signature && is_theirs && ssl && SSL_version(ssl) <= TLS1_1_VERSION)
+        return 1;
+    return usual(ssl, ctx, op, bits, nid, other, NULL);
+}
+
+static void allow_old_versions(SSL_CTX *ctx)
+{
+    security_fn *usual = SSL_CTX_get_security_callback(ctx);
+    void *ex;
+
+    memcpy(&ex, &usual, sizeof(ex));
+    SSL_CTX_set0_security_ex_data(ctx, ex);
+    SSL_CTX_set_security_callback(ctx, security_cb);
+}
+
 static bool set_up(SSL_CTX *ctx, const struct context_job *job)
 {
     SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
@@ -223,6 +259,8 @@ static bool set_up(SSL_CTX *ctx, const struct context_job *job)
                                             SSL_SESS_CACHE_NO_AUTO_CLEAR);
     SSL_CTX_sess_set_new_cb(ctx, io_tls_on_new_session);
     SSL_CTX_set_security_level(ctx, 2);
+    if (job->min_version < TLS_VERSION_1_2)
+        allow_old_versions(ctx);
     if (job->pem) /* who names a certificate trusts it, root or not: as curl's --cacert */
         (void)X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(ctx), X509_V_FLAG_PARTIAL_CHAIN);
     return SSL_CTX_set_min_proto_version(ctx, job->min_version) == 1 &&
@@ -464,7 +502,7 @@ static bool is_possible(const struct tls_config *config)
     int min = min_version_of(config);
     int max = max_version_of(config);
 
-    return min >= TLS_VERSION_1_2 && max <= TLS_VERSION_1_3 && min <= max &&
+    return min >= TLS_VERSION_1_0 && max <= TLS_VERSION_1_3 && min <= max &&
            config->ca_pem.len <= TLS_CA_PEM_MAX_BYTES;
 }
 

@@ -23,6 +23,8 @@ struct tls_context;
 struct tls_contexts;
 struct worker_pool;
 
+#define TLS_VERSION_1_0      0x0301
+#define TLS_VERSION_1_1      0x0302
 #define TLS_VERSION_1_2      0x0303
 #define TLS_VERSION_1_3      0x0304
 
@@ -32,7 +34,7 @@ struct worker_pool;
 struct tls_config {
     bool insecure;        /* nothing is verified */
     struct span ca_pem;   /* trusted instead of the system's store; empty: the system's */
-    uint16_t min_version; /* 0: TLS 1.2 */
+    uint16_t min_version; /* 0: TLS 1.2; below that only on demand, see tls_context.c */
     uint16_t max_version; /* 0: the highest there is */
 };
 

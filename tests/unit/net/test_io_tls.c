@@ -18,6 +18,7 @@
 #include "net/io_pair.h"
 #include "net/io_tcp.h"
 #include "net/io_tls.h"
+#include "net/io_tls_priv.h"
 #include "net/tls_context.h"
 #include "net/tls_session.h"
 #include "support/test.h"
@@ -324,6 +325,123 @@ static void test_a_version_set_by_the_client_is_kept_to(void **state)
     tls_context_unref(options.context);
 }
 
+static void test_ts01_old_versions_are_spoken_in_one_handshake_where_asked_for(void **state)
+{
+    struct net *net = *state;
+    static const int rows[] = {TLS_VERSION_1_0, TLS_VERSION_1_1, TLS_VERSION_1_2,
+                               TLS_VERSION_1_3};
+    struct tls_config config = {.ca_pem = span_of(ca_pem), .min_version = TLS_VERSION_1_0};
+    struct test_cert rsa;
+
+    test_cert_make(&rsa, &(struct test_cert_spec){.common_name = "rsa",
+                                                  .san = "DNS:localhost",
+                                                  .issuer = &ca,
+                                                  .rsa_bits = 2048});
+    struct io_tls_options options = options_for(net, "localhost");
+    options.context = context_for(net, &config);
+    for (int i = 0; i < 8; i++) {
+        struct client client = {0};
+        int version = rows[i % 4];
+        SSL_CTX *server = test_server_ctx(i < 4 ? &localhost : &rsa, version, version);
+
+        tls_sessions_clear(net->sessions);
+        connect_with(net, &client, &options, server);
+        assert_int_equal(io_tls_info(client.io)->version, version);
+        end(&client);
+        SSL_CTX_free(server);
+    }
+    tls_context_unref(options.context);
+    test_cert_done(&rsa);
+}
+
+static void test_ts08_with_old_versions_allowed_what_is_weak_stays_refused(void **state)
+{
+    struct net *net = *state;
+    static const struct {
+        struct test_cert_spec cert;
+        int version;
+        const char *ciphers;
+        const char *sigalgs; /* of the server's own signature */
+    } rows[] = {
+        {{.rsa_bits = 1024}, TLS1_2_VERSION, NULL, NULL},
+        {{.rsa_bits = 1024}, TLS1_VERSION, NULL, NULL},
+        {{.digest = NULL, .rsa_bits = 2048}, TLS1_2_VERSION, NULL, "RSA+SHA1"},
+        {{.rsa_bits = 2048}, TLS1_1_VERSION, "ADH:AECDH:@SECLEVEL=0", NULL},
+        {{.rsa_bits = 2048}, TLS1_2_VERSION, "eNULL:@SECLEVEL=0", NULL},
+    };
+    struct tls_config config = {.ca_pem = span_of(ca_pem), .min_version = TLS_VERSION_1_0};
+    struct io_tls_options options = options_for(net, "localhost");
+
+    options.context = context_for(net, &config);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        struct test_cert_spec spec = rows[i].cert;
+        struct client client = {0};
+        struct test_cert cert;
+
+        spec.common_name = "weak";
+        spec.san = "DNS:localhost";
+        spec.issuer = &ca;
+        test_cert_make(&cert, &spec);
+        SSL_CTX *server = test_server_ctx(&cert, rows[i].version, rows[i].version);
+        if (rows[i].ciphers)
+            assert_int_equal(SSL_CTX_set_cipher_list(server, rows[i].ciphers), 1);
+        if (rows[i].sigalgs)
+            assert_int_equal(SSL_CTX_set1_sigalgs_list(server, rows[i].sigalgs), 1);
+        assert_int_equal(begin(net, &client, &options, server), 0);
+        turn(net, SETTLED);
+        assert_int_equal(client.n_connected, 0);
+        assert_int_equal(client.n_failed, 1);
+        end(&client);
+        SSL_CTX_free(server);
+        test_cert_done(&cert);
+    }
+    tls_context_unref(options.context);
+}
+
+static void test_ts05_a_rung_is_refused_by_a_server_that_can_do_better(void **state)
+{
+    struct net *net = *state;
+    struct io_tls_options options = options_for(net, "localhost");
+    struct tls_config rung = {.ca_pem = span_of(ca_pem),
+                              .min_version = TLS_VERSION_1_0,
+                              .max_version = TLS_VERSION_1_1};
+    struct client plain = {0};
+    struct client marked = {0};
+
+    /* a rung against a server that can do better: it says so, by SCSV's alert */
+    options.context = context_for(net, &rung);
+    options.is_fallback = true;
+    assert_int_equal(begin(net, &marked, &options, net->server), 0);
+    turn(net, SETTLED);
+    assert_int_equal(marked.n_failed, 1);
+    assert_int_equal(marked.why.code, SSL_AD_INAPPROPRIATE_FALLBACK);
+    assert_false(io_tls_may_step_down(marked.io));
+    end(&marked);
+    /* the same version, because the client asked for no more: no fallback, no harm */
+    options.is_fallback = false;
+    connect_with(net, &plain, &options, net->server);
+    assert_int_equal(io_tls_info(plain.io)->version, TLS_VERSION_1_1);
+    end(&plain);
+    tls_context_unref(options.context);
+}
+
+static void test_ts06_the_mark_of_a_downgrade_is_known(void **state)
+{
+    static const struct {
+        const char *tail;
+        bool marked;
+    } rows[] = {{"DOWNGRD\x00", true},  {"DOWNGRD\x01", true},  {"DOWNGRD\x02", false},
+                {"downgrd\x01", false}, {"DOWNGRE\x00", false}, {"\0\0\0\0\0\0\0", false}};
+    unsigned char random[32];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        memset(random, 'D', sizeof(random));
+        memcpy(random + 24, rows[i].tail, 8);
+        assert_int_equal(io_tls_random_is_marked(random), rows[i].marked);
+    }
+}
+
 static void test_ur15_only_a_dns_name_is_sent_as_sni(void **state)
 {
     struct net *net = *state;
@@ -421,6 +539,7 @@ static void check_trust(struct net *net, const struct trust_row *row)
         assert_true(io_writev(client.io, &(struct iovec){(char[]){'x'}, 1}, 1) < 0);
         assert_int_equal(client.peer.received.len, 0);
         assert_int_equal(tls_sessions_count(net->sessions), 0);
+        assert_false(io_tls_may_step_down(client.io));
     }
     end(&client);
     SSL_CTX_free(server);
@@ -461,7 +580,7 @@ static void test_tv01_to_tv04_who_signed_it_and_when(void **state)
 #define MISMATCH X509_V_ERR_HOSTNAME_MISMATCH
 
 static void
-test_tv05_tv06_tv07_tv10_names_come_from_the_san_and_wildcards_are_whole(void **state)
+test_tv05_tv06_tv07_tv10_tv11_names_come_from_the_san_and_wildcards_are_whole(void **state)
 {
     const struct trust_row rows[] = {
         {"localhost", {.common_name = "localhost", .issuer = &ca}, MISMATCH, "no name at all"},
@@ -491,6 +610,10 @@ test_tv05_tv06_tv07_tv10_names_come_from_the_san_and_wildcards_are_whole(void **
          {.common_name = "x", .san = "DNS:*.EXAMPLE.com", .issuer = &ca},
          0,
          ""},
+        {"localhost",
+         {.common_name = "x", .raw_dns = {"localhost\0.evil.test", 20}, .issuer = &ca},
+         MISMATCH,
+         "localhost"},
     };
 
     check_all(*state, rows, sizeof(rows) / sizeof(*rows));
@@ -649,14 +772,15 @@ static void test_alerts_and_what_is_no_tls_become_failures_one_understands(void 
         enum failure_kind kind;
         uint32_t code;
         const char *text;
+        bool may_step_down;
     } rows[] = {
-        {{"\x15\x03\x03\0\x02\x02\x28", 7}, FAILURE_TLS, 40, "in common"},
-        {{"\x15\x03\x01\0\x02\x02\x46", 7}, FAILURE_TLS_VERSION, 70, "versions"},
-        {{"\x15\x03\x03\0\x02\x02\x70", 7}, FAILURE_TLS, 112, "does not serve the name"},
-        {{"\x15\x03\x03\0\x02\x02\x50", 7}, FAILURE_TLS, 80, "alert 80"},
-        {{"\x15\x03\x03\0\x02\x02\x78", 7}, FAILURE_TLS, 120, "ALPN"},
-        {{"HTTP/1.1 400 Bad Request\r\n\r\n", 28}, FAILURE_TLS, 0, "plain HTTP?"},
-        {{"\x16\x03\x03\xff\xff", 5}, FAILURE_TLS, 0, "TLS"},
+        {{"\x15\x03\x03\0\x02\x02\x28", 7}, FAILURE_TLS, 40, "in common", true},
+        {{"\x15\x03\x01\0\x02\x02\x46", 7}, FAILURE_TLS_VERSION, 70, "versions", true},
+        {{"\x15\x03\x03\0\x02\x02\x70", 7}, FAILURE_TLS, 112, "does not serve the name", false},
+        {{"\x15\x03\x03\0\x02\x02\x50", 7}, FAILURE_TLS, 80, "alert 80", false},
+        {{"\x15\x03\x03\0\x02\x02\x78", 7}, FAILURE_TLS, 120, "ALPN", false},
+        {{"HTTP/1.1 400 Bad Request\r\n\r\n", 28}, FAILURE_TLS, 0, "plain HTTP?", true},
+        {{"\x16\x03\x03\xff\xff", 5}, FAILURE_TLS, 0, "TLS", false},
     };
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
@@ -674,6 +798,7 @@ static void test_alerts_and_what_is_no_tls_become_failures_one_understands(void 
         if (!strstr(client.why.text, rows[i].text))
             print_message("'%s'\n", client.why.text);
         assert_non_null(strstr(client.why.text, rows[i].text));
+        assert_int_equal(io_tls_may_step_down(client.io), rows[i].may_step_down);
         end(&client);
     }
 }
@@ -697,6 +822,7 @@ static void test_an_end_or_a_reset_in_the_handshake_is_a_tls_failure(void **stat
         assert_int_equal(client.why.kind, FAILURE_TLS);
         assert_int_equal(client.why.phase, PHASE_TLS);
         assert_int_equal(client.why.sys_errno, reset ? ECONNRESET : 0);
+        assert_false(io_tls_may_step_down(client.io));
         end(&client);
     }
 }
@@ -966,6 +1092,72 @@ static void test_lb04_tls_may_be_closed_in_every_callback_and_at_every_step(void
         assert_int_equal(client.n_failed, 0);
         end(&client);
     }
+}
+
+/* What an HTTPS proxy does after CONNECT: hands on what is inside of the outer stream. */
+static void relay(struct tls_peer *proxy, struct io *to_origin)
+{
+    char buf[32768];
+    struct iovec iov = io_piece(buf_span(&proxy->received));
+    ssize_t n = io_writev(to_origin, &iov, 1);
+
+    if (n > 0)
+        buf_consume(&proxy->received, (size_t)n);
+    n = io_read(to_origin, buf, sizeof(buf));
+    if (n > 0)
+        tls_peer_write(proxy, (struct span){buf, (size_t)n});
+}
+
+static void test_tls_travels_inside_tls(void **state)
+{
+    struct net *net = *state;
+    static char bytes[300000];
+    struct io_tls_options to_proxy = options_for(net, "localhost");
+    struct io_tls_options to_origin = options_for(net, "a.example.com");
+    struct client outer = {0};
+    struct client inner = {.net = net};
+    struct io *relay_end;
+    struct io *origin_end;
+    size_t sent = 0;
+    size_t got = 0;
+    char buf[4096];
+
+    fill(bytes, sizeof(bytes));
+    connect_with(net, &outer, &to_proxy, net->server);
+    assert_int_equal(io_pair_new(net->loop, &relay_end, &origin_end), 0);
+    assert_int_equal(io_tls_new(outer.io, &to_origin, &client_events, &inner, &inner.io), 0);
+    tls_peer_init(&inner.peer, origin_end, net->server);
+    while (!inner.n_connected) {
+        assert_int_equal(inner.n_failed, 0);
+        turn(net, 1);
+        relay(&outer.peer, relay_end);
+    }
+    io_set_interest(inner.io, IO_READ);
+    while (inner.peer.received.len < sizeof(bytes)) {
+        struct iovec iov = io_piece(span_drop((struct span){bytes, sizeof(bytes)}, sent));
+        ssize_t n = io_writev(inner.io, &iov, 1);
+
+        sent += n > 0 ? (size_t)n : 0;
+        turn(net, 1);
+        relay(&outer.peer, relay_end);
+    }
+    assert_memory_equal(buf_span(&inner.peer.received).ptr, bytes, sizeof(bytes));
+    tls_peer_write(&inner.peer, (struct span){bytes, sizeof(bytes)});
+    while (got < sizeof(bytes)) {
+        inner.n_readable = 0;
+        turn(net, 1);
+        relay(&outer.peer, relay_end);
+        if (inner.n_readable == 0)
+            continue; /* told of everything, though both layers buffer */
+        ssize_t n = io_read(inner.io, buf, sizeof(buf));
+        assert_true(n > 0 || n == -EAGAIN);
+        if (n > 0)
+            assert_memory_equal(buf, bytes + got, (size_t)n);
+        got += n > 0 ? (size_t)n : 0;
+    }
+    end(&inner); /* and the outer one with it */
+    tls_peer_done(&outer.peer);
+    io_close(relay_end);
 }
 
 /* --- sessions -------------------------------------------------------------------------------
@@ -1355,10 +1547,14 @@ int main(void)
         WITH_NET(test_the_best_common_version_is_taken_and_told),
         WITH_NET(test_a_server_without_a_version_in_common_is_a_version_failure),
         WITH_NET(test_a_version_set_by_the_client_is_kept_to),
+        WITH_NET(test_ts01_old_versions_are_spoken_in_one_handshake_where_asked_for),
+        WITH_NET(test_ts08_with_old_versions_allowed_what_is_weak_stays_refused),
+        WITH_NET(test_ts05_a_rung_is_refused_by_a_server_that_can_do_better),
+        cmocka_unit_test(test_ts06_the_mark_of_a_downgrade_is_known),
         WITH_NET(test_ur15_only_a_dns_name_is_sent_as_sni),
         WITH_NET(test_alpn_offers_are_checked_before_and_after),
         WITH_NET(test_tv01_to_tv04_who_signed_it_and_when),
-        WITH_NET(test_tv05_tv06_tv07_tv10_names_come_from_the_san_and_wildcards_are_whole),
+        WITH_NET(test_tv05_tv06_tv07_tv10_tv11_names_come_from_the_san_and_wildcards_are_whole),
         WITH_NET(test_tv08_an_address_needs_an_ip_san),
         WITH_NET(test_tv09_a_trailing_dot_is_no_part_of_the_name),
         WITH_NET(test_tv12_ts08_what_a_certificate_may_not_be_used_for_and_weak_ones),
@@ -1376,6 +1572,7 @@ int main(void)
         WITH_NET(test_a_failure_behind_the_owners_back_is_told_by_on_failed),
         WITH_NET(test_an_answer_is_read_though_the_server_has_hung_up),
         WITH_NET(test_lb04_tls_may_be_closed_in_every_callback_and_at_every_step),
+        WITH_NET(test_tls_travels_inside_tls),
         WITH_NET(test_a_second_connection_under_the_same_key_resumes),
         WITH_NET(test_a_tls_1_3_ticket_is_used_once),
         WITH_NET(test_ts09_pl01_pl04_nothing_is_resumed_under_another_key),

@@ -209,8 +209,8 @@ static void test_what_cannot_be_is_refused_at_once(void **state)
     struct net *net = *state;
     struct waiter waiter;
     const struct tls_config rows[] = {
-        {.min_version = 0x0301},
-        {.min_version = 0x0302, .max_version = 0x0302},
+        {.min_version = 0x0300},
+        {.max_version = TLS_VERSION_1_1}, /* below the default minimum */
         {.max_version = 0x0305},
         {.min_version = TLS_VERSION_1_3, .max_version = TLS_VERSION_1_2},
         {.ca_pem = {"", TLS_CA_PEM_MAX_BYTES + 1}},

@@ -24,6 +24,20 @@ static void add_extension(X509 *cert, X509 *issuer, int nid, const char *value)
     X509_EXTENSION_free(extension);
 }
 
+static void add_raw_dns(X509 *cert, struct span name)
+{
+    GENERAL_NAMES *names = sk_GENERAL_NAME_new_null();
+    GENERAL_NAME *one = GENERAL_NAME_new();
+    ASN1_IA5STRING *text = ASN1_IA5STRING_new();
+
+    assert_true(names && one && text);
+    assert_int_equal(ASN1_STRING_set(text, name.ptr, (int)name.len), 1);
+    GENERAL_NAME_set0_value(one, GEN_DNS, text);
+    assert_int_equal(sk_GENERAL_NAME_push(names, one), 1);
+    assert_int_equal(X509_add1_ext_i2d(cert, NID_subject_alt_name, names, 0, 0), 1);
+    GENERAL_NAMES_free(names);
+}
+
 void test_cert_make(struct test_cert *ret, const struct test_cert_spec *spec)
 {
     static long serial;
@@ -57,6 +71,8 @@ void test_cert_make(struct test_cert *ret, const struct test_cert_spec *spec)
                       spec->extended_key_usage ? spec->extended_key_usage : "serverAuth");
     if (spec->san)
         add_extension(cert, issuer, NID_subject_alt_name, spec->san);
+    if (spec->raw_dns.len > 0)
+        add_raw_dns(cert, spec->raw_dns);
     EVP_PKEY *key = spec->issuer ? spec->issuer->key : ret->key;
     assert_true(X509_sign(cert, key, spec->digest ? spec->digest : EVP_sha256()) > 0);
 }

@@ -21,6 +21,7 @@ struct test_cert {
 struct test_cert_spec {
     const char *common_name;
     const char *san;                /* as in openssl.cnf: "DNS:a,IP:127.0.0.1"; NULL: none */
+    struct span raw_dns;            /* a DNS name of any bytes; empty: none */
     const struct test_cert *issuer; /* NULL: self-signed */
     bool is_ca;
     const char *extended_key_usage; /* NULL: serverAuth */
