@@ -399,12 +399,11 @@ const char *cookie_outcome_text(int outcome)
         [COOKIE_REFUSED_DOMAIN] = "the host does not belong to the cookie's domain",
         [COOKIE_REFUSED_PUBLIC_SUFFIX] = "the domain is a public suffix",
         [COOKIE_REFUSED_SECURE] = "it is Secure and did not come over https",
-        [COOKIE_REFUSED_OVERLAY] = "it would stand in for a Secure cookie and did not come "
-                                   "over https",
+        [COOKIE_REFUSED_OVERLAY] = "it could hide a Secure cookie and did not come over https",
         [COOKIE_REFUSED_HTTP_ONLY] = "it is HttpOnly and did not come by HTTP",
         [COOKIE_REFUSED_PREFIX] = "it does not keep what __Host- or __Secure- promises",
         [COOKIE_REFUSED_PARTITIONED] = "it is Partitioned and not Secure",
-        [COOKIE_REFUSED_FULL] = "the site's places are taken by Secure cookies",
+        [COOKIE_REFUSED_FULL] = "there is no place left for it",
         [COOKIE_REFUSED_TOO_MANY] = "it comes after the 50th of its response",
         [COOKIE_REFUSED_EXPIRED] = "it has expired",
     };

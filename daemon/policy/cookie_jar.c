@@ -23,6 +23,7 @@ struct cookie_jar_options cookie_jar_options_default(void)
         .header_bytes_max = 8190,
         .lifetime_max_s = SET_COOKIE_AGE_LIMIT_S,
         .clock_sane_s = COOKIE_CLOCK_SANE_AFTER,
+        .bytes_max = (size_t)16 << 20,
     };
 }
 
@@ -37,6 +38,8 @@ int cookie_jar_new(struct cookie_jar **ret,
     jar->options = *options;
     if (!jar->options.order)
         jar->options.order = &jar->own_order;
+    if (!jar->options.bytes)
+        jar->options.bytes = &jar->own_bytes;
     jar->rules = rules;
     jar->next_expiry_s = INT64_MAX;
     link_init(&jar->in_use);
@@ -45,13 +48,17 @@ int cookie_jar_new(struct cookie_jar **ret,
     return 0;
 }
 
+/* Of one allocation. */
+static size_t cookie_size(const struct cookie *cookie)
+{
+    return sizeof(struct jar_cookie) + cookie->name.len + cookie->value.len +
+           cookie->domain.len + cookie->path.len;
+}
+
+/* A value is as good as a password. */
 static void cookie_free(struct jar_cookie *at)
 {
-    const struct cookie *cookie = &at->cookie;
-
-    /* A value is as good as a password. */
-    mem_free_secret(at, sizeof(*at) + cookie->name.len + cookie->value.len +
-                            cookie->domain.len + cookie->path.len);
+    mem_free_secret(at, cookie_size(&at->cookie));
 }
 
 /* Takes a cookie out of every list; frees its site with the last. */
@@ -62,6 +69,7 @@ static void unlink_cookie(struct cookie_jar *jar, struct jar_cookie *at)
     link_remove(&at->in_site);
     link_remove(&at->in_use);
     jar->count--;
+    *jar->options.bytes -= cookie_size(&at->cookie);
     if (--site->count > 0)
         return;
     map_remove(&jar->sites, &site->node);
@@ -184,8 +192,7 @@ static struct span copy_text(char **at, struct span text)
 
 static struct jar_cookie *cookie_new(const struct cookie *from)
 {
-    size_t text = from->name.len + from->value.len + from->domain.len + from->path.len;
-    struct jar_cookie *at = mem_alloc(sizeof(*at) + text);
+    struct jar_cookie *at = mem_alloc(cookie_size(from));
 
     if (!at)
         return NULL;
@@ -275,6 +282,29 @@ static void make_place_in_jar(struct cookie_jar *jar, int64_t now_s)
         jar_drop(jar, jar_cookie_in_use(oldest), COOKIE_CAUSE_EVICTED);
 }
 
+/* Lets the least recently used go until @cookie fits, but not @keep, which it replaces. */
+static bool make_room(struct cookie_jar *jar,
+                      const struct cookie *cookie,
+                      const struct jar_cookie *keep,
+                      int64_t now_s)
+{
+    size_t size = cookie_size(cookie) - (keep ? cookie_size(&keep->cookie) : 0);
+
+    if (keep && cookie_size(cookie) <= cookie_size(&keep->cookie))
+        return true;
+    if (*jar->options.bytes + size > jar->options.bytes_max && !keep)
+        (void)cookie_jar_expire(jar, now_s);
+    LIST_FOREACH (link, &jar->in_use) {
+        struct jar_cookie *at = jar_cookie_in_use(link);
+
+        if (*jar->options.bytes + size <= jar->options.bytes_max)
+            break;
+        if (at != keep)
+            jar_drop(jar, at, COOKIE_CAUSE_EVICTED);
+    }
+    return *jar->options.bytes + size <= jar->options.bytes_max;
+}
+
 static bool is_sent_before(const struct cookie *a, const struct cookie *b)
 {
     if (a->path.len != b->path.len)
@@ -293,13 +323,19 @@ static void link_cookie(struct cookie_jar *jar, struct cookie_site *site, struct
     at->site = site;
     site->count++;
     jar->count++;
+    *jar->options.bytes += cookie_size(&at->cookie);
     mark_used(jar, at);
     if (at->cookie.expires_s < jar->next_expiry_s)
         jar->next_expiry_s = at->cookie.expires_s;
 }
 
-static int replace(struct cookie_jar *jar, struct jar_cookie *old, const struct cookie *cookie)
+static int replace(struct cookie_jar *jar,
+                   struct jar_cookie *old,
+                   const struct cookie *cookie,
+                   int64_t now_s)
 {
+    if (!make_room(jar, cookie, old, now_s))
+        return COOKIE_REFUSED_FULL;
     struct jar_cookie *at = cookie_new(cookie);
 
     if (!at)
@@ -313,6 +349,7 @@ static int replace(struct cookie_jar *jar, struct jar_cookie *old, const struct 
     mark_used(jar, at);
     if (at->cookie.expires_s < jar->next_expiry_s)
         jar->next_expiry_s = at->cookie.expires_s;
+    *jar->options.bytes += cookie_size(&at->cookie) - cookie_size(&old->cookie);
     tell(jar, COOKIE_CAUSE_REPLACED, &old->cookie, &at->cookie);
     cookie_free(old);
     return COOKIE_REPLACED;
@@ -330,7 +367,8 @@ static int add(struct cookie_jar *jar,
 
     if (!at)
         return fault(-ENOMEM);
-    if (site && !make_place_in_site(jar, site, cookie->secure, now_s)) {
+    if ((site && !make_place_in_site(jar, site, cookie->secure, now_s)) ||
+        !make_room(jar, cookie, NULL, now_s)) {
         cookie_free(at);
         return COOKIE_REFUSED_FULL;
     }
@@ -356,7 +394,7 @@ int jar_put(struct cookie_jar *jar,
     struct cookie young = *cookie;
 
     if (old)
-        return replace(jar, old, cookie);
+        return replace(jar, old, cookie, now_s);
     young.order = *jar->options.order + 1;
     young.created_s = now_s;
     int r = add(jar, site_key, &young, now_s, &at);

@@ -53,7 +53,9 @@ struct cookie_jar_options {
     size_t header_bytes_max;   /* 8190  make requests that servers refuse (CVE-2022-32205) */
     int64_t lifetime_max_s;    /* 400 days: RFC 6265bis §5.5 */
     int64_t clock_sane_s;      /* nothing stored expires while the clock is before it */
-    uint64_t *order;           /* counter shared by several jars; NULL: the jar's own */
+    size_t bytes_max;          /* 16 MiB of memory, of all jars that share .bytes */
+    size_t *bytes;             /* counters shared by several jars; NULL: the jar's own */
+    uint64_t *order;
 };
 
 struct cookie_jar_options cookie_jar_options_default(void);
@@ -84,9 +86,9 @@ enum cookie_outcome {
     COOKIE_REFUSED_HTTP_ONLY,     /* HttpOnly, or would replace such a one, and not by HTTP */
     COOKIE_REFUSED_PREFIX,        /* named __Host- or __Secure- and not like that */
     COOKIE_REFUSED_PARTITIONED,   /* Partitioned without Secure */
-    COOKIE_REFUSED_FULL,          /* the site's places are all taken by Secure cookies */
-    COOKIE_REFUSED_TOO_MANY,      /* more than COOKIE_RESPONSE_MAX in one response */
-    COOKIE_REFUSED_EXPIRED,       /* restored from the disk too late */
+    COOKIE_REFUSED_FULL,     /* no place left: Secure cookies have them, or no memory has */
+    COOKIE_REFUSED_TOO_MANY, /* more than COOKIE_RESPONSE_MAX in one response */
+    COOKIE_REFUSED_EXPIRED,  /* restored from the disk too late */
 };
 
 static inline bool cookie_outcome_is_refusal(int outcome)

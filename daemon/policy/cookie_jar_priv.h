@@ -41,6 +41,7 @@ struct cookie_jar {
     uint64_t uses;
     uint64_t lasting_changes; /* that a disk would want to hear of */
     uint64_t own_order;
+    size_t own_bytes;
     int64_t next_expiry_s; /* no cookie expires before it */
     bool is_telling;       /* observers are being called: nothing may change */
 };

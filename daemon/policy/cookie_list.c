@@ -132,11 +132,11 @@ int cookie_jar_list(struct cookie_jar *jar,
 {
     struct cookie_list list = {0};
 
-    list.cookies = mem_array(jar->count, sizeof(const struct cookie *));
+    list.cookies = mem_array(jar->count, sizeof(void *));
     if (!list.cookies)
         return fault(-ENOMEM);
     cookie_jar_each(jar, filter, now_s, append_to_list, &list);
-    qsort(list.cookies, list.count, sizeof(*list.cookies), compare_cookies);
+    qsort(list.cookies, list.count, sizeof(void *), compare_cookies);
     *ret = list;
     return 0;
 }

@@ -508,6 +508,41 @@ static void test_ck21_what_has_expired_leaves_before_what_is_used(void **state)
     assert_non_null(strstr(header_text, "c000"));
 }
 
+static void test_jars_that_share_memory_keep_to_it(void **state)
+{
+    struct cookie_jar_options options = cookie_jar_options_default();
+    struct cookie_jar *before = jar;
+    struct cookie_jar *other = NULL;
+    size_t bytes = 0;
+    char field[1100];
+
+    (void)state;
+    options.bytes_max = 10000;
+    options.bytes = &bytes;
+    assert_int_equal(cookie_jar_new(&other, suffix_list_rules(list), &options), 0);
+    assert_int_equal(cookie_jar_new(&jar, suffix_list_rules(list), &options), 0);
+    for (int i = 0; i < 20; i++) {
+        (void)snprintf(field, sizeof(field), "c%02d=%01000d", i, 0);
+        assert_int_equal(store("http://a.com/", field), COOKIE_STORED);
+        assert_true(bytes <= options.bytes_max);
+    }
+    assert_int_equal(cookie_jar_count(jar), 8);
+    assert_int_equal(store("http://a.com/", "c12=short"), COOKIE_REPLACED);
+    (void)snprintf(field, sizeof(field), "c12=%01000d", 0);
+    assert_int_equal(store("http://a.com/", field), COOKIE_REPLACED);
+    assert_true(bytes <= options.bytes_max);
+    struct cookie_jar *full = jar;
+    jar = other; /* has nothing it could let go of */
+    assert_int_equal(store("http://b.com/", field), COOKIE_REFUSED_FULL);
+    assert_int_equal(cookie_jar_clear(full), 8);
+    assert_int_equal(bytes, 0);
+    assert_int_equal(store("http://b.com/", field), COOKIE_STORED);
+    cookie_jar_free(full);
+    jar = cookie_jar_free(jar);
+    assert_int_equal(bytes, 0);
+    jar = before;
+}
+
 static void test_ck22_http_cannot_push_out_secure_cookies(void **state)
 {
     char field[64];
@@ -589,7 +624,7 @@ static void test_a_past_expiry_date_removes_what_is_there(void **state)
     assert_int_equal(cookie_jar_count(jar), 0);
 }
 
-static void test_cookies_expire_and_a_clock_that_is_not_set_expires_nothing(void **state)
+static void test_db11_a_clock_that_is_not_set_expires_nothing(void **state)
 {
     (void)state;
     assert_int_equal(store("http://a.com/", "s=1; Max-Age=60"), COOKIE_STORED);
@@ -1084,11 +1119,12 @@ int main(void)
         JAR_TEST(test_ck21_the_181st_cookie_of_a_site_takes_the_place_of_the_oldest),
         JAR_TEST(test_ck21_the_3001st_cookie_of_a_jar_takes_the_place_of_the_oldest),
         JAR_TEST(test_ck21_what_has_expired_leaves_before_what_is_used),
+        JAR_TEST(test_jars_that_share_memory_keep_to_it),
         JAR_TEST(test_ck22_http_cannot_push_out_secure_cookies),
         JAR_TEST(test_ck22_a_site_full_of_secure_cookies_takes_no_other),
         JAR_TEST(test_ck23_life_times_are_cut_to_400_days),
         JAR_TEST(test_a_past_expiry_date_removes_what_is_there),
-        JAR_TEST(test_cookies_expire_and_a_clock_that_is_not_set_expires_nothing),
+        JAR_TEST(test_db11_a_clock_that_is_not_set_expires_nothing),
         JAR_TEST(test_ck24_odd_paths_have_a_defined_meaning),
         JAR_TEST(test_longer_paths_go_first_then_older_cookies),
         JAR_TEST(test_partitioned_needs_secure),
