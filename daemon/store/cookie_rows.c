@@ -153,7 +153,7 @@ int row_decode(const struct row_view *view, struct saved_cookie **ret)
     char profile[PARTITION_PROFILE_MAX] = "";
     char jar[COOKIE_STORE_JAR_NAME_MAX + 1] = "";
 
-    if (view->checksum != row_checksum(view) || !row_is_sane(view))
+    if (view->checksum != row_checksum(view) || !row_is_sane(view) || view->jar.len == 0)
         return ROW_BAD;
     if (view->profile.len > 0)
         memcpy(profile, view->profile.ptr, view->profile.len);

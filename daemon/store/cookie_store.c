@@ -21,7 +21,7 @@
 #include "loop/worker.h"
 #include "store/cookie_disk.h"
 
-#define LOCK_POLL_US   (20 * 1000)
+#define LOCK_POLL_US   INT64_C(20000)
 #define SWEEP_EVERY_S  60 /* expired cookies leave with the next commit after this */
 #define PATIENCE       30 /* times retry_us, where only a person can help */
 #define MESSAGE_FAILED "58626d32428a4bbb9fc4c6cbd08032a5"
@@ -64,6 +64,7 @@ struct cookie_store {
 
     struct map jars;
     uint64_t order; /* of all jars: ids of rows */
+    size_t bytes;   /* in all jars */
 
     enum store_state state;
     bool was_loaded;  /* what is on disk is known: memory is the truth */
@@ -345,6 +346,7 @@ static int make_jar(struct cookie_store *store,
     memcpy(in->name, name.ptr, name.len);
     memcpy(in->key, key.ptr, key.len);
     options.order = &store->order;
+    options.bytes = &store->bytes;
     int r = cookie_jar_new(&in->jar, store->rules, &options);
     if (r == 0)
         r = map_add(&store->jars, &in->node, (struct span){in->key, key.len});

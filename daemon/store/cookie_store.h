@@ -44,7 +44,7 @@ struct cookie_store_options {
     int64_t lock_us;  /* 5 s: how long to wait for another daemon to let go of the file */
     int64_t flush_us; /* 1 s: how old a commit gets before it is flushed against power loss */
     enum cookie_durability durability;
-    struct cookie_jar_options jar; /* .order is the store's */
+    struct cookie_jar_options jar; /* .order and .bytes are the store's */
 };
 
 struct cookie_store_options cookie_store_options_default(void);

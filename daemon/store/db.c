@@ -16,7 +16,7 @@
 
 #define BUSY_TIMEOUT_MS 1000 /* someone may look at the file with sqlite3(1) */
 #define ASIDE_MAX       9
-#define RESERVE_BYTES   (128 * 1024)
+#define RESERVE_BYTES   INT64_C(131072)
 
 static int PRINTF_LIKE(3, 4)
     fail(struct db_error *ret, enum db_outcome outcome, const char *fmt, ...)
@@ -81,22 +81,21 @@ query_int(const struct db *db, const char *sql, int64_t *ret, struct db_error *r
     return r;
 }
 
-/* Our own folder, and nobody else's to look into. */
-static int open_dir(struct db *db, const char *path, struct db_error *ret_error)
+/* The folder part of a path. NULL for lack of memory. */
+static char *dir_name(const char *path)
 {
     const char *slash = strrchr(path, '/');
-    CLEANUP_MEM char *dir = slash == path ? mem_dup(SPAN_LIT("/"))
-                            : slash       ? mem_dup((struct span){path, (size_t)(slash - path)})
-                                          : mem_dup(SPAN_LIT("."));
+
+    if (!slash)
+        return mem_dup(SPAN_LIT("."));
+    return mem_dup((struct span){path, slash == path ? 1 : (size_t)(slash - path)});
+}
+
+/* Our own folder, and nobody else's to look into. @real: without symbolic links */
+static int take_dir(struct db *db, const char *real, struct db_error *ret_error)
+{
     struct stat st;
 
-    if (!dir)
-        return fault(-ENOMEM);
-    if (mkdir(dir, 0700) < 0 && errno != EEXIST)
-        return fail_errno(ret_error, dir, "making the folder");
-    CLEANUP_MEM char *real = realpath(dir, NULL); /* SQLite follows no link in any part */
-    if (!real)
-        return errno == ENOMEM ? fault(-ENOMEM) : fail_errno(ret_error, dir, "finding it");
     db->dir_fd = open(real, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     if (db->dir_fd < 0)
         return fail_errno(ret_error, real, "opening the folder");
@@ -106,6 +105,24 @@ static int open_dir(struct db *db, const char *path, struct db_error *ret_error)
         return fail(ret_error, DB_UNSAFE, "%s: belongs to uid %u, not to us", real, st.st_uid);
     if ((st.st_mode & 07777) != 0700 && fchmod(db->dir_fd, 0700) < 0)
         return fail_errno(ret_error, real, "making it private");
+    return DB_OK;
+}
+
+static int open_dir(struct db *db, const char *path, struct db_error *ret_error)
+{
+    const char *slash = strrchr(path, '/');
+    CLEANUP_MEM char *dir = dir_name(path);
+
+    if (!dir)
+        return fault(-ENOMEM);
+    if (mkdir(dir, 0700) < 0 && errno != EEXIST)
+        return fail_errno(ret_error, dir, "making the folder");
+    CLEANUP_MEM char *real = realpath(dir, NULL); /* SQLite follows no link in any part */
+    if (!real)
+        return errno == ENOMEM ? fault(-ENOMEM) : fail_errno(ret_error, dir, "finding it");
+    int r = take_dir(db, real, ret_error);
+    if (r != DB_OK)
+        return r;
     db->path = mem_format("%s/%s", real, slash ? slash + 1 : path);
     return db->path ? DB_OK : fault(-ENOMEM);
 }
@@ -168,7 +185,7 @@ static int open_file(const struct db *db,
 
 static int take_lock(struct db *db, struct db_error *ret_error)
 {
-    struct stat st;
+    struct stat st = {0};
     int r = open_file(db, "-lock", true, &st, &db->lock_fd, ret_error);
 
     if (r != DB_OK)
@@ -188,7 +205,7 @@ static int check_files(struct db *db, struct db_error *ret_error)
     static const char *const suffixes[] = {"", "-wal", "-journal", "-shm"};
 
     for (size_t i = 0; i < sizeof(suffixes) / sizeof(*suffixes); i++) {
-        struct stat st;
+        struct stat st = {0};
         int fd = -1;
         int r = open_file(db, suffixes[i], i == 0, &st, &fd, ret_error);
 

@@ -24,7 +24,7 @@
 #define LEAF_TABLE       0x0dU
 #define LOCAL_MAX        (PAGE_BYTES - 35)
 #define LOCAL_MIN        ((PAGE_BYTES - 12) * 32 / 255 - 23)
-#define RECORD_MAX       8192U /* more than a cookie with all its columns can need */
+#define RECORD_MAX       UINT64_C(8192) /* more than a cookie with all its columns can need */
 #define WAL_HEADER       32U
 #define WAL_FRAME_HEADER 24U
 #define WAL_FRAME        (WAL_FRAME_HEADER + PAGE_BYTES)

@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include "store/db.h"
 #include "store/store_bench.h"
 
 static struct bench bench;
@@ -216,6 +217,30 @@ static void test_db06_damage_that_shows_while_running_costs_nothing(void **state
     bench_close(&bench);
     bench_open(&bench);
     assert_int_equal(cookie_jar_count(bench_jar(&bench, "", "")), 11);
+}
+
+static void test_db07_a_file_that_is_gone_is_a_loss_if_it_had_rows(void **state)
+{
+    struct db_error error;
+    struct db *db = NULL;
+
+    (void)state;
+    bench_open(&bench);
+    bench_close(&bench);
+    assert_int_equal(unlink(bench.path), 0);
+    assert_int_equal(db_open(&db, bench.path, false, &error), DB_OK);
+    assert_true(db->is_new && !db->had_rows); /* nothing was in it */
+    db = db_free(db);
+    bench_open(&bench);
+    fill(1);
+    bench_close(&bench);
+    assert_int_equal(truncate(bench.path, 0), 0);
+    assert_int_equal(db_open(&db, bench.path, false, &error), DB_OK);
+    assert_true(db->is_new && db->had_rows);
+    db = db_free(db);
+    bench_open(&bench);
+    assert_true(cookie_store_is_persistent(bench.store));
+    assert_int_equal(cookie_jar_count(bench_jar(&bench, "", "")), 0);
 }
 
 static void test_db08_a_flipped_bit_in_a_row_drops_that_row_alone(void **state)
@@ -544,6 +569,7 @@ int main(void)
         STORE_TEST(test_db06_rows_in_the_wal_are_found_too),
         STORE_TEST(test_db06_damage_at_random_never_brings_the_store_down),
         STORE_TEST(test_db06_damage_that_shows_while_running_costs_nothing),
+        STORE_TEST(test_db07_a_file_that_is_gone_is_a_loss_if_it_had_rows),
         STORE_TEST(test_db08_a_flipped_bit_in_a_row_drops_that_row_alone),
         STORE_TEST(test_db09_links_folders_and_devices_are_not_written_through),
         STORE_TEST(test_db09_someone_elses_file_is_left_alone),

@@ -213,10 +213,45 @@ static void test_db01_a_hundred_kills_lose_no_acknowledged_cookie(void **state)
     print_message("%u acknowledged, none lost\n", n_acked);
 }
 
+/* In the middle of making the folder, the file, its tables, or of the first commit. */
+static void test_db03_a_kill_while_the_file_is_made_leaves_one_that_opens(void **state)
+{
+    (void)state;
+    for (unsigned round = 0; round < 60; round++) {
+        int ends[2];
+        struct word word;
+
+        bench_init(&bench);
+        bench.pool = worker_pool_free(bench.pool);
+        bench.loop = loop_free(bench.loop);
+        assert_int_equal(pipe(ends), 0);
+        pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0) {
+            (void)close(ends[0]);
+            child_main(ends[1], round, 0);
+        }
+        (void)close(ends[1]);
+        for (unsigned i = 0; i < round * round; i++)
+            (void)sched_yield();
+        assert_int_equal(kill(child, SIGKILL), 0);
+        assert_int_equal(waitpid(child, NULL, 0), child);
+        memset(names, 0, sizeof(names));
+        while (read(ends[0], &word, sizeof(word)) == sizeof(word))
+            hear(&word);
+        (void)close(ends[0]);
+        assert_int_equal(loop_new(&bench.loop, clock_system()), 0);
+        assert_int_equal(worker_pool_new(&bench.pool, bench.loop, 1), 0);
+        check_names((int)round);
+        bench_done(&bench);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_db01_a_hundred_kills_lose_no_acknowledged_cookie),
+        cmocka_unit_test(test_db03_a_kill_while_the_file_is_made_leaves_one_that_opens),
     };
 
     return cmocka_run_group_tests_name("store/store_kill", tests, NULL, NULL);
