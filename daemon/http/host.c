@@ -183,7 +183,7 @@ bool host_is_ip_literal(struct span host)
 bool host_fits_dns(struct span host)
 {
     host = host_strip_dot(host);
-    if (host.len > HOST_NAME_MAX)
+    if (host.len > HOST_NAME_BYTES_MAX)
         return false;
     for (bool more = true; more;) {
         struct span label;

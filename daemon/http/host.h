@@ -14,9 +14,9 @@
 #include "base/cleanup.h"
 #include "base/span.h"
 
-#define HOST_INPUT_MAX 4096 /* bytes of a name before UTS #46, which is not linear */
-#define HOST_NAME_MAX  253  /* bytes of a name DNS can carry: RFC 1035 §2.3.4 */
-#define HOST_LABEL_MAX 63   /* bytes of one label: RFC 1035 §2.3.4 */
+#define HOST_INPUT_MAX      4096 /* bytes of a name before UTS #46, which is not linear */
+#define HOST_NAME_BYTES_MAX 253  /* bytes of a name DNS can carry: RFC 1035 §2.3.4 */
+#define HOST_LABEL_MAX      63   /* bytes of one label: RFC 1035 §2.3.4 */
 
 enum host_kind {
     HOST_NONE = 0, /* no host, or an empty one */
@@ -53,8 +53,8 @@ const char *host_outcome_text(int outcome);
 
 /* A host as cookies and certificates know it: canonical, without a trailing dot or brackets. */
 struct host_name {
-    enum host_kind kind;          /* HOST_DOMAIN, HOST_IPV4 or HOST_IPV6 */
-    char text[HOST_NAME_MAX + 1]; /* "example.com", "127.0.0.1", "::1" */
+    enum host_kind kind;                /* HOST_DOMAIN, HOST_IPV4 or HOST_IPV6 */
+    char text[HOST_NAME_BYTES_MAX + 1]; /* "example.com", "127.0.0.1", "::1" */
 };
 
 /**

@@ -19,7 +19,7 @@ struct wish {
     bool by_owner;                     /* no response: scheme and host bind nothing */
     bool names_root_path;              /* Path=/ was written, not supplied */
     bool partitioned;
-    char domain_text[HOST_NAME_MAX + 1]; /* what cookie.domain may borrow from */
+    char domain_text[HOST_NAME_BYTES_MAX + 1]; /* what cookie.domain may borrow from */
 };
 
 static bool has_control(struct span text)
@@ -82,9 +82,10 @@ static int judge_prefix(const struct wish *wish)
 
 /* A Domain as it stands in the jar. Return: whether it can be one. A name ending in a dot is
  * refused here: libpsl would take "co.uk." for nobody's (CVE-2022-27779). */
-static bool copy_domain(struct span text, char ret[HOST_NAME_MAX + 1], struct span *ret_domain)
+static bool
+copy_domain(struct span text, char ret[HOST_NAME_BYTES_MAX + 1], struct span *ret_domain)
 {
-    if (text.len == 0 || text.len > HOST_NAME_MAX || text.ptr[text.len - 1] == '.')
+    if (text.len == 0 || text.len > HOST_NAME_BYTES_MAX || text.ptr[text.len - 1] == '.')
         return false;
     for (size_t i = 0; i < text.len; i++) {
         if ((unsigned char)text.ptr[i] >= 0x80)

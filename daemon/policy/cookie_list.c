@@ -16,7 +16,7 @@ struct sieve {
     struct cookie_place host;
     struct cookie_site *site; /* NULL: of the whole jar, unless is_empty */
     bool is_empty;            /* nothing can match */
-    char domain_text[HOST_NAME_MAX + 1];
+    char domain_text[HOST_NAME_BYTES_MAX + 1];
 };
 
 /* Return: whether anything can match. */
@@ -25,7 +25,7 @@ static bool lower_domain(struct sieve *sieve, struct span text)
     text = host_strip_dot(host_strip_brackets(text));
     if (text.len > 0 && text.ptr[0] == '.')
         text = span_drop(text, 1);
-    if (text.len == 0 || text.len > HOST_NAME_MAX)
+    if (text.len == 0 || text.len > HOST_NAME_BYTES_MAX)
         return false;
     for (size_t i = 0; i < text.len; i++)
         sieve->domain_text[i] = ascii_lower(text.ptr[i]);

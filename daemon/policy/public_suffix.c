@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "http/host.h"
 
-#define DOMAIN_SIZE (HOST_NAME_MAX + 1)
+#define DOMAIN_SIZE (HOST_NAME_BYTES_MAX + 1)
 
 struct suffix_list {
     struct suffix_rules rules;

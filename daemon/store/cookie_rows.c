@@ -144,7 +144,7 @@ static bool row_is_sane(const struct row_view *view)
 
     return view->id > 0 && view->flags >= 0 && view->flags <= FLAGS_MAX &&
            view->name.len <= SET_COOKIE_PAIR_MAX && view->value.len <= SET_COOKIE_PAIR_MAX &&
-           view->path.len <= COOKIE_PATH_MAX && view->domain.len <= HOST_NAME_MAX &&
+           view->path.len <= COOKIE_PATH_MAX && view->domain.len <= HOST_NAME_BYTES_MAX &&
            cookie_jar_name_is_valid(view->jar) && partition_init(&who, 0, view->profile) == 0;
 }
 
