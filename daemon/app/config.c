@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: MIT */
+#include "app/config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/fault.h"
+#include "base/num.h"
+
+enum config_type { TYPE_SECONDS, TYPE_COUNT, TYPE_BYTES, TYPE_PATH, TYPE_LOG_LEVEL };
+
+struct config_key {
+    const char *section;
+    const char *name;
+    enum config_type type;
+    size_t offset;
+    uint64_t min, max;
+    const char *fallback;
+};
+
+#define KEY(section, name, type, field, min, max, fallback)                                    \
+    {                                                                                          \
+        section, name, type, offsetof(struct config, field), min, max, fallback                \
+    }
+
+/* Sorted by section as the man page shows them. */
+static const struct config_key keys[] = {
+    KEY("Daemon", "LogLevel", TYPE_LOG_LEVEL, log_level, 0, 0, "info"),
+    KEY("Daemon", "IdleExitSec", TYPE_SECONDS, idle_exit_us, 0, 86400, "0"),
+    KEY("Daemon", "StateDirectory", TYPE_PATH, state_dir, 0, 0, ""),
+    KEY("TLS", "CAFile", TYPE_PATH, ca_file, 0, 0, "/etc/ssl/certs/ca-certificates.crt"),
+    KEY("Network", "ConnectTimeoutSec", TYPE_SECONDS, connect_timeout_us, 1, 3600, "60"),
+    KEY("Network", "IdleTimeoutSec", TYPE_SECONDS, idle_timeout_us, 1, 86400, "60"),
+    KEY("Network", "KeepAliveSec", TYPE_SECONDS, keep_alive_us, 0, 3600, "50"),
+    KEY("Network", "ConnectionsPerHost", TYPE_COUNT, connections_per_host, 1, 256, "6"),
+    KEY("Network",
+        "IdleConnectionsPerUser",
+        TYPE_COUNT,
+        idle_connections_per_user,
+        0,
+        65536,
+        "256"),
+    KEY("Limits", "Clients", TYPE_COUNT, clients_max, 1, 65536, "4096"),
+    KEY("Limits", "ClientsPerUser", TYPE_COUNT, clients_per_user, 1, 65536, "128"),
+    KEY("Limits", "RequestsPerUser", TYPE_COUNT, requests_per_user, 1, 1000000, "4096"),
+    KEY("Limits",
+        "QueuedBytesPerUser",
+        TYPE_BYTES,
+        queued_bytes_per_user,
+        1 << 20,
+        UINT64_C(1) << 40,
+        "16M"),
+    KEY("Limits", "DescriptorsPerUser", TYPE_COUNT, fds_per_user, 1, 4096, "64"),
+};
+
+#define N_KEYS (sizeof(keys) / sizeof(keys[0]))
+
+static const char *type_name(enum config_type type)
+{
+    switch (type) {
+    case TYPE_SECONDS: return "seconds";
+    case TYPE_COUNT: return "number";
+    case TYPE_BYTES: return "bytes";
+    case TYPE_PATH: return "path";
+    case TYPE_LOG_LEVEL: return "level";
+    }
+    return "";
+}
+
+static void *field(struct config *config, const struct config_key *key)
+{
+    return (char *)config + key->offset;
+}
+
+/* A number with an optional K, M or G behind it when it counts bytes. */
+static int parse_number(const struct config_key *key, struct span text, uint64_t *ret)
+{
+    static const char suffixes[] = "KMG";
+    unsigned shift = 0;
+
+    if (key->type == TYPE_BYTES && text.len > 0) {
+        const char *suffix = strchr(suffixes, text.ptr[text.len - 1]);
+
+        if (suffix && *suffix) {
+            shift = 10 * (unsigned)(suffix - suffixes + 1);
+            text = span_take(text, text.len - 1);
+        }
+    }
+    uint64_t value;
+    if (num_parse_u64(text, UINT64_MAX >> shift, &value) < 0)
+        return -EINVAL;
+    value <<= shift;
+    if (value < key->min || value > key->max)
+        return -ERANGE;
+    *ret = value;
+    return 0;
+}
+
+static int refuse_number(const struct config_key *key, const char *value, struct buf *error)
+{
+    const char *unit = key->type == TYPE_SECONDS ? " of seconds"
+                       : key->type == TYPE_BYTES ? " of bytes (K, M, G allowed)"
+                                                 : "";
+    int r =
+        buf_append_format(error, "%s=%s: wants a number%s from %llu to %llu", key->name, value,
+                          unit, (unsigned long long)key->min, (unsigned long long)key->max);
+    return r < 0 ? r : -EINVAL;
+}
+
+static int set_number(struct config *config,
+                      const struct config_key *key,
+                      const char *value,
+                      struct buf *error)
+{
+    uint64_t number;
+
+    if (parse_number(key, span_of(value), &number) < 0)
+        return refuse_number(key, value, error);
+    if (key->type == TYPE_SECONDS)
+        *(int64_t *)field(config, key) = (int64_t)number * 1000000;
+    else
+        *(uint64_t *)field(config, key) = number;
+    return 0;
+}
+
+static int set_path(struct config *config,
+                    const struct config_key *key,
+                    const char *value,
+                    struct buf *error)
+{
+    size_t len = strlen(value);
+
+    if (len >= CONFIG_TEXT_MAX || (len > 0 && value[0] != '/')) {
+        int r = buf_append_format(error, "%s=%s: wants an absolute path below %d bytes",
+                                  key->name, value, CONFIG_TEXT_MAX);
+        return r < 0 ? r : -EINVAL;
+    }
+    memcpy(field(config, key), value, len + 1);
+    return 0;
+}
+
+static int set_level(struct config *config,
+                     const struct config_key *key,
+                     const char *value,
+                     struct buf *error)
+{
+    if (log_level_parse(value, field(config, key)) == 0)
+        return 0;
+    int r = buf_append_format(error, "%s=%s: wants err, warning, notice, info or debug",
+                              key->name, value);
+    return r < 0 ? r : -EINVAL;
+}
+
+static int set_key(struct config *config,
+                   const struct config_key *key,
+                   const char *value,
+                   struct buf *error)
+{
+    switch (key->type) {
+    case TYPE_PATH: return set_path(config, key, value, error);
+    case TYPE_LOG_LEVEL: return set_level(config, key, value, error);
+    case TYPE_SECONDS:
+    case TYPE_COUNT:
+    case TYPE_BYTES: break;
+    }
+    return set_number(config, key, value, error);
+}
+
+static int refuse_name(const char *section, const char *name, struct buf *error)
+{
+    const char *right_section = NULL;
+    bool section_exists = false;
+
+    for (size_t i = 0; i < N_KEYS; i++) {
+        section_exists |= strcmp(keys[i].section, section) == 0;
+        if (strcmp(keys[i].name, name) == 0)
+            right_section = keys[i].section;
+    }
+    int r;
+    if (right_section)
+        r = buf_append_format(error, "%s= stands in [%s], its place is [%s]", name, section,
+                              right_section);
+    else if (section_exists)
+        r = buf_append_format(error, "no key %s= in [%s]; see xhrd.conf(5)", name, section);
+    else
+        r = buf_append_format(error,
+                              "no section [%s]; there are [Daemon], [TLS], [Network] "
+                              "and [Limits]",
+                              section);
+    return r < 0 ? r : -EINVAL;
+}
+
+int config_set(struct config *config,
+               const char *section,
+               const char *name,
+               const char *value,
+               struct buf *ret_error)
+{
+    for (size_t i = 0; i < N_KEYS; i++) {
+        if (strcmp(keys[i].section, section) == 0 && strcmp(keys[i].name, name) == 0)
+            return set_key(config, &keys[i], value, ret_error);
+    }
+    return refuse_name(section, name, ret_error);
+}
+
+void config_init(struct config *config)
+{
+    CLEANUP_BUF struct buf error = BUF_INIT(0);
+
+    *config = (struct config){0};
+    for (size_t i = 0; i < N_KEYS; i++)
+        INVARIANT(set_key(config, &keys[i], keys[i].fallback, &error) == 0);
+}
+
+int config_describe(struct buf *out)
+{
+    for (size_t i = 0; i < N_KEYS; i++) {
+        int r = buf_append_format(out, "%s\t%s\t%s\t%s\n", keys[i].section, keys[i].name,
+                                  type_name(keys[i].type), keys[i].fallback);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * What the daemon was told: defaults, then xhrd.conf, then the command line. One table names
+ * every key with its section, type, unit, borders and default; the man page and the sample file
+ * are held against it by a test.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/log.h"
+
+#define CONFIG_TEXT_MAX 256 /* bytes of a path, with its NUL */
+
+struct config {
+    enum log_level log_level;
+    int64_t idle_exit_us; /* 0: never */
+    char state_dir[CONFIG_TEXT_MAX];
+    char ca_file[CONFIG_TEXT_MAX];
+    int64_t connect_timeout_us;
+    int64_t idle_timeout_us;
+    int64_t keep_alive_us;
+    uint64_t connections_per_host;
+    uint64_t idle_connections_per_user;
+    uint64_t clients_max;
+    uint64_t clients_per_user;
+    uint64_t requests_per_user;
+    uint64_t queued_bytes_per_user;
+    uint64_t fds_per_user;
+};
+
+void config_init(struct config *config);
+
+/**
+ * config_load() - read an xhrd.conf over what @config holds
+ * @path:      absent is not an error when @optional
+ * @ret_error: on -EINVAL one line: file, line, key, what was wrong and what would be right
+ *
+ * @config is untouched unless the whole file is good.
+ *
+ * Return: 0, -EINVAL, or -errno when the file cannot be read (@ret_error says so too).
+ */
+MUST_CHECK int
+config_load(struct config *config, const char *path, bool optional, struct buf *ret_error);
+
+/* One setting, as the command line gives it. Return: 0, or -EINVAL with *ret_error filled. */
+MUST_CHECK int config_set(struct config *config,
+                          const char *section,
+                          const char *key,
+                          const char *value,
+                          struct buf *ret_error);
+
+/* "Section\tKey\ttype\tdefault\n" for every key, for the test that compares documents. */
+MUST_CHECK int config_describe(struct buf *out);

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * xhrd.conf: an ini file, read by libinih. The reader is ours so that an error can name the
+ * line and so that a line too long for the library is refused instead of cut in two.
+ */
+#include <errno.h>
+#include <ini.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "app/config.h"
+#include "base/fault.h"
+
+struct config_file {
+    struct config config;
+    struct buf *error;
+    FILE *stream;
+    const char *path;
+    int line;
+    int result;
+};
+
+static int refuse_line(struct config_file *file, const char *text)
+{
+    int r = buf_append_format(file->error, "%s:%d: %s", file->path, file->line, text);
+
+    file->result = r < 0 ? r : -EINVAL;
+    return 0;
+}
+
+static char *read_line(char *line, int size, void *arg)
+{
+    struct config_file *file = arg;
+
+    if (file->result < 0 || !fgets(line, size, file->stream))
+        return NULL;
+    file->line++;
+    size_t len = strlen(line);
+    if (len + 1 == (size_t)size && line[len - 1] != '\n') {
+        refuse_line(file, "the line is too long");
+        return NULL;
+    }
+    if ((line[0] == ' ' || line[0] == '\t') && line[strspn(line, " \t\r\n")] != '\0') {
+        refuse_line(file,
+                    "a line must not begin with a blank: put the whole of it on one line");
+        return NULL;
+    }
+    return line;
+}
+
+static int on_setting(void *arg, const char *section, const char *name, const char *value)
+{
+    struct config_file *file = arg;
+    CLEANUP_BUF struct buf why = BUF_INIT(0);
+
+    if (file->result < 0)
+        return 0;
+    int r = config_set(&file->config, section, name, value, &why);
+    if (r == 0)
+        return 1;
+    const char *text = buf_c_str(&why);
+    return refuse_line(file, text ? text : "out of memory");
+}
+
+static int parse(struct config_file *file)
+{
+    int bad_line = ini_parse_stream(read_line, file, on_setting, file);
+
+    if (file->result < 0)
+        return file->result;
+    if (bad_line != 0) {
+        file->line = bad_line;
+        refuse_line(file, "neither [Section] nor Key=value");
+    }
+    return file->result;
+}
+
+int config_load(struct config *config, const char *path, bool optional, struct buf *ret_error)
+{
+    struct config_file file = {.config = *config, .error = ret_error, .path = path};
+
+    file.stream = fopen(path, "re");
+    if (!file.stream && errno == ENOENT && optional)
+        return 0;
+    if (!file.stream) {
+        int err = errno;
+
+        if (buf_append_format(ret_error, "%s: %s", path, strerror(err)) < 0)
+            return fault(-ENOMEM);
+        return fault(-err);
+    }
+    int r = parse(&file);
+    (void)fclose(file.stream);
+    if (r == 0)
+        *config = file.config;
+    return r;
+}

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: MIT */
+#include "app/cookie_stores.h"
+
+#include <errno.h>
+
+#include "base/fault.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "store/cookie_store.h"
+
+/* Uids that are nobody's for long: what is kept for one could be found by another. */
+#define UID_OVERFLOW      65534
+#define UID_DYNAMIC_FIRST 61184
+#define UID_DYNAMIC_LAST  65519
+
+struct uid_store {
+    struct map_node node;
+    uint32_t uid;
+    struct cookie_store *store;
+    struct cookie_store_wait wait;
+    struct link waiters; /* struct cookie_wait */
+};
+
+struct cookie_stores {
+    struct loop *loop;
+    struct worker_pool *disk;
+    const struct suffix_rules *rules;
+    struct cookie_stores_options options;
+    struct map by_uid;
+};
+
+/* One caller's wait for a commit, joined to the store's. */
+struct commit_join {
+    struct cookie_sync sync;
+    struct cookie_commit *commit;
+};
+
+static void uid_store_on_ready(void *owner)
+{
+    struct uid_store *of_uid = owner;
+
+    while (!list_is_empty(&of_uid->waiters)) {
+        struct cookie_wait *wait =
+            CONTAINER_OF(list_first(&of_uid->waiters), struct cookie_wait, link);
+
+        link_remove(&wait->link);
+        wait->store = NULL;
+        wait->on_ready(wait->owner);
+    }
+}
+
+static bool uid_is_kept(uint32_t uid)
+{
+    return uid != UID_OVERFLOW && (uid < UID_DYNAMIC_FIRST || uid > UID_DYNAMIC_LAST);
+}
+
+/* Return: 0 with *ret NULL when nothing is kept, else the file's path; -ENOMEM. */
+static int path_of(const struct cookie_stores *stores, uint32_t uid, char **ret)
+{
+    const char *dir = stores->options.state_dir;
+
+    *ret = NULL;
+    if (dir[0] == '\0' || !uid_is_kept(uid))
+        return 0;
+    *ret = stores->options.per_user ? mem_format("%s/cookies.sqlite", dir)
+                                    : mem_format("%s/%u/cookies.sqlite", dir, uid);
+    return *ret ? 0 : fault(-ENOMEM);
+}
+
+static int open_store(struct cookie_stores *stores, struct uid_store *of_uid)
+{
+    struct cookie_store_options options = cookie_store_options_default();
+    CLEANUP_MEM char *path = NULL;
+    int r = path_of(stores, of_uid->uid, &path);
+
+    if (r < 0)
+        return r;
+    options.uid = of_uid->uid;
+    options.path = path;
+    return cookie_store_open(&of_uid->store, stores->loop, stores->disk, stores->rules,
+                             &options);
+}
+
+static int add_store(struct cookie_stores *stores, uint32_t uid, struct uid_store **ret)
+{
+    struct uid_store *of_uid = mem_zalloc(sizeof(*of_uid));
+
+    if (!of_uid)
+        return fault(-ENOMEM);
+    of_uid->uid = uid;
+    link_init(&of_uid->waiters);
+    int r = open_store(stores, of_uid);
+    if (r == 0)
+        r = map_add(&stores->by_uid, &of_uid->node,
+                    (struct span){(const char *)&of_uid->uid, sizeof(of_uid->uid)});
+    if (r < 0) {
+        of_uid->store = cookie_store_free(of_uid->store);
+        mem_free(of_uid);
+        return r;
+    }
+    of_uid->wait.on_ready = uid_store_on_ready;
+    of_uid->wait.owner = of_uid;
+    if (!cookie_store_is_ready(of_uid->store))
+        cookie_store_wait(of_uid->store, &of_uid->wait);
+    *ret = of_uid;
+    return 0;
+}
+
+static int store_of(struct cookie_stores *stores, uint32_t uid, struct uid_store **ret)
+{
+    struct map_node *node =
+        map_find(&stores->by_uid, (struct span){(const char *)&uid, sizeof(uid)});
+
+    if (!node)
+        return add_store(stores, uid, ret);
+    *ret = CONTAINER_OF(node, struct uid_store, node);
+    return 0;
+}
+
+/* ---- struct cookie_access ------------------------------------------------------------------
+ */
+
+static int access_open(void *owner,
+                       const struct partition *who,
+                       struct span jar_name,
+                       struct cookie_wait *wait,
+                       struct cookie_jar **ret)
+{
+    struct uid_store *of_uid;
+    int r = store_of(owner, who->uid, &of_uid);
+
+    if (r < 0)
+        return r;
+    if (cookie_store_is_ready(of_uid->store))
+        return cookie_store_jar(of_uid->store, who, jar_name, ret);
+    link_init(&wait->link);
+    list_append(&of_uid->waiters, &wait->link);
+    wait->store = of_uid;
+    return COOKIE_OPEN_WAIT;
+}
+
+static void access_open_cancel(struct cookie_wait *wait)
+{
+    if (!wait->store)
+        return;
+    link_remove(&wait->link);
+    wait->store = NULL;
+}
+
+static void join_on_synced(void *owner, bool saved)
+{
+    struct commit_join *join = owner;
+    struct cookie_commit *commit = join->commit;
+
+    commit->store = NULL;
+    mem_free(join);
+    commit->on_committed(commit->owner, saved);
+}
+
+static int access_commit(void *owner, const struct partition *who, struct cookie_commit *commit)
+{
+    struct uid_store *of_uid;
+
+    if (store_of(owner, who->uid, &of_uid) < 0)
+        return COOKIE_COMMIT_NOT_SAVED;
+    struct commit_join *join = mem_zalloc(sizeof(*join));
+    if (!join)
+        return COOKIE_COMMIT_NOT_SAVED;
+    join->commit = commit;
+    join->sync.on_synced = join_on_synced;
+    join->sync.owner = join;
+    int r = cookie_store_sync(of_uid->store, &join->sync);
+    if (r == COOKIE_SYNC_PENDING) {
+        commit->store = join;
+        return COOKIE_COMMIT_WAIT;
+    }
+    mem_free(join);
+    return r == COOKIE_SYNC_SAVED ? COOKIE_COMMIT_SAVED : COOKIE_COMMIT_NOT_SAVED;
+}
+
+static void access_commit_cancel(struct cookie_commit *commit)
+{
+    struct commit_join *join = commit->store;
+
+    if (!join)
+        return;
+    cookie_sync_cancel(&join->sync);
+    commit->store = NULL;
+    mem_free(join);
+}
+
+struct cookie_access cookie_stores_access(struct cookie_stores *stores)
+{
+    return (struct cookie_access){
+        .open = access_open,
+        .open_cancel = access_open_cancel,
+        .commit = access_commit,
+        .commit_cancel = access_commit_cancel,
+        .owner = stores,
+    };
+}
+
+/* ---- life ----------------------------------------------------------------------------------
+ */
+
+int cookie_stores_new(struct cookie_stores **ret,
+                      struct loop *loop,
+                      struct worker_pool *disk,
+                      const struct suffix_rules *rules,
+                      const struct cookie_stores_options *options)
+{
+    struct cookie_stores *stores = mem_zalloc(sizeof(*stores));
+
+    if (!stores)
+        return fault(-ENOMEM);
+    *stores =
+        (struct cookie_stores){.loop = loop, .disk = disk, .rules = rules, .options = *options};
+    *ret = stores;
+    return 0;
+}
+
+static bool free_one(struct map_node *node, void *arg)
+{
+    struct uid_store *of_uid = CONTAINER_OF(node, struct uid_store, node);
+
+    (void)arg;
+    cookie_store_wait_cancel(&of_uid->wait);
+    of_uid->store = cookie_store_free(of_uid->store);
+    mem_free(of_uid);
+    return true;
+}
+
+struct cookie_stores *cookie_stores_free(struct cookie_stores *stores)
+{
+    if (!stores)
+        return NULL;
+    map_each(&stores->by_uid, free_one, NULL);
+    map_done(&stores->by_uid);
+    return mem_free(stores);
+}
+
+struct totals {
+    uint64_t count;
+    bool persistent;
+};
+
+static void count_jar(void *arg, const char *profile, const char *name, struct cookie_jar *jar)
+{
+    struct totals *totals = arg;
+
+    (void)profile;
+    (void)name;
+    totals->count += cookie_jar_count(jar);
+}
+
+static bool count_store(struct map_node *node, void *arg)
+{
+    struct uid_store *of_uid = CONTAINER_OF(node, struct uid_store, node);
+    struct totals *totals = arg;
+
+    cookie_store_each_jar(of_uid->store, count_jar, totals);
+    if (uid_is_kept(of_uid->uid) && cookie_store_is_ready(of_uid->store) &&
+        !cookie_store_is_persistent(of_uid->store))
+        totals->persistent = false;
+    return true;
+}
+
+void cookie_stores_ask(struct cookie_stores *stores, uint64_t *ret_count, bool *ret_persistent)
+{
+    struct totals totals = {.persistent = true};
+
+    map_each(&stores->by_uid, count_store, &totals);
+    *ret_count = totals.count;
+    *ret_persistent = totals.persistent;
+}

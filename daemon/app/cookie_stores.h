@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * The cookie stores of all uids, each opened when it is first asked for, joined to what fetch/
+ * and service/ want to know of cookies.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "fetch/fetcher.h"
+#include "policy/public_suffix.h"
+
+struct cookie_stores;
+struct worker_pool;
+
+struct cookie_stores_options {
+    const char *state_dir; /* borrowed; "" keeps everything in memory */
+    bool per_user;         /* one file in the state directory, not a folder for each uid */
+};
+
+/* @disk: one thread, for all stores; @rules: borrowed. Return: 0 or -ENOMEM. */
+MUST_CHECK int cookie_stores_new(struct cookie_stores **ret,
+                                 struct loop *loop,
+                                 struct worker_pool *disk,
+                                 const struct suffix_rules *rules,
+                                 const struct cookie_stores_options *options);
+/* Waits until the disk has everything. */
+struct cookie_stores *cookie_stores_free(struct cookie_stores *stores);
+DEFINE_CLEANUP(cookie_stores, cookie_stores_free)
+
+struct cookie_access cookie_stores_access(struct cookie_stores *stores);
+
+/* Of all uids; *ret_persistent: no disk has refused anything. */
+void cookie_stores_ask(struct cookie_stores *stores, uint64_t *ret_count, bool *ret_persistent);

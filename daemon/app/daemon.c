@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: MIT */
+#include "app/daemon.h"
+
+#include <errno.h>
+
+#include "app/cookie_stores.h"
+#include "app/notify.h"
+#include "app/signals.h"
+#include "base/fault.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "fetch/fetcher.h"
+#include "fetch/request.h"
+#include "ipc/listener.h"
+#include "loop/loop.h"
+#include "loop/timer.h"
+#include "loop/worker.h"
+#include "net/resolver.h"
+#include "net/tls_context.h"
+#include "net/tls_session.h"
+#include "policy/public_suffix.h"
+#include "pool/connector.h"
+#include "pool/pool.h"
+#include "service/service.h"
+#include "transport/conn.h"
+
+#define LEAVE_RETRY_US      (1000 * 1000)     /* a client was just coming in */
+#define STARTED_BY_CLIENT_S 300               /* how long such a daemon waits for the next */
+#define GOODBYE_US          (2 * 1000 * 1000) /* for last words to clients */
+
+struct daemon {
+    struct daemon_options options;
+    struct sockets *sockets;
+    struct loop *loop;
+    struct signals *signals;
+    struct notify *notify;
+    struct worker_pool *files; /* passed descriptors, trust stores */
+    struct worker_pool *disk;  /* cookie stores, one at a time */
+    struct suffix_list *suffixes;
+    struct cookie_stores *cookies;
+    struct resolver *resolver;
+    struct tls_contexts *tls_contexts;
+    struct tls_sessions *tls_sessions;
+    struct transport *transport;
+    struct net_connector *connector;
+    struct pool *pool;
+    struct fetcher *fetcher;
+    struct service *service;
+    struct listener *listeners[SOCKETS_MAX];
+    struct timer idle;
+    struct timer goodbye;
+    bool leaving;
+};
+
+/* ---- leaving
+ * ----------------------------------------------------------------------------------- */
+
+static int64_t idle_exit_us(const struct daemon *daemon)
+{
+    if (daemon->options.idle_exit_us >= 0)
+        return daemon->options.idle_exit_us;
+    if (daemon->options.config.idle_exit_us > 0)
+        return daemon->options.config.idle_exit_us;
+    bool started_by_client = daemon->options.per_user && daemon->sockets->is_ours;
+    return started_by_client ? INT64_C(1000000) * STARTED_BY_CLIENT_S : 0;
+}
+
+static void arm_idle(struct daemon *daemon, int64_t delay_us)
+{
+    if (timer_arm(&daemon->idle, delay_us) < 0)
+        log_warning(NULL, "no memory for the idle timer: staying");
+}
+
+static void daemon_on_idle_time(void *owner)
+{
+    struct daemon *daemon = owner;
+
+    if (!service_is_idle(daemon->service))
+        return;
+    if (sockets_leave(daemon->sockets) == SOCKETS_STAY) {
+        arm_idle(daemon, LEAVE_RETRY_US);
+        return;
+    }
+    log_notice(NULL, "idle, leaving");
+    daemon->leaving = true;
+    loop_stop(daemon->loop);
+}
+
+static void daemon_on_idle(void *owner, bool idle)
+{
+    struct daemon *daemon = owner;
+    int64_t delay_us = idle_exit_us(daemon);
+
+    if (idle && daemon->leaving)
+        loop_stop(daemon->loop);
+    else if (idle && delay_us > 0)
+        arm_idle(daemon, delay_us);
+    else
+        timer_disarm(&daemon->idle);
+}
+
+static void stop_listening(struct daemon *daemon)
+{
+    for (unsigned i = 0; i < SOCKETS_MAX; i++)
+        daemon->listeners[i] = listener_free(daemon->listeners[i]);
+}
+
+static void daemon_on_goodbye_over(void *owner)
+{
+    struct daemon *daemon = owner;
+
+    loop_stop(daemon->loop);
+}
+
+static void say_goodbye(void *owner)
+{
+    struct daemon *daemon = owner;
+
+    /* Every request fails in this round, and is told so; idle clients see the end. */
+    service_shut_down(daemon->service);
+    if (timer_arm(&daemon->goodbye, 0) < 0)
+        loop_stop(daemon->loop);
+}
+
+static void daemon_on_leave(void *owner)
+{
+    struct daemon *daemon = owner;
+
+    if (daemon->leaving) {
+        loop_stop(daemon->loop);
+        return;
+    }
+    log_notice(NULL, "leaving");
+    notify_stopping(daemon->notify);
+    daemon->leaving = true;
+    say_goodbye(daemon);
+}
+
+/* ---- reload
+ * ------------------------------------------------------------------------------------ */
+
+static struct pool_options pool_options_of(const struct config *config)
+{
+    struct pool_options options = pool_options_default();
+
+    options.per_host_max = (unsigned)config->connections_per_host;
+    options.idle_per_host_max = (unsigned)config->connections_per_host;
+    options.idle_per_uid_max = (unsigned)config->idle_connections_per_user;
+    options.idle_timeout_us = config->keep_alive_us;
+    return options;
+}
+
+static struct service_options service_options_of(const struct daemon *daemon)
+{
+    const struct config *config = &daemon->options.config;
+    struct service_options options = {
+        .session = session_options_default(),
+        .clients_max = config->clients_max,
+        .per_user = daemon->options.per_user,
+        .version = XHRD_VERSION,
+        .state_dir = daemon->options.state_dir,
+        .socket_path = daemon->sockets->path,
+    };
+
+    quota_init(&options.limits);
+    options.limits.max[QUOTA_BYTES] = config->queued_bytes_per_user;
+    options.limits.max[QUOTA_FDS] = config->fds_per_user;
+    options.limits.max[QUOTA_REQUESTS] = config->requests_per_user;
+    options.limits.max[QUOTA_CLIENTS] = config->clients_per_user;
+    return options;
+}
+
+static struct fetch_options fetch_options_of(const struct config *config)
+{
+    return (struct fetch_options){
+        .connect_timeout_us = config->connect_timeout_us,
+        .idle_timeout_us = config->idle_timeout_us,
+        .user_agent = "xhrd/" XHRD_VERSION,
+    };
+}
+
+static void apply_config(struct daemon *daemon)
+{
+    const struct config *config = &daemon->options.config;
+    struct pool_options pool = pool_options_of(config);
+    struct service_options service = service_options_of(daemon);
+
+    if (!daemon->options.log_level_was_given)
+        log_set_level(config->log_level);
+    pool_set_options(daemon->pool, &pool);
+    service_set_options(daemon->service, &service);
+    daemon->fetcher->options = fetch_options_of(config);
+    daemon_on_idle(daemon, service_is_idle(daemon->service));
+}
+
+static void daemon_on_reload(void *owner)
+{
+    struct daemon *daemon = owner;
+    CLEANUP_BUF struct buf error = BUF_INIT(0);
+    struct config config;
+
+    notify_reloading(daemon->notify);
+    config_init(&config);
+    int r = daemon->options.config_path
+                ? config_load(&config, daemon->options.config_path,
+                              daemon->options.config_is_optional, &error)
+                : 0;
+    if (r < 0) {
+        const char *text = buf_c_str(&error);
+
+        log_err(NULL, "not reloaded, going on as before: %s", text ? text : "out of memory");
+    } else {
+        daemon->options.config = config;
+        apply_config(daemon);
+        tls_contexts_reload(daemon->tls_contexts);
+        resolver_flush(daemon->resolver);
+        log_notice(NULL, "reloaded");
+    }
+    notify_ready(daemon->notify);
+}
+
+/* ---- joining
+ * ----------------------------------------------------------------------------------- */
+
+static void daemon_on_accept(void *owner, int fd, const struct peer *peer)
+{
+    struct daemon *daemon = owner;
+
+    service_accept(daemon->service, fd, peer);
+}
+
+static void daemon_ask_cookies(void *owner, uint64_t *ret_count, bool *ret_persistent)
+{
+    struct daemon *daemon = owner;
+
+    cookie_stores_ask(daemon->cookies, ret_count, ret_persistent);
+}
+
+static int make_workers(struct daemon *daemon)
+{
+    int r = worker_pool_new(&daemon->files, daemon->loop, 4);
+
+    if (r == 0)
+        r = worker_pool_new(&daemon->disk, daemon->loop, 1);
+    return r;
+}
+
+static int make_cookies(struct daemon *daemon)
+{
+    struct cookie_stores_options options = {.state_dir = daemon->options.state_dir,
+                                            .per_user = daemon->options.per_user};
+    int r = suffix_list_new(&daemon->suffixes);
+
+    return r < 0 ? r
+                 : cookie_stores_new(&daemon->cookies, daemon->loop, daemon->disk,
+                                     suffix_list_rules(daemon->suffixes), &options);
+}
+
+static int make_network(struct daemon *daemon)
+{
+    struct resolver_options resolver = resolver_options_default();
+    struct tls_contexts_options contexts = tls_contexts_options_default();
+    struct tls_sessions_options sessions = tls_sessions_options_default();
+
+    contexts.ca_file = daemon->options.config.ca_file;
+    int r = resolver_new(&daemon->resolver, daemon->loop, &resolver);
+    if (r == 0)
+        r = tls_contexts_new(&daemon->tls_contexts, daemon->loop, daemon->files, &contexts);
+    if (r == 0)
+        r = tls_sessions_new(&daemon->tls_sessions, &sessions);
+    if (r == 0)
+        r = transport_new(&daemon->transport, daemon->loop);
+    return r;
+}
+
+static int make_pool(struct daemon *daemon)
+{
+    struct net_connector_parts parts = {
+        .loop = daemon->loop,
+        .transport = daemon->transport,
+        .resolver = daemon->resolver,
+        .tls_contexts = daemon->tls_contexts,
+        .tls_sessions = daemon->tls_sessions,
+        .dialer = dialer_options_default(),
+    };
+    struct pool_options options = pool_options_of(&daemon->options.config);
+    int r = net_connector_new(&daemon->connector, &parts);
+
+    return r < 0 ? r
+                 : pool_new(&daemon->pool, daemon->loop, net_connector_base(daemon->connector),
+                            &options);
+}
+
+static int make_service(struct daemon *daemon)
+{
+    static const struct service_events events = {
+        .on_idle = daemon_on_idle,
+        .ask_cookies = daemon_ask_cookies,
+    };
+    struct service_options options = service_options_of(daemon);
+
+    daemon->fetcher = mem_alloc(sizeof(*daemon->fetcher));
+    if (!daemon->fetcher)
+        return fault(-ENOMEM);
+    fetcher_init(daemon->fetcher, daemon->loop);
+    daemon->fetcher->pool = daemon->pool;
+    daemon->fetcher->files = daemon->files;
+    daemon->fetcher->cookies = cookie_stores_access(daemon->cookies);
+    daemon->fetcher->options = fetch_options_of(&daemon->options.config);
+    return service_new(&daemon->service, daemon->fetcher, &options, &events, daemon);
+}
+
+static int start_listening(struct daemon *daemon)
+{
+    static const struct listener_events events = {.on_accept = daemon_on_accept};
+
+    for (unsigned i = 0; i < daemon->sockets->count; i++) {
+        int r = listener_new(&daemon->listeners[i], daemon->loop, daemon->sockets->fds[i],
+                             &events, daemon);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int make_all(struct daemon *daemon)
+{
+    static const struct signal_events events = {daemon_on_leave, daemon_on_reload};
+    int r = loop_new(&daemon->loop, clock_system());
+
+    if (r == 0) {
+        timer_init(&daemon->idle, daemon->loop, daemon_on_idle_time, daemon);
+        timer_init(&daemon->goodbye, daemon->loop, daemon_on_goodbye_over, daemon);
+        r = signals_new(&daemon->signals, daemon->loop, &events, daemon);
+    }
+    if (r == 0)
+        r = notify_new(&daemon->notify, daemon->loop);
+    if (r == 0)
+        r = make_workers(daemon);
+    if (r == 0)
+        r = make_cookies(daemon);
+    if (r == 0)
+        r = make_network(daemon);
+    if (r == 0)
+        r = make_pool(daemon);
+    if (r == 0)
+        r = make_service(daemon);
+    return r == 0 ? start_listening(daemon) : r;
+}
+
+int daemon_new(struct daemon **ret,
+               const struct daemon_options *options,
+               struct sockets *sockets)
+{
+    CLEANUP(daemon_free) struct daemon *daemon = mem_zalloc(sizeof(*daemon));
+
+    if (!daemon)
+        return fault(-ENOMEM);
+    daemon->options = *options;
+    daemon->sockets = sockets;
+    int r = make_all(daemon);
+    if (r < 0) {
+        log_err(NULL, "cannot start: %s", strerrordesc_np(-r));
+        return r;
+    }
+    for (unsigned i = 0; i < sockets->count; i++)
+        sockets->fds[i] = listener_fd(daemon->listeners[i]);
+    *ret = TAKE(daemon);
+    return 0;
+}
+
+/* What is freed may still have frees of its own queued: rounds between the floors. */
+static void settle(struct daemon *daemon)
+{
+    for (int i = 0; i < 3; i++) {
+        if (loop_turn(daemon->loop, false) < 0)
+            return;
+    }
+}
+
+struct daemon *daemon_free(struct daemon *daemon)
+{
+    if (!daemon)
+        return NULL;
+    if (daemon->loop)
+        stop_listening(daemon);
+    daemon->service = service_free(daemon->service);
+    if (daemon->loop)
+        settle(daemon);
+    daemon->pool = pool_free(daemon->pool);
+    if (daemon->loop)
+        settle(daemon);
+    daemon->connector = net_connector_free(daemon->connector);
+    daemon->transport = transport_free(daemon->transport);
+    daemon->cookies = cookie_stores_free(daemon->cookies);
+    daemon->suffixes = suffix_list_free(daemon->suffixes);
+    daemon->disk = worker_pool_free(daemon->disk);
+    daemon->files = worker_pool_free(daemon->files);
+    daemon->resolver = resolver_free(daemon->resolver);
+    daemon->tls_contexts = tls_contexts_free(daemon->tls_contexts);
+    daemon->tls_sessions = tls_sessions_free(daemon->tls_sessions);
+    mem_free(daemon->fetcher);
+    daemon->notify = notify_free(daemon->notify);
+    daemon->signals = signals_free(daemon->signals);
+    daemon->loop = loop_free(daemon->loop);
+    return mem_free(daemon);
+}
+
+int daemon_run(struct daemon *daemon)
+{
+    log_notice(NULL, "xhrd %s serves %s at %s", XHRD_VERSION,
+               daemon->options.per_user ? "its user" : "all users",
+               daemon->sockets->path[0] ? daemon->sockets->path : "a passed socket");
+    notify_ready(daemon->notify);
+    daemon_on_idle(daemon, true);
+    return loop_run(daemon->loop);
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* All parts of the daemon, made, joined and ended in the right order. */
+
+#include <stdbool.h>
+
+#include "app/config.h"
+#include "app/sockets.h"
+#include "base/cleanup.h"
+
+struct daemon;
+
+struct daemon_options {
+    struct config config;
+    const char *config_path; /* read again on reload; NULL: none */
+    bool config_is_optional;
+    bool per_user;
+    int64_t idle_exit_us;     /* of the command line; -1: the configuration's */
+    bool log_level_was_given; /* the command line's level outlives a reload */
+    char state_dir[CONFIG_TEXT_MAX];
+};
+
+/* @sockets: its descriptors are taken on success. Return: 0 or -errno; the reason is logged. */
+MUST_CHECK int
+daemon_new(struct daemon **ret, const struct daemon_options *options, struct sockets *sockets);
+struct daemon *daemon_free(struct daemon *daemon);
+DEFINE_CLEANUP(daemon, daemon_free)
+
+/* Serves until told to leave. Return: 0 or -errno. */
+MUST_CHECK int daemon_run(struct daemon *daemon);

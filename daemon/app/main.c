@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "app/daemon.h"
+#include "app/options.h"
+#include "base/log.h"
+
+/* Freed buffers are kept: giving them back to the kernel after each reply costs more CPU than
+ * everything else that is done to it. Few arenas: the worker threads allocate little. */
+static void tune_malloc(void)
+{
+    (void)mallopt(M_MMAP_THRESHOLD, 1 << 20);
+    (void)mallopt(M_TRIM_THRESHOLD, 2 << 20);
+    (void)mallopt(M_ARENA_MAX, 2);
+}
+
+static int serve(struct options *options, struct sockets *sockets)
+{
+    struct daemon *daemon = NULL;
+    int r = daemon_new(&daemon, &options->daemon, sockets);
+
+    if (r < 0)
+        return r;
+    r = daemon_run(daemon);
+    for (unsigned i = 0; i < sockets->count; i++)
+        sockets->fds[i] = -1; /* the listeners' */
+    daemon_free(daemon);
+    return r;
+}
+
+int main(int argc, char **argv)
+{
+    struct options options;
+    struct sockets sockets;
+
+    tune_malloc();
+    (void)umask(0077);
+    (void)signal(SIGPIPE, SIG_IGN);
+    int r = options_parse(&options, argc, argv);
+    if (r == OPTIONS_LEAVE)
+        return EXIT_SUCCESS;
+    if (r < 0)
+        return r == -EINVAL ? 2 : EXIT_FAILURE;
+
+    r = sockets_open(&sockets, options.socket_path);
+    if (r < 0) {
+        if (r == -EADDRINUSE)
+            log_err(NULL, "%s: a daemon listens there already", options.socket_path);
+        else if (r == -ENOENT)
+            log_err(NULL, "no socket: give --socket PATH, set XDG_RUNTIME_DIR or pass one");
+        else
+            log_err(NULL, "%s: %s", options.socket_path ? options.socket_path : "socket",
+                    strerrordesc_np(-r));
+        return EXIT_FAILURE;
+    }
+    r = serve(&options, &sockets);
+    sockets_done(&sockets);
+    return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Where clients come in: descriptors that systemd or a client handed over, or a path of our
+ * own. And the way out of a per-user daemon that clients started: under the lock that they take
+ * to start one, so that nobody falls between two daemons.
+ */
+
+#include <stdbool.h>
+
+#include "base/cleanup.h"
+
+#define SOCKETS_MAX       16
+#define SOCKET_PATH_BYTES 108 /* sun_path */
+
+struct sockets {
+    int fds[SOCKETS_MAX];
+    unsigned count;
+    char path[SOCKET_PATH_BYTES]; /* of the first; "" when it has none */
+    bool is_ours;                 /* nobody else holds it: ours to unlink when we leave */
+    int lock_fd;                  /* held while we leave, -1 before */
+};
+
+/**
+ * sockets_open() - those handed over, else bind @path
+ * @path: NULL when it was not given
+ * Return: 0; -ENOENT: neither; -EADDRINUSE: a daemon is there; -errno.
+ */
+MUST_CHECK int sockets_open(struct sockets *ret, const char *path);
+
+enum sockets_leave {
+    SOCKETS_LEFT = 0, /* nobody can connect any more, and nobody was left waiting */
+    SOCKETS_STAY = 1, /* a client is connecting, or starting a daemon just now */
+};
+
+/* Takes the socket away if it is ours. Return: enum sockets_leave. */
+MUST_CHECK int sockets_leave(struct sockets *sockets);
+
+/* Descriptors that a listener took are its own: set them to -1 before. */
+void sockets_done(struct sockets *sockets);

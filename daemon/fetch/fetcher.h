@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * What every request needs, made and joined by app/: the pool, the cookies, threads for file
+ * bodies, the defaults. And what is counted over all requests.
+ */
+
+#include <stdint.h>
+
+#include "base/list.h"
+#include "base/partition.h"
+#include "base/span.h"
+#include "http/headers.h"
+#include "pool/pool_key.h"
+
+struct cookie_jar;
+struct loop;
+struct pool;
+struct worker_pool;
+
+/* Waits until a uid's cookies are in memory. Embedded; zero is "does not wait". */
+struct cookie_wait {
+    struct link link;
+    void (*on_ready)(void *owner);
+    void *owner;
+    void *store; /* the filler's */
+};
+
+/* Waits until what was stored is on disk. Embedded; zero is "does not wait". */
+struct cookie_commit {
+    void (*on_committed)(void *owner, bool saved);
+    void *owner;
+    void *store; /* the filler's; NULL when not waiting */
+};
+
+enum cookie_open_outcome {
+    COOKIE_OPEN_READY = 0,
+    COOKIE_OPEN_WAIT = 1, /* on_ready will be called: ask again then */
+};
+
+enum cookie_commit_outcome {
+    COOKIE_COMMIT_SAVED = 0,
+    COOKIE_COMMIT_NOT_SAVED = 1, /* in memory only: the disk does not take it */
+    COOKIE_COMMIT_WAIT = 2,      /* on_committed will be called */
+};
+
+/* The jars, seen from here. app/ fills it with store/. */
+struct cookie_access {
+    /* Return: an outcome; -EINVAL: no jar can have this name; -EDQUOT: too many; -ENOMEM. */
+    int (*open)(void *owner,
+                const struct partition *who,
+                struct span jar_name,
+                struct cookie_wait *wait,
+                struct cookie_jar **ret);
+    void (*open_cancel)(struct cookie_wait *wait);
+    /* Return: an outcome. */
+    int (*commit)(void *owner, const struct partition *who, struct cookie_commit *commit);
+    void (*commit_cancel)(struct cookie_commit *commit);
+    void *owner;
+};
+
+struct fetch_options {
+    int64_t connect_timeout_us; /* 60 s; for requests that do not say */
+    int64_t idle_timeout_us;    /* 60 s */
+    const char *user_agent;
+};
+
+struct fetch_counters {
+    uint64_t requests_total;
+    uint64_t requests_failed;
+    uint64_t bytes_down; /* body bytes from the network */
+    uint64_t bytes_up;
+};
+
+/* Decoded bytes are made here and passed on before anyone else writes to it. */
+#define FETCH_SCRATCH_BYTES 65536
+
+struct fetcher {
+    struct loop *loop;
+    struct pool *pool;
+    struct worker_pool *files; /* reads and writes passed descriptors */
+    struct cookie_access cookies;
+    struct fetch_options options;
+    struct fetch_counters counters;
+    struct link requests; /* all that are not done */
+    uint64_t n_requests;
+    uint64_t last_id;
+    char scratch[FETCH_SCRATCH_BYTES];
+};

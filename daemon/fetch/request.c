@@ -1,0 +1,573 @@
+/* SPDX-License-Identifier: MIT */
+#include "fetch/request.h"
+
+#include <errno.h>
+
+#include "base/fault.h"
+#include "base/mem.h"
+#include "fetch/request_priv.h"
+#include "http/status.h"
+
+#define PROGRESS_EACH_US (50 * 1000)
+
+void fetcher_init(struct fetcher *fetcher, struct loop *loop)
+{
+    *fetcher = (struct fetcher){.loop = loop,
+                                .options = {.connect_timeout_us = INT64_C(60000000),
+                                            .idle_timeout_us = INT64_C(60000000),
+                                            .user_agent = "xhrd"}};
+    link_init(&fetcher->requests);
+}
+
+void request_enter_state(struct request *request, enum request_state next)
+{
+    INVARIANT(request_state_may_follow(request->state, next));
+    log_debug(&request->log, "%s -> %s", request_state_name(request->state),
+              request_state_name(next));
+    request->state = next;
+}
+
+/* ---- steps and timers ------------------------------------------------------------------ */
+
+static void request_on_next(void *owner)
+{
+    struct request *request = owner;
+
+    if (request->state != REQUEST_DONE)
+        request->next_step(request);
+}
+
+void request_later(struct request *request, void (*step)(struct request *request))
+{
+    request->next_step = step;
+    loop_defer(request->fetcher->loop, &request->next);
+}
+
+void request_touch(struct request *request)
+{
+    if (request->options.idle_timeout_us == 0)
+        return;
+    if (timer_arm(&request->phase, request->options.idle_timeout_us) < 0)
+        log_warning(&request->log, "no memory for the idle timer, going on without");
+}
+
+void request_rest(struct request *request)
+{
+    timer_disarm(&request->phase);
+}
+
+static void request_on_idle(void *owner)
+{
+    struct request *request = owner;
+    struct failure why;
+
+    failure_set(&why, FAILURE_TIMEOUT_IDLE, "nothing moved for %lld ms",
+                (long long)request->options.idle_timeout_us / 1000);
+    request_finish(request, &why);
+}
+
+static void request_on_total(void *owner)
+{
+    struct request *request = owner;
+    struct failure why;
+
+    failure_set(&why, FAILURE_TIMEOUT_TOTAL, "not finished after %lld ms",
+                (long long)request->options.total_timeout_us / 1000);
+    request_finish(request, &why);
+}
+
+/* ---- the end --------------------------------------------------------------------------- */
+
+static enum failure_phase phase_of(const struct request *request)
+{
+    switch (request->state) {
+    case REQUEST_SENDING: return PHASE_SEND;
+    case REQUEST_AWAITING: return PHASE_WAIT;
+    case REQUEST_RECEIVING: return PHASE_BODY;
+    case REQUEST_NEW:
+    case REQUEST_DECIDING:
+    case REQUEST_WAITING:
+    case REQUEST_DONE:
+    case REQUEST_STATE_COUNT: break;
+    }
+    return PHASE_QUEUED;
+}
+
+void request_drop_connection(struct request *request)
+{
+    request->exchange = NULL; /* closed with the lease */
+    if (request->lease)
+        lease_release(request->lease);
+    request->lease = NULL;
+}
+
+static void release(struct request *request)
+{
+    struct fetcher *fetcher = request->fetcher;
+
+    if (request->exchange)
+        exchange_info(request->exchange, &request->info);
+    request_drop_connection(request);
+    fetcher->counters.bytes_down += request->pipeline.wire_bytes;
+    fetcher->counters.bytes_up += request->upload.sent;
+    timer_disarm(&request->phase);
+    timer_disarm(&request->total);
+    loop_defer_cancel(fetcher->loop, &request->next);
+    fetcher->cookies.open_cancel(&request->cookie_wait);
+    fetcher->cookies.commit_cancel(&request->cookie_commit);
+    upload_done(request);
+    if (request->sink)
+        fd_sink_close(request->sink);
+    request->sink = NULL;
+    link_remove(&request->link);
+    fetcher->n_requests--;
+}
+
+static void request_reap(struct reap *reap)
+{
+    struct request *request = (struct request *)(void *)reap;
+
+    body_pipeline_done(&request->pipeline);
+    headers_done(&request->sent);
+    headers_done(&request->head_headers);
+    buf_done(&request->head_reason);
+    buf_done(&request->coding);
+    buf_done(&request->upload.pending);
+    url_done(&request->url);
+    if (request->has_redirect)
+        redirect_done(&request->redirect);
+    request_options_done(&request->options);
+    mem_free(request);
+}
+
+static void log_end(const struct request *request, const struct failure *why)
+{
+    long long ms = (long long)(loop_now_us(request->fetcher->loop) - request->begun_us) / 1000;
+
+    if (log_get_level() < LOG_LEVEL_INFO)
+        return;
+    if (why)
+        log_info(&request->log, "%s %s%.*s failed in %lld ms: %s: %s", request->method,
+                 request->origin_text, (int)request->url.path.len, request->url.path.ptr, ms,
+                 failure_kind_name(why->kind), why->text);
+    else
+        log_info(&request->log, "%s %s%.*s %u, %llu bytes in %lld ms%s", request->method,
+                 request->origin_text, (int)request->url.path.len, request->url.path.ptr,
+                 request->head.status, (unsigned long long)request->pipeline.body_bytes, ms,
+                 request->info.reused ? ", reused connection" : "");
+}
+
+void request_finish(struct request *request, const struct failure *why)
+{
+    struct failure copy;
+
+    if (request->state == REQUEST_DONE)
+        return;
+    if (why) {
+        copy = *why;
+        if (copy.phase == PHASE_NONE)
+            copy.phase = phase_of(request);
+        why = &copy;
+        request->fetcher->counters.requests_failed++;
+    }
+    request->timing.total_us = loop_now_us(request->fetcher->loop) - request->begun_us;
+    request_enter_state(request, REQUEST_DONE);
+    release(request);
+    log_end(request, why);
+    request->events->on_done(request->owner, why);
+    loop_defer_free(request->fetcher->loop, &request->reap, request_reap);
+}
+
+void request_finish_kind(struct request *request, enum failure_kind kind, const char *text)
+{
+    struct failure why;
+
+    failure_set(&why, kind, "%s", text);
+    request_finish(request, &why);
+}
+
+void request_close(struct request *request)
+{
+    if (request->state == REQUEST_DONE)
+        return;
+    request_enter_state(request, REQUEST_DONE);
+    release(request);
+    loop_defer_free(request->fetcher->loop, &request->reap, request_reap);
+}
+
+static void fail_now(struct request *request)
+{
+    request_finish(request, &request->failure);
+}
+
+void request_fail(struct request *request, const struct failure *why)
+{
+    if (request->state == REQUEST_DONE)
+        return;
+    request->failure = *why;
+    request_rest(request);
+    if (request->exchange)
+        exchange_pause(request->exchange); /* nothing more is told before the end */
+    request_later(request, fail_now);
+}
+
+/* ---- the beginning --------------------------------------------------------------------- */
+
+static int take_url(struct request *request)
+{
+    int r = url_copy(&request->options.url, &request->url);
+
+    if (r < 0)
+        return r;
+    memcpy(request->method, request->options.method, sizeof(request->method));
+    request->has_body = request->options.body_kind != REQUEST_BODY_NONE;
+    return 0;
+}
+
+static int open_sink(struct request *request);
+
+int request_new(struct request **ret,
+                struct fetcher *fetcher,
+                struct request_options *options,
+                const struct request_events *events,
+                void *owner)
+{
+    struct request *request = mem_zalloc(sizeof(*request));
+
+    if (!request)
+        return fault(-ENOMEM);
+    request->fetcher = fetcher;
+    request->events = events;
+    request->owner = owner;
+    request->options = *options;
+    int r = take_url(request);
+    if (r == 0)
+        r = open_sink(request);
+    if (r < 0) {
+        url_done(&request->url);
+        mem_free(request);
+        return r;
+    }
+    request_options_init(options); /* moved */
+    if (request->options.ca_pem_bytes)
+        request->options.tls.ca_pem.ptr = request->options.ca_pem_bytes;
+    request->id = ++fetcher->last_id;
+    request->begun_us = loop_now_us(fetcher->loop);
+    request->log = (struct log_subject){.request_id = request->id,
+                                        .uid = request->options.partition.uid,
+                                        .has_uid = true,
+                                        .origin = request->origin_text,
+                                        .jar = request->options.jar};
+    headers_init(&request->sent, HEADERS_BYTES_MAX * 2, HEADERS_COUNT_MAX * 2);
+    headers_init(&request->head_headers, HEADERS_BYTES_MAX, HEADERS_COUNT_MAX);
+    request->next = (struct deferred){.fn = request_on_next, .owner = request};
+    timer_init(&request->phase, fetcher->loop, request_on_idle, request);
+    timer_init(&request->total, fetcher->loop, request_on_total, request);
+    body_pipeline_init(
+        &request->pipeline, request->sink ? UINT64_MAX : request->options.response_credit,
+        request->options.has_response_max ? request->options.response_max : UINT64_MAX);
+    list_append(&fetcher->requests, &request->link);
+    fetcher->n_requests++;
+    fetcher->counters.requests_total++;
+    request_later(request, request_decide);
+    *ret = request;
+    return 0;
+}
+
+static void request_on_cookies_ready(void *owner)
+{
+    request_later(owner, request_decide);
+}
+
+/* Return: whether to go on now. */
+static bool open_jar(struct request *request)
+{
+    const struct cookie_access *cookies = &request->fetcher->cookies;
+
+    request->cookie_wait.on_ready = request_on_cookies_ready;
+    request->cookie_wait.owner = request;
+    int r = cookies->open(cookies->owner, &request->options.partition,
+                          span_of(request->options.jar), &request->cookie_wait, &request->jar);
+    if (r == COOKIE_OPEN_READY)
+        return true;
+    if (r == -EINVAL)
+        request_finish_kind(request, FAILURE_ARGUMENT,
+                            "jar: wants 1 to 64 of letters, digits, '.', '_', '-', not "
+                            "beginning with '.'");
+    else if (r == -EDQUOT)
+        request_finish_kind(request, FAILURE_QUOTA, "too many cookie jars");
+    else if (r < 0)
+        request_finish_kind(request, FAILURE_INTERNAL, "the cookie jar cannot be opened");
+    return false;
+}
+
+void request_decide(struct request *request)
+{
+    if (request->state == REQUEST_NEW) {
+        request_enter_state(request, REQUEST_DECIDING);
+        if (request->options.total_timeout_us > 0 &&
+            timer_arm(&request->total, request->options.total_timeout_us) < 0) {
+            request_finish_kind(request, FAILURE_INTERNAL, "out of memory");
+            return;
+        }
+    }
+    int r = origin_of_url(&request->url, &request->origin);
+    if (r != ORIGIN_OK) {
+        request_finish_kind(request, FAILURE_URL, origin_outcome_text(r));
+        return;
+    }
+    (void)origin_format(&request->origin, request->origin_text);
+    if (request->options.cookies != REQUEST_COOKIES_NONE && !request->jar && !open_jar(request))
+        return;
+    request_acquire(request, false);
+}
+
+/* ---- the answer ------------------------------------------------------------------------ */
+
+void request_tell_head(struct request *request)
+{
+    const struct response_head *head = &request->head;
+    struct exchange_info *info = &request->info;
+
+    if (request->exchange)
+        exchange_info(request->exchange, info);
+    struct request_head told = {
+        .status = head->status,
+        .http_version = head->http_version,
+        .reason = head->reason,
+        .headers = head->headers,
+        .url = &request->url,
+        .redirects = request->redirects,
+        .has_size = !request->pipeline.decoder && (head->has_length || !head->has_body),
+        .size_bytes = head->has_body ? head->body_bytes : 0,
+        .coding = request->pipeline.decoder ? buf_span(&request->coding) : (struct span){0},
+        .sent = &request->sent,
+        .exchange = info,
+    };
+    request->head_told = true;
+    request->head_waits = false;
+    request_enter_state(request, REQUEST_RECEIVING);
+    request->events->on_head(request->owner, &told);
+}
+
+static void tell_progress(struct request *request)
+{
+    int64_t now_us = loop_now_us(request->fetcher->loop);
+
+    if (now_us - request->progress_us < PROGRESS_EACH_US || !request->events->on_progress)
+        return;
+    request->progress_us = now_us;
+    struct request_progress progress = {
+        .done_bytes = request->pipeline.body_bytes,
+        .has_total = !request->pipeline.decoder && request->head.has_length,
+        .total_bytes = request->head.body_bytes,
+        .wire_bytes = request->pipeline.wire_bytes,
+    };
+    request->events->on_progress(request->owner, &progress);
+}
+
+static void give(struct request *request, struct span bytes)
+{
+    if (request->sink)
+        fd_sink_write(request->sink, bytes);
+    else
+        request->events->on_body(request->owner, bytes);
+    if (request->state != REQUEST_DONE)
+        tell_progress(request);
+}
+
+static void complete(struct request *request)
+{
+    if (request->sink) {
+        request_rest(request);
+        fd_sink_flush(request->sink);
+    } else {
+        request_finish(request, NULL);
+    }
+}
+
+/* Return: the outcome that stopped it; DONE requests give BODY_BLOCKED. */
+static int hand_over(struct request *request, struct span *input)
+{
+    struct span scratch = {request->fetcher->scratch, FETCH_SCRATCH_BYTES};
+    struct failure why;
+    int r = BODY_BLOCKED;
+
+    while (request->state == REQUEST_RECEIVING && !request->congested) {
+        struct span bytes;
+
+        if (request->sink)
+            request->pipeline.credit = fd_sink_room(request->sink);
+        r = body_pipeline_next(&request->pipeline, input, scratch, &bytes, &why);
+        if (r != BODY_BYTES)
+            break;
+        give(request, bytes);
+        r = BODY_BLOCKED; /* should the loop end here */
+    }
+    if (r < 0) {
+        request_finish(request, &why);
+        return BODY_BLOCKED;
+    }
+    return request->state == REQUEST_RECEIVING ? r : BODY_BLOCKED;
+}
+
+/* What had to wait, now that it may go on. */
+static void hand_over_rest(struct request *request)
+{
+    struct span rest = buf_span(&request->pipeline.rest);
+    int r = hand_over(request, &rest);
+
+    if (request->state != REQUEST_RECEIVING)
+        return;
+    buf_consume(&request->pipeline.rest, request->pipeline.rest.len - rest.len);
+    if (request->pipeline.rest.len == 0)
+        buf_done(&request->pipeline.rest);
+    if (r == BODY_WHOLE) {
+        complete(request);
+    } else if (r == BODY_HUNGRY && request->exchange) {
+        request_touch(request);
+        exchange_resume(request->exchange);
+    }
+}
+
+void request_deliver(struct request *request, struct span input)
+{
+    if (request->pipeline.rest.len > 0) { /* behind what waits already */
+        if (body_pipeline_keep(&request->pipeline, input) < 0)
+            request_finish_kind(request, FAILURE_INTERNAL, "out of memory");
+        return;
+    }
+    int r = hand_over(request, &input);
+
+    if (request->state != REQUEST_RECEIVING)
+        return;
+    if (r == BODY_WHOLE) {
+        complete(request);
+        return;
+    }
+    if (r == BODY_HUNGRY)
+        return;
+    request_rest(request); /* it is the owner's turn */
+    if (request->exchange)
+        exchange_pause(request->exchange);
+    if (input.len > 0 && body_pipeline_keep(&request->pipeline, input) < 0)
+        request_finish_kind(request, FAILURE_INTERNAL, "out of memory");
+}
+
+static void go_on(struct request *request)
+{
+    if (request->state == REQUEST_RECEIVING && !request->congested)
+        hand_over_rest(request);
+}
+
+void request_add_credit(struct request *request, uint64_t bytes)
+{
+    bool was_blocked = request->pipeline.credit == 0;
+
+    body_pipeline_add_credit(&request->pipeline, bytes);
+    if (was_blocked && request->state == REQUEST_RECEIVING && !request->next.queued)
+        request_later(request, go_on);
+}
+
+void request_set_congested(struct request *request, bool congested)
+{
+    if (request->congested == congested)
+        return;
+    request->congested = congested;
+    if (request->state != REQUEST_RECEIVING)
+        return;
+    if (congested && request->exchange) {
+        request_rest(request);
+        exchange_pause(request->exchange);
+    } else if (!congested && !request->next.queued) {
+        request_later(request, go_on);
+    }
+}
+
+/* ---- the answer into a file ------------------------------------------------------------ */
+
+static void request_on_sink_room(void *owner)
+{
+    go_on(owner);
+}
+
+static void request_on_sink_flushed(void *owner)
+{
+    request_finish(owner, NULL);
+}
+
+static void request_on_sink_failed(void *owner, int err)
+{
+    struct failure why;
+
+    failure_set(&why, FAILURE_WRITE, "the answer's descriptor: %s", strerrordesc_np(err));
+    why.sys_errno = err;
+    request_finish(owner, &why);
+}
+
+static int open_sink(struct request *request)
+{
+    static const struct fd_sink_events events = {
+        .on_room = request_on_sink_room,
+        .on_flushed = request_on_sink_flushed,
+        .on_failed = request_on_sink_failed,
+    };
+
+    if (request->options.response_fd < 0)
+        return 0;
+    return fd_sink_new(&request->sink, request->fetcher->files, request->options.response_fd,
+                       request->options.response_offset, &events, request);
+}
+
+/* ---- questions ------------------------------------------------------------------------- */
+
+uint64_t request_id(const struct request *request)
+{
+    return request->id;
+}
+
+void request_get_totals(const struct request *request, struct request_totals *ret)
+{
+    *ret = (struct request_totals){
+        .body_bytes = request->pipeline.body_bytes,
+        .wire_bytes = request->pipeline.wire_bytes,
+        .upload_bytes = request->upload.sent,
+        .header_bytes = request->info.response_head_bytes,
+        .request_bytes = request->info.request_bytes,
+        .cookies_not_persisted = request->cookies_not_persisted,
+    };
+}
+
+void request_get_timing(const struct request *request, struct request_timing *ret)
+{
+    *ret = request->timing;
+    if (request->info.sent_us)
+        ret->sent_us = request->info.sent_us - request->begun_us;
+    if (request->info.first_byte_us)
+        ret->first_byte_us = request->info.first_byte_us - request->begun_us;
+}
+
+void request_each(struct fetcher *fetcher,
+                  bool (*fn)(void *arg, const struct request_row *row),
+                  void *arg)
+{
+    LIST_FOREACH (at, &fetcher->requests) {
+        struct request *request = CONTAINER_OF(at, struct request, link);
+
+        if (request->exchange)
+            exchange_info(request->exchange, &request->info);
+        struct request_row row = {
+            .id = request->id,
+            .uid = request->options.partition.uid,
+            .method = request->method,
+            .url = &request->url,
+            .state = request_state_name(request->state),
+            .age_us = loop_now_us(fetcher->loop) - request->begun_us,
+            .body_bytes = request->pipeline.body_bytes,
+            .connection_id = request->info.connection_id,
+            .owner = request->owner,
+        };
+        if (!fn(arg, &row))
+            return;
+    }
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * One request from options to its single end: cookies and credentials are decided, a
+ * connection is found, an exchange carried out, redirects followed, codings undone, cookies
+ * stored, and the owner told in the order of XMLHttpRequest.
+ *
+ * Order of events: wait* and redirect* in any order, then head, body*, done; progress anywhere
+ * before done. done comes exactly once, after it nothing. No event comes from inside a call the
+ * owner makes.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/failure.h"
+#include "fetch/fetcher.h"
+#include "fetch/request_options.h"
+#include "fetch/request_state.h"
+#include "fetch/timing.h"
+#include "transport/exchange.h"
+
+struct request;
+
+enum request_wait {
+    REQUEST_WAIT_QUEUED,
+    REQUEST_WAIT_DNS,
+    REQUEST_WAIT_CONNECT,
+    REQUEST_WAIT_TLS,
+    REQUEST_WAIT_AUTH,
+};
+
+/* Everything is borrowed for the call. */
+struct request_head {
+    unsigned status;
+    unsigned http_version; /* 10, 11, 20 */
+    struct span reason;
+    const struct headers *headers;
+    const struct url *url; /* final; userinfo and fragment are not to be told */
+    unsigned redirects;
+    bool has_size;
+    uint64_t size_bytes;        /* of the decoded body, when it is known beforehand */
+    struct span coding;         /* what is being undone; empty: nothing */
+    const struct headers *sent; /* as they went out, without credentials and cookies */
+    const struct exchange_info *exchange;
+};
+
+struct request_hop {
+    unsigned status;
+    const struct url *url;
+    const char *method;
+};
+
+struct request_progress {
+    bool upload;
+    uint64_t done_bytes;
+    bool has_total;
+    uint64_t total_bytes;
+    uint64_t wire_bytes;
+};
+
+struct request_events {
+    void (*on_wait)(void *owner, enum request_wait reason);
+    void (*on_redirect)(void *owner, const struct request_hop *hop);
+    void (*on_head)(void *owner, const struct request_head *head);
+    void (*on_body)(void *owner, struct span bytes);
+    void (*on_progress)(void *owner, const struct request_progress *progress);
+    /* So many bytes of a streamed body have been taken: as many more may come. */
+    void (*on_upload_taken)(void *owner, uint64_t bytes);
+    /* NULL: the answer is whole, whatever its status. The request ends with the call. */
+    void (*on_done)(void *owner, const struct failure *why);
+};
+
+/* Streamed body bytes that may be with us and not yet on their way. */
+#define REQUEST_UPLOAD_WINDOW 65536U
+
+/**
+ * request_new() - begin
+ * @options: moved from on success; the caller's otherwise
+ * Return: 0 or -ENOMEM.
+ */
+MUST_CHECK int request_new(struct request **ret,
+                           struct fetcher *fetcher,
+                           struct request_options *options,
+                           const struct request_events *events,
+                           void *owner);
+
+/* Gone without an event; whatever it held is given back. */
+void request_close(struct request *request);
+
+/* on_done() with @why, from the loop; for an abort or a shutdown. Nothing after it. */
+void request_fail(struct request *request, const struct failure *why);
+
+void request_add_credit(struct request *request, uint64_t bytes);
+
+/* Nothing goes to the owner while it is congested, and the network is not read. */
+void request_set_congested(struct request *request, bool congested);
+
+/**
+ * request_write_body() - more of a REQUEST_BODY_STREAM
+ * Return: 0; -EMSGSIZE when more than the window or the announced length came, -EINVAL when no
+ * such body is wanted; -ENOMEM. On error the request is as it was.
+ */
+MUST_CHECK int request_write_body(struct request *request, struct span bytes);
+MUST_CHECK int request_end_body(struct request *request);
+
+struct request_totals {
+    uint64_t body_bytes; /* decoded, given to the owner */
+    uint64_t wire_bytes;
+    uint64_t upload_bytes;
+    uint64_t header_bytes;
+    uint64_t request_bytes;
+    bool cookies_not_persisted;
+};
+
+uint64_t request_id(const struct request *request);
+void request_get_totals(const struct request *request, struct request_totals *ret);
+void request_get_timing(const struct request *request, struct request_timing *ret);
+
+/* For listings; borrowed for the call. */
+struct request_row {
+    uint64_t id;
+    uint32_t uid;
+    const char *method;
+    const struct url *url;
+    const char *state;
+    int64_t age_us;
+    uint64_t body_bytes;
+    uint64_t connection_id;
+    void *owner;
+};
+
+/* @fn returns whether to go on. */
+void request_each(struct fetcher *fetcher,
+                  bool (*fn)(void *arg, const struct request_row *row),
+                  void *arg);
+
+void fetcher_init(struct fetcher *fetcher, struct loop *loop);

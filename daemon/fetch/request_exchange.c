@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the exchange tells, turned into what the owner is told. Cookies are stored the moment
+ * the head is in, and the head is not told before the disk has those that are meant to last:
+ * whoever has seen HEADERS_RECEIVED can rely on them, in every process and after a crash.
+ */
+#include <errno.h>
+
+#include "base/fault.h"
+#include "fetch/request_priv.h"
+#include "policy/cookie_jar.h"
+
+#define DRAIN_BYTES_MAX                                                                        \
+    65536 /* of an answer nobody wants; more is not worth the connection                       \
+           */
+
+static void request_on_cookie_refused(void *owner, struct span field, int outcome)
+{
+    const struct request *request = owner;
+
+    (void)field; /* never a value in the log */
+    log_debug(&request->log, "cookie refused: %s", cookie_outcome_text(outcome));
+}
+
+static int store_cookies(struct request *request, const struct headers *headers)
+{
+    struct cookie_request from = {
+        .host = request->url.host,
+        .path = request->url.path,
+        .now_s = loop_wall_s(request->fetcher->loop),
+        .is_secure = request->origin.is_https,
+    };
+    struct cookie_refusals refusals = {request_on_cookie_refused, request};
+    struct cookie_summary summary = {0};
+
+    if (!request->jar || request->options.cookies != REQUEST_COOKIES_SEND_AND_STORE)
+        return 0;
+    int r = cookie_jar_store_response(request->jar, &from, headers, &refusals, &summary);
+    request->must_commit |= summary.must_be_saved;
+    return r;
+}
+
+/* ---- head ----------------------------------------------------------------------------------
+ */
+
+/* The head is borrowed from the exchange: kept while the disk is waited for. */
+static int keep_head(struct request *request)
+{
+    struct response_head *head = &request->head;
+    int r = headers_add_all(&request->head_headers, head->headers);
+
+    if (r == 0)
+        r = buf_append(&request->head_reason, head->reason);
+    head->headers = &request->head_headers;
+    head->reason = buf_span(&request->head_reason);
+    return r;
+}
+
+static void tell_what_waited(struct request *request)
+{
+    request_tell_head(request);
+    if (request->state != REQUEST_RECEIVING)
+        return;
+    if (request->exchange && !request->congested)
+        exchange_resume(request->exchange);
+    request_touch(request);
+}
+
+static void request_on_committed(void *owner, bool saved)
+{
+    struct request *request = owner;
+
+    request->cookies_not_persisted |= !saved;
+    tell_what_waited(request);
+}
+
+/* Return: whether the head can be told now. */
+static bool commit_cookies(struct request *request)
+{
+    const struct cookie_access *cookies = &request->fetcher->cookies;
+
+    request->must_commit = false;
+    request->cookie_commit.on_committed = request_on_committed;
+    request->cookie_commit.owner = request;
+    int r =
+        cookies->commit(cookies->owner, &request->options.partition, &request->cookie_commit);
+    if (r == COOKIE_COMMIT_WAIT) {
+        request->head_waits = true;
+        request_rest(request);
+        exchange_pause(request->exchange);
+        if (keep_head(request) < 0)
+            request_finish_kind(request, FAILURE_INTERNAL, "out of memory");
+        return false;
+    }
+    request->cookies_not_persisted |= r != COOKIE_COMMIT_SAVED;
+    return true;
+}
+
+static bool begin_decoding(struct request *request, const struct response_head *head)
+{
+    struct failure why;
+    bool decodes = false;
+
+    if (request->options.raw || !head->has_body ||
+        !headers_has(head->headers, SPAN_LIT("Content-Encoding")))
+        return true;
+    int r = headers_join(head->headers, SPAN_LIT("Content-Encoding"), &request->coding);
+    if (r >= 0)
+        r = body_pipeline_set_coding(&request->pipeline, buf_span(&request->coding), &decodes,
+                                     &why);
+    if (r == 0)
+        return true;
+    if (r != -EINVAL)
+        failure_set(&why, FAILURE_INTERNAL, "out of memory");
+    request_finish(request, &why);
+    return false;
+}
+
+static void request_on_head(void *owner, const struct response_head *head)
+{
+    struct request *request = owner;
+
+    request_touch(request);
+    request->head = *head;
+    if (store_cookies(request, head->headers) < 0) {
+        request_finish_kind(request, FAILURE_INTERNAL, "no memory for the answer's cookies");
+        return;
+    }
+    if (request_goes_on(request, head))
+        return;
+    if (!begin_decoding(request, head))
+        return;
+    if (!request->must_commit || commit_cookies(request))
+        request_tell_head(request);
+    if (request->state == REQUEST_RECEIVING && request->congested && request->exchange)
+        exchange_pause(request->exchange);
+}
+
+/* ---- body and end
+ * ---------------------------------------------------------------------------- */
+
+static void drain(struct request *request, size_t n)
+{
+    request->drained_bytes += n;
+    if (request->drained_bytes <= DRAIN_BYTES_MAX)
+        return;
+    request_drop_connection(request);
+    request_later(request, request_next_hop);
+}
+
+static void request_on_body(void *owner, struct span bytes)
+{
+    struct request *request = owner;
+
+    request->pipeline.wire_bytes += bytes.len;
+    if (request->draining) {
+        drain(request, bytes.len);
+        return;
+    }
+    request_touch(request);
+    request_deliver(request, bytes);
+}
+
+/* RFC 9112 §9.3.1: a kept connection that breaks under a request may have been closed before
+ * the server saw it. */
+static bool may_retry(const struct request *request, enum exchange_replay replay)
+{
+    if (request->retried || request->state > REQUEST_AWAITING || request->head_waits ||
+        request->draining)
+        return false;
+    if (replay == REPLAY_NO || (request->has_body && !upload_can_rewind(request)))
+        return false;
+    return replay == REPLAY_SAFE || method_is_idempotent(span_of(request->method));
+}
+
+static void retry(struct request *request)
+{
+    request->retried = true;
+    if (request->has_body && upload_rewind(request) < 0) {
+        request_finish_kind(request, FAILURE_INTERNAL, "the body cannot be sent again");
+        return;
+    }
+    log_debug(&request->log, "the kept connection was dead, trying a fresh one");
+    request_rest(request);
+    request_acquire(request, true);
+}
+
+static void
+on_broken(struct request *request, const struct failure *why, enum exchange_replay replay)
+{
+    struct failure copy = *why;
+
+    if (request->draining) {
+        request_drop_connection(request);
+        request_next_hop(request);
+        return;
+    }
+    bool again = may_retry(request, replay);
+    request_drop_connection(request);
+    if (again) {
+        retry(request);
+        return;
+    }
+    request_finish(request, &copy);
+}
+
+static void request_on_exchange_done(void *owner, const struct failure *why)
+{
+    struct request *request = owner;
+    enum exchange_replay replay = exchange_replay(request->exchange);
+
+    exchange_info(request->exchange, &request->info);
+    request->exchange = NULL;
+    if (why) {
+        on_broken(request, why, replay);
+        return;
+    }
+    lease_release(request->lease);
+    request->lease = NULL;
+    if (request->draining) {
+        request_next_hop(request);
+        return;
+    }
+    body_pipeline_end(&request->pipeline);
+    request->exchange_whole = true;
+    request_deliver(request, (struct span){0});
+}
+
+static void request_on_want_body(void *owner)
+{
+    struct request *request = owner;
+
+    request->upload.wanted = true;
+    upload_pump(request);
+}
+
+static void request_on_body_sent(void *owner, uint64_t total_bytes)
+{
+    struct request *request = owner;
+    const struct request_options *options = &request->options;
+
+    request->upload.sent = total_bytes;
+    if (request->state == REQUEST_SENDING)
+        request_touch(request);
+    int64_t now_us = loop_now_us(request->fetcher->loop);
+    if (now_us - request->progress_us < 50 * 1000)
+        return;
+    request->progress_us = now_us;
+    struct request_progress progress = {
+        .upload = true,
+        .done_bytes = total_bytes,
+        .has_total = options->body_has_length,
+        .total_bytes = options->body_length,
+        .wire_bytes = total_bytes,
+    };
+    request->events->on_progress(request->owner, &progress);
+}
+
+const struct exchange_events request_exchange_events = {
+    .on_want_body = request_on_want_body,
+    .on_body_sent = request_on_body_sent,
+    .on_head = request_on_head,
+    .on_body = request_on_body,
+    .on_done = request_on_exchange_done,
+};

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Answers that are not the last word: a redirect to be followed (Fetch, "HTTP-redirect
+ * fetch"), a 401 that asks for credentials the caller has given. What is left of such an answer
+ * is read a little, so that the connection can be used again, and dropped.
+ */
+#include <errno.h>
+
+#include "base/fault.h"
+#include "fetch/request_priv.h"
+#include "http/field.h"
+
+#define DRAIN_KNOWN_MAX 65536 /* a longer announced body is not waited for */
+
+static bool refuse(struct request *request, int outcome)
+{
+    enum failure_kind kind = FAILURE_REDIRECT;
+
+    if (outcome < 0)
+        kind = FAILURE_INTERNAL;
+    else if (outcome == REDIRECT_REFUSED_SCHEME)
+        kind = FAILURE_POLICY;
+    else if (outcome == REDIRECT_REFUSED_REWIND)
+        kind = FAILURE_REWIND;
+    request_finish_kind(request, kind,
+                        outcome < 0 ? "out of memory" : redirect_outcome_text(outcome));
+    return true;
+}
+
+/* Return: whether the answer is not the last: the request goes on, or has failed. */
+static bool is_redirect(struct request *request, const struct response_head *head)
+{
+    struct redirect_input input = {
+        .url = &request->url,
+        .method = span_of(request->method),
+        .status = head->status,
+        .headers = head->headers,
+        .followed = request->redirects,
+        .followed_max = request->options.redirects_max,
+        .has_body = request->has_body,
+        .body_can_rewind = upload_can_rewind(request),
+    };
+
+    if (!request->options.follow_redirects || !redirect_is_status(head->status))
+        return false;
+    int r = redirect_next(&input, &request->redirect);
+    if (r == REDIRECT_DELIVER)
+        return false;
+    if (r != REDIRECT_FOLLOW)
+        return refuse(request, r);
+    request->has_redirect = true;
+    return true;
+}
+
+/* One value may hold several challenges (RFC 9110 §11.6.1); a scheme is the first word of an
+ * element, or all of it. */
+static bool basic_is_offered(const struct headers *headers)
+{
+    size_t cursor = 0;
+    struct span value;
+
+    while (headers_find_next(headers, SPAN_LIT("WWW-Authenticate"), &cursor, &value)) {
+        struct span item;
+
+        while (field_list_next(&value, &item)) {
+            struct span scheme;
+
+            (void)span_split(&item, ' ', &scheme);
+            if (span_ieq(scheme, SPAN_LIT("Basic")))
+                return true;
+        }
+    }
+    return false;
+}
+
+static bool asks_for_credentials(struct request *request, const struct response_head *head)
+{
+    const struct request_options *options = &request->options;
+
+    if (head->status != 401 || request->authorized || !options->user || request->left_origin ||
+        options->auth_preemptive || !basic_is_offered(head->headers))
+        return false;
+    if (request->has_body && !upload_can_rewind(request))
+        return false; /* the 401 is the answer then */
+    request->options.auth_preemptive = true;
+    return true;
+}
+
+bool request_goes_on(struct request *request, const struct response_head *head)
+{
+    bool again = asks_for_credentials(request, head);
+
+    if (!again && !is_redirect(request, head))
+        return false;
+    if (request->state == REQUEST_DONE)
+        return true;
+    request->draining = true;
+    request->drained_bytes = 0;
+    if (again)
+        request->events->on_wait(request->owner, REQUEST_WAIT_AUTH);
+    if (head->has_body && head->has_length && head->body_bytes > DRAIN_KNOWN_MAX) {
+        request_drop_connection(request);
+        request_later(request, request_next_hop);
+    }
+    return true;
+}
+
+/* The caller's credentials and fields meant for the first origin stay there, for good. */
+static void leave_origin(struct request *request)
+{
+    const struct redirect *redirect = &request->redirect;
+
+    if (redirect->is_cross_origin)
+        request->left_origin = true;
+    redirect_strip_headers(redirect, &request->options.headers);
+}
+
+static void take_redirect(struct request *request)
+{
+    struct redirect *redirect = &request->redirect;
+    char method[METHOD_BYTES_MAX + 1] = "";
+
+    memcpy(method, redirect->method.ptr, redirect->method.len); /* may be our own */
+    memcpy(request->method, method, sizeof(method));
+    leave_origin(request);
+    if (redirect->drops_body)
+        request->has_body = false;
+    url_done(&request->url);
+    request->url = redirect->url;
+    redirect->url = (struct url){0};
+    redirect_done(redirect);
+    request->has_redirect = false;
+    request->redirects++;
+    request->retried = false;
+    struct request_hop hop = {request->head.status, &request->url, request->method};
+    request->events->on_redirect(request->owner, &hop);
+}
+
+void request_next_hop(struct request *request)
+{
+    request->draining = false;
+    request->pipeline.wire_bytes = 0;
+    request_rest(request);
+    if (request->has_redirect)
+        take_redirect(request);
+    if (request->state == REQUEST_DONE)
+        return;
+    if (request->has_body && upload_rewind(request) < 0) {
+        request_finish_kind(request, FAILURE_REWIND, "the body cannot be sent again");
+        return;
+    }
+    request_enter_state(request, REQUEST_DECIDING);
+    request_decide(request);
+}

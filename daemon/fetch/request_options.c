@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: MIT */
+#include "fetch/request_options.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fault.h"
+#include "base/mem.h"
+#include "http/auth_basic.h"
+
+void request_options_init(struct request_options *options)
+{
+    *options = (struct request_options){
+        .body_fd = -1,
+        .response_fd = -1,
+        .follow_redirects = true,
+        .redirects_max = 20,
+    };
+    headers_init(&options->headers, HEADERS_BYTES_MAX, HEADERS_COUNT_MAX);
+}
+
+static void free_resolve(struct request_options *options)
+{
+    for (size_t i = 0; i < options->n_resolve; i++) {
+        struct request_resolve *entry = &options->resolve[i];
+
+        for (size_t k = 0; k < entry->n_addresses; k++)
+            mem_free(entry->addresses[k]);
+        mem_free(entry->host);
+    }
+    mem_free(options->resolve);
+}
+
+static void free_connect_to(struct request_options *options)
+{
+    for (size_t i = 0; i < options->n_connect_to; i++) {
+        mem_free(options->connect_to[i].host);
+        mem_free(options->connect_to[i].to_host);
+    }
+    mem_free(options->connect_to);
+}
+
+static void close_fd(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+void request_options_done(struct request_options *options)
+{
+    url_done(&options->url);
+    headers_done(&options->headers);
+    mem_free(options->body_bytes);
+    close_fd(&options->body_fd);
+    close_fd(&options->response_fd);
+    mem_free(options->ca_pem_bytes);
+    mem_free(options->user);
+    if (options->password)
+        mem_free_secret(options->password, strlen(options->password));
+    free_resolve(options);
+    free_connect_to(options);
+    request_options_init(options);
+}
+
+static int no_memory(struct failure *ret_why)
+{
+    failure_set(ret_why, FAILURE_INTERNAL, "out of memory");
+    return fault(-ENOMEM);
+}
+
+/* What a caller wrote, cut so that the reason behind it still fits. */
+static int shown(struct span text)
+{
+    return text.len > 60 ? 60 : (int)text.len;
+}
+
+int request_options_set_method(struct request_options *options,
+                               struct span method,
+                               struct failure *ret_why)
+{
+    if (!method_is_token(method)) {
+        failure_set(ret_why, FAILURE_ARGUMENT,
+                    "method \"%.*s\": wants 1 to %d letters, digits or !#$%%&'*+-.^_`|~",
+                    shown(method), method.ptr, METHOD_BYTES_MAX);
+        return -EINVAL;
+    }
+    if (method_is_forbidden(method)) {
+        failure_set(ret_why, FAILURE_ARGUMENT, "method %.*s is not a caller's to use",
+                    shown(method), method.ptr);
+        return -EINVAL;
+    }
+    method = method_normalise(method);
+    memcpy(options->method, method.ptr, method.len);
+    options->method[method.len] = '\0';
+    return 0;
+}
+
+int request_options_set_url(struct request_options *options,
+                            struct span text,
+                            bool as_given,
+                            struct failure *ret_why)
+{
+    int r = url_parse(text, NULL, &options->url);
+
+    if (r == -ENOMEM)
+        return no_memory(ret_why);
+    if (r != URL_OK) {
+        failure_set(ret_why, FAILURE_URL, "\"%.*s\": %s", shown(text), text.ptr,
+                    url_outcome_text(r));
+        return -EINVAL;
+    }
+    if (!url_is_http(&options->url)) {
+        failure_set(ret_why, FAILURE_POLICY, "scheme \"%.*s\": only http and https are fetched",
+                    shown(options->url.scheme), options->url.scheme.ptr);
+        return -EINVAL;
+    }
+    if (as_given && !span_eq(url_href(&options->url), text)) {
+        failure_set(ret_why, FAILURE_URL,
+                    "the URL is not in its encoded form; that would be %.*s",
+                    shown(url_href(&options->url)), options->url.href);
+        return -EINVAL;
+    }
+    return 0;
+}
+
+int request_options_add_header(struct request_options *options,
+                               struct span name,
+                               struct span value,
+                               struct failure *ret_why)
+{
+    const char *wrong = NULL;
+
+    if (!header_name_is_token(name))
+        wrong = "wants letters, digits or !#$%&'*+-.^_`|~ as its name";
+    else if (!header_value_is_valid(value))
+        wrong = "its value holds a line break or NUL";
+    else if (header_is_forbidden_for_caller(name))
+        wrong = "is the engine's to set";
+    if (wrong) {
+        failure_set(ret_why, FAILURE_ARGUMENT, "header \"%.*s\": %s", shown(name), name.ptr,
+                    wrong);
+        return -EINVAL;
+    }
+    int r = headers_add(&options->headers, name, span_trim_ows(value));
+    if (r == 0)
+        return 0;
+    if (r == -EMSGSIZE)
+        failure_set(ret_why, FAILURE_LIMIT, "more than %d headers or %d bytes of them",
+                    HEADERS_COUNT_MAX, HEADERS_BYTES_MAX);
+    else
+        failure_set(ret_why, FAILURE_INTERNAL, "out of memory");
+    return r == -EMSGSIZE ? -EINVAL : r;
+}
+
+int request_options_omit_header(struct request_options *options,
+                                struct span name,
+                                struct failure *ret_why)
+{
+    if (span_ieq(name, SPAN_LIT("Accept"))) {
+        options->omit |= REQUEST_OMIT_ACCEPT;
+    } else if (span_ieq(name, SPAN_LIT("Accept-Encoding"))) {
+        options->omit |= REQUEST_OMIT_ACCEPT_ENCODING;
+    } else if (span_ieq(name, SPAN_LIT("User-Agent"))) {
+        options->omit |= REQUEST_OMIT_USER_AGENT;
+    } else if (header_is_forbidden_for_caller(name)) {
+        failure_set(ret_why, FAILURE_ARGUMENT, "header \"%.*s\" cannot be left out",
+                    shown(name), name.ptr);
+        return -EINVAL;
+    }
+    return 0;
+}
+
+int request_options_set_inline_body(struct request_options *options,
+                                    struct span bytes,
+                                    struct failure *ret_why)
+{
+    options->body_bytes = mem_dup(bytes);
+    if (!options->body_bytes)
+        return no_memory(ret_why);
+    options->body_kind = REQUEST_BODY_INLINE;
+    options->body_has_length = true;
+    options->body_length = bytes.len;
+    return 0;
+}
+
+/* A file, pipe, socket or terminal that is open the right way; O_PATH can do neither. */
+static bool fd_is_open_for(int fd, int unwanted_mode, mode_t *ret_type)
+{
+    int flags = fcntl(fd, F_GETFL);
+    struct stat st;
+
+    if (flags < 0 || (flags & O_PATH) || (flags & O_ACCMODE) == unwanted_mode ||
+        fstat(fd, &st) < 0)
+        return false;
+    *ret_type = st.st_mode & S_IFMT;
+    return *ret_type == S_IFREG || *ret_type == S_IFIFO;
+}
+
+int request_options_set_fd_body(struct request_options *options,
+                                int fd,
+                                struct failure *ret_why)
+{
+    mode_t type;
+
+    close_fd(&options->body_fd);
+    options->body_fd = fd;
+    options->body_kind = REQUEST_BODY_FD;
+    if (fd < 0) {
+        failure_set(ret_why, FAILURE_ARGUMENT, "the body's descriptor did not come along");
+        return -EINVAL;
+    }
+    if (!fd_is_open_for(fd, O_WRONLY, &type)) {
+        failure_set(ret_why, FAILURE_ARGUMENT,
+                    "the body's descriptor: wants a regular file or a pipe open for reading");
+        return -EINVAL;
+    }
+    return 0;
+}
+
+int request_options_set_response_fd(struct request_options *options,
+                                    int fd,
+                                    struct failure *ret_why)
+{
+    mode_t type;
+
+    close_fd(&options->response_fd);
+    options->response_fd = fd;
+    if (fd < 0) {
+        failure_set(ret_why, FAILURE_ARGUMENT, "the answer's descriptor did not come along");
+        return -EINVAL;
+    }
+    if (!fd_is_open_for(fd, O_RDONLY, &type)) {
+        failure_set(ret_why, FAILURE_ARGUMENT,
+                    "the answer's descriptor: wants a regular file or a pipe open for writing");
+        return -EINVAL;
+    }
+    return 0;
+}
+
+int request_options_set_credentials(struct request_options *options,
+                                    struct span user,
+                                    struct span password,
+                                    bool preemptive,
+                                    struct failure *ret_why)
+{
+    CLEANUP_BUF struct buf value = BUF_INIT(0);
+    int r = auth_basic_format(&value, user, password);
+
+    if (r < 0)
+        return no_memory(ret_why);
+    if (r != AUTH_BASIC_OK) {
+        failure_set(ret_why, FAILURE_ARGUMENT, "credentials: %s", auth_basic_outcome_text(r));
+        return -EINVAL;
+    }
+    explicit_bzero(value.storage, value.capacity);
+    options->user = mem_dup(user);
+    options->password = mem_dup(password);
+    options->auth_preemptive = preemptive;
+    return options->user && options->password ? 0 : no_memory(ret_why);
+}
+
+int request_options_set_tls(struct request_options *options,
+                            bool insecure,
+                            struct span ca_pem,
+                            struct failure *ret_why)
+{
+    if (ca_pem.len > REQUEST_CA_PEM_MAX) {
+        failure_set(ret_why, FAILURE_LIMIT, "CA bundle: more than %u bytes",
+                    REQUEST_CA_PEM_MAX);
+        return -EINVAL;
+    }
+    options->tls.insecure = insecure;
+    if (ca_pem.len == 0)
+        return 0;
+    options->ca_pem_bytes = mem_dup(ca_pem);
+    if (!options->ca_pem_bytes)
+        return no_memory(ret_why);
+    options->tls.ca_pem = (struct span){options->ca_pem_bytes, ca_pem.len};
+    return 0;
+}
+
+static int refuse_route(struct failure *ret_why, const char *what)
+{
+    failure_set(ret_why, FAILURE_ARGUMENT, "%s", what);
+    return -EINVAL;
+}
+
+int request_options_add_resolve(struct request_options *options,
+                                struct span host,
+                                uint32_t port,
+                                const struct span *addresses,
+                                size_t n_addresses,
+                                struct failure *ret_why)
+{
+    if (options->n_resolve == REQUEST_ROUTES_MAX)
+        return refuse_route(ret_why, "resolve: more than 64 entries");
+    if (host.len == 0 || port == 0 || port > UINT16_MAX)
+        return refuse_route(ret_why, "resolve: wants a host and a port from 1 to 65535");
+    if (n_addresses == 0 || n_addresses > REQUEST_ADDRESSES_MAX)
+        return refuse_route(ret_why, "resolve: wants 1 to 8 addresses");
+    if (!options->resolve)
+        options->resolve = mem_array(REQUEST_ROUTES_MAX, sizeof(*options->resolve));
+    if (!options->resolve)
+        return no_memory(ret_why);
+
+    struct request_resolve *entry = &options->resolve[options->n_resolve++];
+    struct host_name name;
+    entry->port = (uint16_t)port;
+    if (host_name_parse(host, &name) != HOST_OK)
+        return refuse_route(ret_why, "resolve: that is no host name");
+    entry->host = mem_dup(span_of(name.text));
+    for (size_t i = 0; i < n_addresses; i++) {
+        struct host_name address;
+
+        if (host_name_parse(addresses[i], &address) != HOST_OK || address.kind == HOST_DOMAIN)
+            return refuse_route(ret_why, "resolve: wants addresses such as 127.0.0.1 or ::1");
+        entry->addresses[i] = mem_dup(span_of(address.text));
+        entry->n_addresses = i + 1;
+        if (!entry->addresses[i])
+            return no_memory(ret_why);
+    }
+    return entry->host ? 0 : no_memory(ret_why);
+}
+
+static char *dup_host(const char *host)
+{
+    struct host_name name;
+
+    if (!host || host[0] == '\0')
+        return mem_dup((struct span){0});
+    return host_name_parse(span_of(host), &name) == HOST_OK ? mem_dup(span_of(name.text))
+                                                            : NULL;
+}
+
+int request_options_add_connect_to(struct request_options *options,
+                                   const struct request_connect_to *from,
+                                   struct failure *ret_why)
+{
+    if (options->n_connect_to == REQUEST_ROUTES_MAX)
+        return refuse_route(ret_why, "connect-to: more than 64 entries");
+    if (!options->connect_to)
+        options->connect_to = mem_array(REQUEST_ROUTES_MAX, sizeof(*options->connect_to));
+    if (!options->connect_to)
+        return no_memory(ret_why);
+
+    struct request_connect_to *entry = &options->connect_to[options->n_connect_to++];
+    *entry = (struct request_connect_to){.port = from->port, .to_port = from->to_port};
+    entry->host = dup_host(from->host);
+    entry->to_host = dup_host(from->to_host);
+    return entry->host && entry->to_host ? 0
+                                         : refuse_route(ret_why, "connect-to: no host name");
+}
+
+int request_options_check(struct request_options *options, struct failure *ret_why)
+{
+    struct origin origin;
+    int r = origin_of_url(&options->url, &origin);
+
+    if (r != ORIGIN_OK) {
+        failure_set(ret_why, FAILURE_URL, "%s", origin_outcome_text(r));
+        return -EINVAL;
+    }
+    return 0;
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * What a request was asked to be, checked: a method that is a token, a URL that can be fetched,
+ * fields a caller may set. service/ fills it from a message, field by field; each setter says
+ * in a struct failure what was wrong and what would be right.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/failure.h"
+#include "base/partition.h"
+#include "http/headers.h"
+#include "http/method.h"
+#include "http/origin.h"
+#include "http/url.h"
+#include "pool/pool_key.h"
+
+#define REQUEST_ROUTES_MAX    64 /* --resolve and --connect-to entries */
+#define REQUEST_ADDRESSES_MAX 8  /* of one --resolve entry */
+#define REQUEST_JAR_NAME_MAX  64
+#define REQUEST_CA_PEM_MAX    (2U << 20) /* bytes: ten times Debian's bundle */
+
+enum request_body_kind {
+    REQUEST_BODY_NONE,
+    REQUEST_BODY_INLINE, /* body_bytes */
+    REQUEST_BODY_STREAM, /* request_write_body() */
+    REQUEST_BODY_FD,     /* body_fd */
+};
+
+enum request_cookies {
+    REQUEST_COOKIES_SEND_AND_STORE,
+    REQUEST_COOKIES_SEND,
+    REQUEST_COOKIES_NONE
+};
+
+/* Default fields left out on demand. */
+#define REQUEST_OMIT_ACCEPT          1U
+#define REQUEST_OMIT_ACCEPT_ENCODING 2U
+#define REQUEST_OMIT_USER_AGENT      4U
+
+/* curl's --resolve: this name at this port is at these addresses. */
+struct request_resolve {
+    char *host;
+    char *addresses[REQUEST_ADDRESSES_MAX];
+    size_t n_addresses;
+    uint16_t port;
+};
+
+/* curl's --connect-to. Empty or 0 matches or keeps anything. */
+struct request_connect_to {
+    char *host;
+    char *to_host;
+    uint16_t port;
+    uint16_t to_port;
+};
+
+struct request_options {
+    struct partition partition;
+    char method[METHOD_BYTES_MAX + 1];
+    struct url url;
+    struct headers headers;
+    unsigned omit;
+
+    enum request_body_kind body_kind;
+    char *body_bytes; /* owned; of REQUEST_BODY_INLINE */
+    int body_fd;      /* owned, -1: none */
+    uint64_t body_offset;
+    bool body_has_length;
+    uint64_t body_length;
+
+    int response_fd; /* owned, -1: none */
+    uint64_t response_offset;
+    bool has_response_max;
+    uint64_t response_max; /* decoded bytes */
+    uint64_t response_credit;
+    bool raw;
+
+    bool follow_redirects;
+    unsigned redirects_max;
+    enum request_cookies cookies;
+    char jar[REQUEST_JAR_NAME_MAX + 1]; /* "" is "default" */
+
+    int64_t connect_timeout_us; /* 0: none */
+    int64_t idle_timeout_us;    /* 0: none */
+    int64_t total_timeout_us;   /* 0: none */
+
+    struct pool_tls tls; /* ca_pem points to ca_pem_bytes */
+    char *ca_pem_bytes;  /* owned */
+
+    char *user; /* owned, NULL: none */
+    char *password;
+    bool auth_preemptive;
+
+    uint8_t family; /* 0, 4, 6 */
+    struct request_resolve *resolve;
+    size_t n_resolve;
+    struct request_connect_to *connect_to;
+    size_t n_connect_to;
+    bool no_keep_alive;
+};
+
+void request_options_init(struct request_options *options);
+void request_options_done(struct request_options *options);
+
+/* All of these. Return: 0; -EINVAL with *ret_why filled; -ENOMEM (*ret_why filled too). */
+MUST_CHECK int request_options_set_method(struct request_options *options,
+                                          struct span method,
+                                          struct failure *ret_why);
+/* @as_given: refuse a URL that parsing would change (autoEncodeUrl off). */
+MUST_CHECK int request_options_set_url(struct request_options *options,
+                                       struct span text,
+                                       bool as_given,
+                                       struct failure *ret_why);
+MUST_CHECK int request_options_add_header(struct request_options *options,
+                                          struct span name,
+                                          struct span value,
+                                          struct failure *ret_why);
+MUST_CHECK int request_options_omit_header(struct request_options *options,
+                                           struct span name,
+                                           struct failure *ret_why);
+MUST_CHECK int request_options_set_inline_body(struct request_options *options,
+                                               struct span bytes,
+                                               struct failure *ret_why);
+/* @fd: taken, whatever the result. */
+MUST_CHECK int
+request_options_set_fd_body(struct request_options *options, int fd, struct failure *ret_why);
+MUST_CHECK int request_options_set_response_fd(struct request_options *options,
+                                               int fd,
+                                               struct failure *ret_why);
+MUST_CHECK int request_options_set_credentials(struct request_options *options,
+                                               struct span user,
+                                               struct span password,
+                                               bool preemptive,
+                                               struct failure *ret_why);
+MUST_CHECK int request_options_set_tls(struct request_options *options,
+                                       bool insecure,
+                                       struct span ca_pem,
+                                       struct failure *ret_why);
+MUST_CHECK int request_options_add_resolve(struct request_options *options,
+                                           struct span host,
+                                           uint32_t port,
+                                           const struct span *addresses,
+                                           size_t n_addresses,
+                                           struct failure *ret_why);
+MUST_CHECK int request_options_add_connect_to(struct request_options *options,
+                                              const struct request_connect_to *from,
+                                              struct failure *ret_why);
+
+/* What only shows when all is set: an ftp URL, a body that GET cannot frame. */
+MUST_CHECK int request_options_check(struct request_options *options, struct failure *ret_why);

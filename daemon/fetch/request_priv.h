@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* The inside of a request, for the files of this room that share its work. */
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "fetch/body_pipeline.h"
+#include "fetch/fd_sink.h"
+#include "fetch/fd_source.h"
+#include "fetch/request.h"
+#include "loop/loop.h"
+#include "loop/timer.h"
+#include "policy/redirect.h"
+#include "pool/pool.h"
+
+/* Where the body that goes up stands. */
+struct upload {
+    struct buf pending;     /* streamed or read, not taken by the exchange yet */
+    uint64_t offset;        /* of an inline body: what the exchange took */
+    uint64_t received;      /* of a streamed body */
+    uint64_t sent;          /* taken by the connection */
+    uint64_t not_told;      /* taken, and the owner not told yet */
+    bool ended;             /* the streamed body is complete */
+    bool end_told;          /* exchange_end_body() was called */
+    bool wanted;            /* the exchange has asked at least once */
+    bool consumed;          /* bytes of a stream are gone: it cannot be sent again */
+    struct fd_source *file; /* of REQUEST_BODY_FD */
+};
+
+struct request {
+    struct reap reap; /* first */
+    struct link link; /* in fetcher->requests */
+    struct fetcher *fetcher;
+    const struct request_events *events;
+    void *owner;
+    struct request_options options;
+    struct log_subject log;
+    enum request_state state;
+    uint64_t id;
+    int64_t begun_us;
+
+    /* This hop. */
+    struct url url;
+    char method[METHOD_BYTES_MAX + 1];
+    struct origin origin;
+    char origin_text[ORIGIN_TEXT_SIZE];
+    struct headers sent;
+    struct lease *lease;
+    struct exchange *exchange;
+    struct exchange_info info; /* kept when the exchange is gone */
+    bool has_body;             /* a redirect may drop it */
+    bool retried;              /* a dead connection was replaced once */
+    bool authorized;           /* credentials are on this hop's request */
+    bool left_origin; /* a redirect led elsewhere: the caller's credentials stay home */
+    unsigned redirects;
+
+    /* The answer to a hop that is not the last: its body is read a little and dropped. */
+    bool draining;
+    bool has_redirect;
+    struct redirect redirect; /* where to, if has_redirect */
+    uint64_t drained_bytes;
+
+    struct cookie_jar *jar;
+    struct cookie_wait cookie_wait;
+    struct cookie_commit cookie_commit;
+    bool must_commit; /* something persistent was stored since the last commit */
+    bool cookies_not_persisted;
+
+    /* The head, kept while the cookies go to disk. */
+    struct headers head_headers;
+    struct response_head head;
+    struct buf head_reason;
+    struct buf coding;
+    bool head_waits;
+
+    struct body_pipeline pipeline;
+    struct upload upload;
+    struct fd_sink *sink; /* the answer goes to a file */
+    bool head_told;
+    bool congested;
+    bool exchange_whole; /* on_done came, without a failure */
+
+    struct timer phase; /* connect or idle */
+    enum failure_kind phase_kind;
+    struct timer total;
+    struct deferred next; /* a step to be taken from the loop */
+    void (*next_step)(struct request *request);
+    struct failure failure; /* for request_fail() */
+    int64_t progress_us;
+    struct request_timing timing;
+};
+
+/* request.c */
+void request_enter_state(struct request *request, enum request_state next);
+void request_finish(struct request *request, const struct failure *why); /* the only end */
+void request_finish_kind(struct request *request, enum failure_kind kind, const char *text);
+void request_later(struct request *request, void (*step)(struct request *request));
+void request_decide(struct request *request);
+void request_touch(struct request *request); /* something moved: the idle timer begins anew */
+void request_rest(struct request *request);  /* we wait for the owner: no idle timer */
+void request_drop_connection(struct request *request);
+void request_deliver(struct request *request, struct span input);
+void request_tell_head(struct request *request);
+
+/* request_send.c: a connection, the request head */
+void request_acquire(struct request *request, bool fresh_only);
+
+/* request_exchange.c: what the exchange tells */
+extern const struct exchange_events request_exchange_events;
+
+/* request_upload.c */
+void upload_begin(struct request *request);
+void upload_pump(struct request *request);
+bool upload_can_rewind(const struct request *request);
+int upload_rewind(struct request *request);
+void upload_done(struct request *request);
+
+/* request_next.c: redirects and credentials */
+bool request_goes_on(struct request *request, const struct response_head *head);
+void request_next_hop(struct request *request);

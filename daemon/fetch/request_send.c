@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From a decided hop to an exchange on its way: which connection is asked for, and which fields
+ * go out. Cookies and credentials are looked up when the connection is there, not when the
+ * request queues for it: a login that finished meanwhile counts.
+ */
+#include <errno.h>
+
+#include "base/fault.h"
+#include "fetch/request_priv.h"
+#include "http/auth_basic.h"
+#include "http/coding.h"
+#include "http/percent.h"
+#include "policy/cookie_jar.h"
+
+#define EXPECT_ABOVE_BYTES (1024 * 1024) /* a longer body asks before it goes */
+
+/* ---- where to ---------------------------------------------------------------------------- */
+
+struct route {
+    struct pool_route dial; /* what the pool is told: empty unless something was overridden */
+    struct span host;       /* what the next rule looks at */
+    uint16_t port;
+    struct span addresses[REQUEST_ADDRESSES_MAX];
+};
+
+static void apply_connect_to(const struct request_options *options, struct route *route)
+{
+    for (size_t i = 0; i < options->n_connect_to; i++) {
+        const struct request_connect_to *entry = &options->connect_to[i];
+        bool host_fits = !entry->host[0] || span_eq(span_of(entry->host), route->host);
+        bool port_fits = !entry->port || entry->port == route->port;
+
+        if (!host_fits || !port_fits)
+            continue;
+        if (entry->to_host[0])
+            route->host = route->dial.host = span_of(entry->to_host);
+        if (entry->to_port)
+            route->port = route->dial.port = entry->to_port;
+        return;
+    }
+}
+
+static void apply_resolve(const struct request_options *options, struct route *route)
+{
+    for (size_t i = 0; i < options->n_resolve; i++) {
+        const struct request_resolve *entry = &options->resolve[i];
+
+        if (entry->port != route->port || !span_eq(span_of(entry->host), route->host))
+            continue;
+        for (size_t k = 0; k < entry->n_addresses; k++)
+            route->addresses[k] = span_of(entry->addresses[k]);
+        route->dial.addresses = route->addresses;
+        route->dial.n_addresses = entry->n_addresses;
+        return;
+    }
+}
+
+static void find_route(const struct request *request, struct route *ret)
+{
+    *ret = (struct route){
+        .host = host_strip_dot(host_strip_brackets(origin_host(&request->origin))),
+        .port = request->origin.port,
+    };
+    apply_connect_to(&request->options, ret);
+    apply_resolve(&request->options, ret);
+}
+
+/* ---- which fields ------------------------------------------------------------------------ */
+
+static int
+add_default(struct request *request, unsigned omit, struct span name, struct span value)
+{
+    if ((request->options.omit & omit) || headers_has(&request->sent, name))
+        return 0;
+    return headers_add(&request->sent, name, value);
+}
+
+static int add_defaults(struct request *request)
+{
+    int r = add_default(request, REQUEST_OMIT_USER_AGENT, SPAN_LIT("User-Agent"),
+                        span_of(request->fetcher->options.user_agent));
+
+    if (r == 0)
+        r = add_default(request, REQUEST_OMIT_ACCEPT, SPAN_LIT("Accept"), SPAN_LIT("*/*"));
+    if (r == 0 && !request->options.raw)
+        r = add_default(request, REQUEST_OMIT_ACCEPT_ENCODING, SPAN_LIT("Accept-Encoding"),
+                        coding_accept_value());
+    return r;
+}
+
+/* The jar's cookies, then those the caller set for this request. */
+static int add_cookies(struct request *request)
+{
+    CLEANUP_BUF struct buf value = BUF_INIT(0);
+    struct span own;
+
+    if (!request->jar)
+        return 0;
+    struct cookie_request asked = {
+        .host = request->url.host,
+        .path = request->url.path,
+        .now_s = loop_wall_s(request->fetcher->loop),
+        .is_secure = request->origin.is_https,
+    };
+    int r = cookie_jar_header_for(request->jar, &asked, &value);
+    if (r <= 0)
+        return r;
+    if (headers_find(&request->sent, SPAN_LIT("Cookie"), &own) && own.len > 0) {
+        r = buf_append_str(&value, "; ");
+        if (r == 0)
+            r = buf_append(&value, own);
+        if (r < 0)
+            return r;
+    }
+    return headers_set(&request->sent, SPAN_LIT("Cookie"), buf_span(&value));
+}
+
+static int add_basic(struct request *request, struct span user, struct span password)
+{
+    CLEANUP_BUF struct buf value = BUF_INIT(0);
+    int r = auth_basic_format(&value, user, password);
+
+    if (r > 0) {
+        log_debug(&request->log, "credentials not sent: %s", auth_basic_outcome_text(r));
+        return 0;
+    }
+    if (r == 0)
+        r = headers_set(&request->sent, SPAN_LIT("Authorization"), buf_span(&value));
+    if (value.storage)
+        explicit_bzero(value.storage, value.capacity);
+    request->authorized = r == 0;
+    return r;
+}
+
+/* Those in the URL are for this hop, those of the caller for the origin he opened. */
+static int add_credentials(struct request *request)
+{
+    const struct request_options *options = &request->options;
+
+    if (url_has_credentials(&request->url)) {
+        CLEANUP_BUF struct buf user = BUF_INIT(0);
+        CLEANUP_BUF struct buf password = BUF_INIT(0);
+        int r = percent_decode(&user, request->url.username);
+
+        if (r == 0)
+            r = percent_decode(&password, request->url.password);
+        return r < 0 ? r : add_basic(request, buf_span(&user), buf_span(&password));
+    }
+    if (!options->user || request->left_origin || !options->auth_preemptive)
+        return 0;
+    return add_basic(request, span_of(options->user), span_of(options->password));
+}
+
+static int build_headers(struct request *request)
+{
+    headers_clear(&request->sent);
+    request->authorized = false;
+
+    int r = headers_add_all(&request->sent, &request->options.headers);
+    if (r == 0)
+        r = add_defaults(request);
+    if (r == 0)
+        r = add_cookies(request);
+    if (r == 0)
+        r = add_credentials(request);
+    return r;
+}
+
+/* ---- the exchange ------------------------------------------------------------------------ */
+
+static void describe_body(const struct request *request, struct exchange_request *ret)
+{
+    const struct request_options *options = &request->options;
+
+    ret->body = EXCHANGE_BODY_NONE;
+    if (!request->has_body)
+        return;
+    ret->body = options->body_has_length ? EXCHANGE_BODY_KNOWN : EXCHANGE_BODY_CHUNKED;
+    ret->body_bytes = options->body_length;
+    ret->expect_continue =
+        !options->body_has_length || options->body_length > EXPECT_ABOVE_BYTES;
+}
+
+static void note_times(struct request *request)
+{
+    struct lease_timing times;
+
+    lease_timing(request->lease, &times);
+    request->timing.queued_us = times.ready_us ? times.ready_us - request->begun_us : 0;
+    request->timing.name_lookup_us =
+        times.name_lookup_us ? times.name_lookup_us - request->begun_us : 0;
+    request->timing.connect_us =
+        times.connected_us ? times.connected_us - request->begun_us : 0;
+    request->timing.tls_us = times.tls_us ? times.tls_us - request->begun_us : 0;
+}
+
+static int open_exchange(struct request *request)
+{
+    char authority[ORIGIN_TEXT_SIZE];
+    size_t authority_len = origin_format_authority(&request->origin, authority);
+    struct exchange_request what = {
+        .method = span_of(request->method),
+        .target = url_request_target(&request->url),
+        .authority = {authority, authority_len},
+        .headers = &request->sent,
+        .close_after = request->options.no_keep_alive,
+    };
+
+    describe_body(request, &what);
+    return lease_open_exchange(request->lease, &what, &request_exchange_events, request,
+                               &request->exchange);
+}
+
+static void request_on_lease_ready(void *owner, struct lease *lease)
+{
+    struct request *request = owner;
+
+    request->lease = lease;
+    note_times(request);
+    request_enter_state(request, REQUEST_SENDING);
+    int r = build_headers(request);
+    if (r == -EMSGSIZE) {
+        request_finish_kind(request, FAILURE_LIMIT, "the request's headers are too long");
+        return;
+    }
+    if (r == 0)
+        r = open_exchange(request);
+    if (r < 0) {
+        request_finish_kind(request, FAILURE_INTERNAL, "the request cannot be put together");
+        return;
+    }
+    request_touch(request);
+    if (request->has_body)
+        upload_begin(request);
+    else
+        request_enter_state(request, REQUEST_AWAITING);
+}
+
+static void request_on_lease_failed(void *owner, const struct failure *why)
+{
+    struct request *request = owner;
+
+    request->lease = NULL;
+    request_finish(request, why);
+}
+
+static void request_on_lease_wait(void *owner, enum wait_reason reason)
+{
+    static const enum request_wait reasons[] = {
+        [WAIT_QUEUED] = REQUEST_WAIT_QUEUED,
+        [WAIT_DNS] = REQUEST_WAIT_DNS,
+        [WAIT_CONNECT] = REQUEST_WAIT_CONNECT,
+        [WAIT_TLS] = REQUEST_WAIT_TLS,
+    };
+    struct request *request = owner;
+
+    request->events->on_wait(request->owner, reasons[reason]);
+}
+
+static const struct lease_events lease_events = {
+    .on_wait = request_on_lease_wait,
+    .on_ready = request_on_lease_ready,
+    .on_failed = request_on_lease_failed,
+};
+
+void request_acquire(struct request *request, bool fresh_only)
+{
+    struct route route;
+
+    find_route(request, &route);
+    struct pool_key key = {
+        .partition = request->options.partition,
+        .origin = request->origin,
+        .route = route.dial,
+        .tls = request->options.tls,
+        .family = request->options.family,
+    };
+    struct pool_request asked = {
+        .key = &key,
+        .connect_timeout_us = request->options.connect_timeout_us,
+        .fresh_only = fresh_only,
+    };
+    int r =
+        pool_acquire(request->fetcher->pool, &asked, &lease_events, request, &request->lease);
+    if (r == POOL_QUEUE_FULL)
+        request_finish_kind(request, FAILURE_QUOTA,
+                            "too many requests wait for a connection to this host");
+    else if (r < 0)
+        request_finish_kind(request, FAILURE_INTERNAL, "no connection can be asked for");
+    else
+        request_enter_state(request, REQUEST_WAITING);
+}

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The body that goes up: from the message itself, from a stream of the owner's, or from a
+ * passed descriptor. Never more of it is here than one window or one block.
+ */
+#include <errno.h>
+
+#include "base/fault.h"
+#include "fetch/request_priv.h"
+
+static bool is_stream(const struct request *request)
+{
+    return request->options.body_kind == REQUEST_BODY_STREAM;
+}
+
+static void end_of_body(struct request *request)
+{
+    request->upload.end_told = true;
+    if (exchange_wants_body(request->exchange)) /* else its length says so already */
+        exchange_end_body(request->exchange);
+    if (request->state == REQUEST_SENDING)
+        request_enter_state(request, REQUEST_AWAITING);
+}
+
+static void tell_taken(struct request *request, size_t n)
+{
+    struct upload *upload = &request->upload;
+
+    upload->consumed = true;
+    upload->not_told += n;
+    if (upload->not_told < REQUEST_UPLOAD_WINDOW / 4 && upload->pending.len > 0)
+        return;
+    uint64_t taken = upload->not_told;
+    upload->not_told = 0;
+    request->events->on_upload_taken(request->owner, taken);
+}
+
+/* Return: whether the exchange can take more. */
+static bool pump_pending(struct request *request)
+{
+    struct upload *upload = &request->upload;
+    size_t had = upload->pending.len;
+    size_t n = had ? exchange_write_body(request->exchange, buf_span(&upload->pending)) : 0;
+
+    buf_consume(&upload->pending, n);
+    if (n > 0 && is_stream(request))
+        tell_taken(request, n);
+    return n == had;
+}
+
+static void pump_inline(struct request *request)
+{
+    struct upload *upload = &request->upload;
+    struct span rest = {request->options.body_bytes + upload->offset,
+                        (size_t)(request->options.body_length - upload->offset)};
+    size_t n = rest.len ? exchange_write_body(request->exchange, rest) : 0;
+
+    upload->offset += n;
+    if (n == rest.len)
+        end_of_body(request);
+}
+
+static void pump_stream(struct request *request)
+{
+    if (!pump_pending(request))
+        return;
+    const struct request_options *options = &request->options;
+    if (request->upload.ended ||
+        (options->body_has_length && request->upload.received == options->body_length))
+        end_of_body(request);
+    else
+        request_rest(request); /* it is the owner's turn */
+}
+
+static void pump_file(struct request *request)
+{
+    if (!pump_pending(request))
+        return;
+    if (request->upload.ended)
+        end_of_body(request);
+    else if (fd_source_read(request->upload.file) < 0)
+        request_finish_kind(request, FAILURE_INTERNAL, "no thread to read the body");
+}
+
+void upload_pump(struct request *request)
+{
+    if (!request->exchange || !request->upload.wanted || request->upload.end_told ||
+        request->draining)
+        return;
+    if (!exchange_wants_body(request->exchange)) { /* an answer came first */
+        end_of_body(request);
+        return;
+    }
+    switch (request->options.body_kind) {
+    case REQUEST_BODY_INLINE: pump_inline(request); break;
+    case REQUEST_BODY_STREAM: pump_stream(request); break;
+    case REQUEST_BODY_FD: pump_file(request); break;
+    case REQUEST_BODY_NONE: break;
+    }
+}
+
+static void request_on_block(void *owner, struct span bytes, int err)
+{
+    struct request *request = owner;
+    struct failure why;
+
+    if (err != 0) {
+        failure_set(&why, FAILURE_BODY_READ, "the body's descriptor: %s", strerrordesc_np(err));
+        why.sys_errno = err;
+        request_finish(request, &why);
+        return;
+    }
+    if (bytes.len == 0)
+        request->upload.ended = true;
+    if (buf_append(&request->upload.pending, bytes) < 0) {
+        request_finish_kind(request, FAILURE_INTERNAL, "no memory for the body");
+        return;
+    }
+    upload_pump(request);
+}
+
+void upload_begin(struct request *request)
+{
+    static const struct fd_source_events events = {.on_block = request_on_block};
+    const struct request_options *options = &request->options;
+
+    if (options->body_kind != REQUEST_BODY_FD || request->upload.file)
+        return;
+    int r = fd_source_new(&request->upload.file, request->fetcher->loop,
+                          request->fetcher->files, options->body_fd, options->body_offset,
+                          options->body_has_length ? options->body_length : UINT64_MAX, &events,
+                          request);
+    if (r < 0)
+        request_finish_kind(request, FAILURE_INTERNAL, "the body's descriptor cannot be used");
+}
+
+bool upload_can_rewind(const struct request *request)
+{
+    switch (request->options.body_kind) {
+    case REQUEST_BODY_STREAM: return !request->upload.consumed;
+    case REQUEST_BODY_FD:
+        return !request->upload.file || fd_source_can_rewind(request->upload.file);
+    case REQUEST_BODY_NONE:
+    case REQUEST_BODY_INLINE: break;
+    }
+    return true;
+}
+
+int upload_rewind(struct request *request)
+{
+    struct upload *upload = &request->upload;
+
+    if (!upload_can_rewind(request))
+        return -ESPIPE;
+    upload->offset = 0;
+    upload->sent = 0;
+    upload->end_told = false;
+    upload->wanted = false;
+    if (is_stream(request))
+        return 0;
+    buf_clear(&upload->pending);
+    upload->ended = false;
+    if (upload->file) { /* a read may be under way: a new source has none */
+        fd_source_close(upload->file);
+        upload->file = NULL;
+    }
+    return 0;
+}
+
+void upload_done(struct request *request)
+{
+    if (request->upload.file)
+        fd_source_close(request->upload.file);
+    request->upload.file = NULL;
+}
+
+int request_write_body(struct request *request, struct span bytes)
+{
+    struct upload *upload = &request->upload;
+    const struct request_options *options = &request->options;
+
+    if (!is_stream(request) || upload->ended)
+        return -EINVAL;
+    if (request->state == REQUEST_DONE || !request->has_body)
+        return 0; /* an answer came first: the rest is not wanted */
+    if (bytes.len > REQUEST_UPLOAD_WINDOW - upload->pending.len ||
+        (options->body_has_length && bytes.len > options->body_length - upload->received))
+        return -EMSGSIZE;
+    int r = buf_append(&upload->pending, bytes);
+    if (r < 0)
+        return r;
+    upload->received += bytes.len;
+    request_later(request, upload_pump);
+    return 0;
+}
+
+int request_end_body(struct request *request)
+{
+    const struct request_options *options = &request->options;
+
+    if (!is_stream(request) || request->upload.ended)
+        return -EINVAL;
+    if (options->body_has_length && request->upload.received < options->body_length)
+        return -EMSGSIZE;
+    request->upload.ended = true;
+    request_later(request, upload_pump);
+    return 0;
+}

@@ -1,0 +1,554 @@
+/* SPDX-License-Identifier: MIT */
+#include "ipc/session.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/fault.h"
+#include "base/mem.h"
+#include "loop/loop.h"
+#include "loop/timer.h"
+#include "loop/watch.h"
+#include "wire/frame.h"
+
+#define READ_BYTES      65536
+#define FDS_MAX         16           /* room in the control buffer; options.fds_max is below */
+#define GONE_POLL_US    (500 * 1000) /* how often a half-closed client is looked at */
+#define KEEP_BUFFER_MAX 65536        /* larger buffers are given back when empty */
+
+/* Shared by all sessions: what is read is eaten, or copied to the session, before the next
+ * one reads. */
+static char scratch[READ_BYTES];
+
+enum session_state {
+    SESSION_OPEN,
+    SESSION_HALF,    /* the client sends no more */
+    SESSION_ENDED,   /* on_end told; nothing moves */
+    SESSION_LEAVING, /* close_after_flush */
+    SESSION_CLOSED,
+};
+
+struct session {
+    struct reap reap; /* first */
+    struct loop *loop;
+    struct quota *quota;
+    const struct session_events *events;
+    void *owner;
+    struct session_options options;
+    struct watch watch;
+    struct timer deadline; /* first frame, rest of a frame, half-closed poll, last word */
+    struct deferred flush;
+    struct buf in; /* the beginning of a frame */
+    struct buf out;
+    struct charge in_charge;
+    struct charge out_charge;
+    struct charge fd_charge;
+    int fds[FDS_MAX];
+    unsigned n_fds;
+    int fd;
+    enum session_state state;
+    bool congested;
+    bool blocked;      /* the socket takes no more for now */
+    bool write_failed; /* on_end is to be told from the round's end */
+};
+
+struct session_options session_options_default(void)
+{
+    return (struct session_options){
+        .high_water_bytes = 512 * 1024,
+        .low_water_bytes = 128 * 1024,
+        .direct_bytes_min = 4096,
+        .fds_max = 8,
+        .first_frame_us = INT64_C(5000000),
+        .rest_of_frame_us = INT64_C(30000000),
+    };
+}
+
+/* Dropping interest allocates nothing; were it to fail, the state keeps us from reading. */
+static void stop_reading(struct session *session)
+{
+    if (watch_set(&session->watch, session->watch.interest & ~WATCH_READ) < 0)
+        session->write_failed = true;
+}
+
+static void end(struct session *session, enum session_end why)
+{
+    if (session->state >= SESSION_ENDED)
+        return;
+    session->state = why == SESSION_END_EOF ? SESSION_HALF : SESSION_ENDED;
+    stop_reading(session);
+    timer_disarm(&session->deadline);
+    if (session->state == SESSION_HALF && timer_arm(&session->deadline, GONE_POLL_US) < 0)
+        session->state = SESSION_ENDED;
+    session->events->on_end(session->owner, why);
+}
+
+/* ---- out ------------------------------------------------------------------------------- */
+
+static void took(struct session *session, size_t n)
+{
+    buf_consume(&session->out, n);
+    if (session->out_charge.quota) /* none any more while the last word goes out */
+        charge_give_back(&session->out_charge, n);
+    if (session->out.len == 0 && session->out.capacity > KEEP_BUFFER_MAX)
+        buf_done(&session->out);
+}
+
+/* Return: bytes the socket took; 0 when it is full or has failed. */
+static size_t send_some(struct session *session, const struct iovec *iov, size_t n)
+{
+    struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = n};
+    ssize_t sent;
+
+    do
+        sent = sendmsg(session->fd, &message, MSG_NOSIGNAL);
+    while (sent < 0 && errno == EINTR);
+    if (sent >= 0)
+        return (size_t)sent;
+    if (errno != EAGAIN) {
+        session->write_failed = true;
+        loop_defer(session->loop, &session->flush);
+    }
+    return 0;
+}
+
+static void want_write(struct session *session, bool on)
+{
+    unsigned interest = session->watch.interest & ~WATCH_WRITE;
+
+    session->blocked = on;
+    if (watch_set(&session->watch, on ? interest | WATCH_WRITE : interest) < 0) {
+        session->write_failed = true;
+        loop_defer(session->loop, &session->flush);
+    }
+}
+
+static void drained(struct session *session)
+{
+    if (!session->congested || session->out.len > session->options.low_water_bytes)
+        return;
+    session->congested = false;
+    if (session->state <= SESSION_HALF)
+        session->events->on_drained(session->owner);
+}
+
+static void write_queue(struct session *session)
+{
+    while (session->out.len > 0 && !session->write_failed) {
+        struct span queued = buf_span(&session->out);
+        struct iovec iov = {(void *)(uintptr_t)queued.ptr, queued.len};
+        size_t n = send_some(session, &iov, 1);
+
+        took(session, n);
+        if (n < queued.len)
+            break;
+    }
+    bool block = session->out.len > 0 && !session->write_failed;
+    if (block != session->blocked)
+        want_write(session, block);
+}
+
+static void session_on_flush(void *owner)
+{
+    struct session *session = owner;
+
+    if (session->state == SESSION_CLOSED)
+        return;
+    if (!session->blocked)
+        write_queue(session);
+    if (session->state == SESSION_LEAVING && (session->out.len == 0 || session->write_failed)) {
+        session_close(session);
+    } else if (session->write_failed) {
+        took(session, session->out.len);
+        end(session, SESSION_END_ERROR);
+    } else {
+        drained(session);
+    }
+}
+
+static int queue(struct session *session, size_t size)
+{
+    int r = charge_take(&session->out_charge, session->quota, QUOTA_BYTES, size);
+
+    if (r < 0)
+        return r;
+    r = buf_reserve(&session->out, size);
+    if (r < 0)
+        charge_give_back(&session->out_charge, size);
+    return r;
+}
+
+static void queued(struct session *session)
+{
+    loop_defer(session->loop, &session->flush);
+    if (session->congested || session->out.len <= session->options.high_water_bytes)
+        return;
+    session->congested = true;
+    if (session->state <= SESSION_HALF)
+        session->events->on_congested(session->owner);
+}
+
+int session_reserve(struct session *session, size_t size, char **ret)
+{
+    int r = queue(session, size);
+
+    if (r < 0)
+        return r;
+    charge_give_back(&session->out_charge, size); /* charged for what is written */
+    *ret = buf_tail(&session->out);
+    return 0;
+}
+
+void session_commit(struct session *session, size_t size)
+{
+    /* It fitted a moment ago, in session_reserve(). */
+    INVARIANT(charge_take(&session->out_charge, session->quota, QUOTA_BYTES, size) == 0);
+    buf_commit(&session->out, size);
+    queued(session);
+}
+
+/* What is queued, the head and the payload in one system call. */
+static size_t send_direct(struct session *session, struct span head, struct span payload)
+{
+    struct span before = buf_span(&session->out);
+    struct iovec iov[3] = {
+        {(void *)(uintptr_t)before.ptr, before.len},
+        {(void *)(uintptr_t)head.ptr, head.len},
+        {(void *)(uintptr_t)payload.ptr, payload.len},
+    };
+    size_t n = before.len ? send_some(session, iov, 3) : send_some(session, iov + 1, 2);
+    size_t of_queue = n < before.len ? n : before.len;
+
+    took(session, of_queue);
+    return n - of_queue;
+}
+
+int session_send_payload(struct session *session, struct span head, struct span payload)
+{
+    size_t sent = 0;
+
+    if (payload.len >= session->options.direct_bytes_min && !session->blocked &&
+        !session->write_failed)
+        sent = send_direct(session, head, payload);
+    if (sent == head.len + payload.len)
+        return 0;
+
+    struct span rest_of_head = span_drop(head, sent);
+    struct span rest = span_drop(payload, sent > head.len ? sent - head.len : 0);
+    int r = queue(session, rest_of_head.len + rest.len);
+    if (r < 0 && sent == 0)
+        return r;
+    if (r < 0) { /* half a frame is out: the stream cannot be mended */
+        session->write_failed = true;
+        loop_defer(session->loop, &session->flush);
+        return r;
+    }
+    INVARIANT(buf_append(&session->out, rest_of_head) == 0); /* reserved above */
+    INVARIANT(buf_append(&session->out, rest) == 0);
+    queued(session);
+    return 0;
+}
+
+size_t session_queued_bytes(const struct session *session)
+{
+    return session->out.len;
+}
+
+bool session_is_congested(const struct session *session)
+{
+    return session->congested;
+}
+
+/* ---- in -------------------------------------------------------------------------------- */
+
+static void keep_fds(struct session *session, const struct cmsghdr *part, bool *ret_too_many)
+{
+    size_t n = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+    for (size_t i = 0; i < n; i++) {
+        int fd;
+
+        memcpy(&fd, CMSG_DATA(part) + i * sizeof(int), sizeof(int));
+        if (session->n_fds < session->options.fds_max && session->n_fds < FDS_MAX &&
+            charge_take(&session->fd_charge, session->quota, QUOTA_FDS, 1) == 0) {
+            session->fds[session->n_fds++] = fd;
+            continue;
+        }
+        close(fd);
+        *ret_too_many = true;
+    }
+}
+
+/* Return: bytes read, 0 at the end, -EAGAIN, -EMFILE for too many descriptors, -errno. */
+static ssize_t receive(struct session *session, char *to, size_t size)
+{
+    union {
+        struct cmsghdr header; /* aligns the bytes */
+        char bytes[CMSG_SPACE(sizeof(int) * FDS_MAX)];
+    } control;
+    struct iovec iov = {to, size};
+    struct msghdr message = {.msg_iov = &iov,
+                             .msg_iovlen = 1,
+                             .msg_control = control.bytes,
+                             .msg_controllen = sizeof(control.bytes)};
+    bool too_many = false;
+    ssize_t n;
+
+    do
+        n = recvmsg(session->fd, &message, MSG_CMSG_CLOEXEC);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return -errno;
+    for (struct cmsghdr *part = CMSG_FIRSTHDR(&message); part;
+         part = CMSG_NXTHDR(&message, part))
+        if (part->cmsg_level == SOL_SOCKET && part->cmsg_type == SCM_RIGHTS)
+            keep_fds(session, part, &too_many);
+    return too_many || (message.msg_flags & MSG_CTRUNC) ? -EMFILE : n;
+}
+
+/* Tells of the whole frames in *bytes and eats them. Return: 0, or -EPROTO. */
+static int tell_frames(struct session *session, struct span *bytes)
+{
+    while (session->state == SESSION_OPEN && bytes->len > 0) {
+        struct wire_frame frame;
+        enum wire_outcome outcome =
+            wire_frame_next((const uint8_t *)bytes->ptr, bytes->len, &frame);
+
+        if (outcome == WIRE_MORE)
+            break;
+        if (outcome != WIRE_READY)
+            return -EPROTO;
+        *bytes = span_drop(*bytes, frame.frame_len);
+        timer_disarm(&session->deadline);
+        session->events->on_frame(session->owner, &frame);
+    }
+    return 0;
+}
+
+/* A deadline for the rest of the frame; the very first has one from the start. */
+static int watch_the_clock(struct session *session)
+{
+    if (session->in.len == 0 || timer_is_armed(&session->deadline))
+        return 0;
+    return timer_arm(&session->deadline, session->options.rest_of_frame_us);
+}
+
+static size_t missing_bytes(const struct session *session)
+{
+    struct span have = buf_span(&session->in);
+    struct wire_frame frame = {0};
+
+    (void)wire_frame_next((const uint8_t *)have.ptr, have.len, &frame);
+    if (frame.frame_len > have.len + READ_BYTES)
+        return frame.frame_len - have.len;
+    return READ_BYTES;
+}
+
+/* Keeps the beginning of a frame. */
+static int keep_rest(struct session *session, struct span rest)
+{
+    int r = charge_take(&session->in_charge, session->quota, QUOTA_BYTES, rest.len);
+
+    return r < 0 ? r : buf_append(&session->in, rest);
+}
+
+static int eat_scratch(struct session *session, size_t n)
+{
+    struct span bytes = {scratch, n};
+    int r = tell_frames(session, &bytes);
+
+    if (r < 0 || session->state != SESSION_OPEN)
+        return r;
+    return bytes.len ? keep_rest(session, bytes) : 0;
+}
+
+static int eat_kept(struct session *session, size_t n)
+{
+    int r = charge_take(&session->in_charge, session->quota, QUOTA_BYTES, n);
+
+    if (r < 0)
+        return r;
+    buf_commit(&session->in, n);
+    struct span bytes = buf_span(&session->in);
+    r = tell_frames(session, &bytes);
+    if (session->state == SESSION_CLOSED)
+        return 0;
+    size_t eaten = session->in.len - bytes.len;
+    buf_consume(&session->in, eaten);
+    charge_give_back(&session->in_charge, eaten);
+    if (session->in.len == 0)
+        buf_done(&session->in);
+    return r;
+}
+
+static bool client_is_gone(const struct session *session)
+{
+    struct pollfd ask = {.fd = session->fd, .events = 0};
+
+    return poll(&ask, 1, 0) > 0 && (ask.revents & (POLLHUP | POLLERR));
+}
+
+static void tell_end(struct session *session, ssize_t r)
+{
+    if (r == 0)
+        end(session, client_is_gone(session) ? SESSION_END_ERROR : SESSION_END_EOF);
+    else if (r == -EPROTO)
+        end(session, SESSION_END_FRAME);
+    else if (r == -EMFILE)
+        end(session, SESSION_END_FDS);
+    else if (r == -EDQUOT)
+        end(session, SESSION_END_QUOTA);
+    else
+        end(session, SESSION_END_ERROR);
+}
+
+static void session_read(struct session *session)
+{
+    bool kept = session->in.len > 0;
+    size_t want = kept ? missing_bytes(session) : sizeof(scratch);
+    int r = kept ? buf_reserve(&session->in, want) : 0;
+
+    if (r < 0) {
+        end(session, SESSION_END_QUOTA);
+        return;
+    }
+    ssize_t n = receive(session, kept ? buf_tail(&session->in) : scratch, want);
+    if (n == -EAGAIN)
+        return;
+    if (n <= 0) {
+        tell_end(session, n);
+        return;
+    }
+    r = kept ? eat_kept(session, (size_t)n) : eat_scratch(session, (size_t)n);
+    if (r == 0 && session->state == SESSION_OPEN)
+        r = watch_the_clock(session);
+    if (r < 0 && session->state == SESSION_OPEN)
+        tell_end(session, r);
+}
+
+static void session_on_ready(void *owner, unsigned ready)
+{
+    struct session *session = owner;
+
+    if (session->state == SESSION_CLOSED)
+        return;
+    if (ready & WATCH_WRITE) {
+        write_queue(session);
+        session_on_flush(session);
+    } else if (session->state == SESSION_OPEN) {
+        session_read(session);
+    }
+}
+
+static void session_on_deadline(void *owner)
+{
+    struct session *session = owner;
+
+    if (session->state == SESSION_LEAVING) {
+        session_close(session);
+    } else if (session->state == SESSION_HALF) {
+        if (client_is_gone(session) || timer_arm(&session->deadline, GONE_POLL_US) < 0)
+            end(session, SESSION_END_ERROR);
+    } else {
+        end(session, SESSION_END_TIMEOUT);
+    }
+}
+
+int session_take_fd(struct session *session)
+{
+    if (session->n_fds == 0)
+        return -1;
+
+    int fd = session->fds[0];
+    session->n_fds--;
+    memmove(session->fds, session->fds + 1, session->n_fds * sizeof(int));
+    charge_give_back(&session->fd_charge, 1);
+    return fd;
+}
+
+/* ---- life ------------------------------------------------------------------------------ */
+
+int session_new(struct session **ret,
+                struct loop *loop,
+                int fd,
+                const struct session_options *options,
+                struct quota *quota,
+                const struct session_events *events,
+                void *owner)
+{
+    struct session *session = mem_zalloc(sizeof(*session));
+
+    if (!session)
+        return fault(-ENOMEM);
+    *session = (struct session){.loop = loop,
+                                .quota = quota,
+                                .events = events,
+                                .owner = owner,
+                                .options = *options,
+                                .fd = fd};
+    session->flush = (struct deferred){.fn = session_on_flush, .owner = session};
+    timer_init(&session->deadline, loop, session_on_deadline, session);
+    int r = watch_init(&session->watch, loop, fd, session_on_ready, session);
+    if (r == 0)
+        r = watch_set(&session->watch, WATCH_READ);
+    if (r == 0)
+        r = timer_arm(&session->deadline, options->first_frame_us);
+    if (r < 0) {
+        watch_done(&session->watch);
+        mem_free(session);
+        return r;
+    }
+    *ret = session;
+    return 0;
+}
+
+static void session_reap(struct reap *reap)
+{
+    struct session *session = (struct session *)(void *)reap;
+
+    buf_done(&session->in);
+    buf_done(&session->out);
+    mem_free(session);
+}
+
+static void release_charges(struct session *session)
+{
+    charge_release(&session->in_charge);
+    charge_release(&session->out_charge);
+    charge_release(&session->fd_charge);
+}
+
+void session_close(struct session *session)
+{
+    if (session->state == SESSION_CLOSED)
+        return;
+    if (!session->blocked && !session->write_failed && session->out.len > 0)
+        write_queue(session);
+    session->state = SESSION_CLOSED;
+    loop_defer_cancel(session->loop, &session->flush);
+    timer_disarm(&session->deadline);
+    watch_done(&session->watch);
+    close(session->fd);
+    for (unsigned i = 0; i < session->n_fds; i++)
+        close(session->fds[i]);
+    release_charges(session);
+    loop_defer_free(session->loop, &session->reap, session_reap);
+}
+
+void session_close_after_flush(struct session *session)
+{
+    if (session->state >= SESSION_LEAVING)
+        return;
+    session->state = SESSION_LEAVING;
+    stop_reading(session);
+    release_charges(session); /* the owner and its quota need not outlive this call */
+    if (timer_arm(&session->deadline, session->options.rest_of_frame_us) < 0)
+        session_close(session);
+    else
+        loop_defer(session->loop, &session->flush);
+}

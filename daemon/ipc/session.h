@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * One client's connection: bytes to frames, frames to bytes. It knows nothing of what the
+ * frames say.
+ *
+ * Out: frames are put together in a queue and written once at the end of the round; a large
+ * body payload is written straight from the caller's memory behind what is queued, and only
+ * what the socket does not take is copied. Above the high-water mark on_congested tells the
+ * owner to stop producing, at the low-water mark on_drained to go on.
+ *
+ * In: a frame is borrowed for the call. Descriptors that came along wait in order until the
+ * owner takes them.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/quota.h"
+#include "base/span.h"
+#include "ipc/peer.h"
+
+struct loop;
+struct session;
+struct wire_frame;
+
+struct session_options {
+    uint32_t high_water_bytes; /* 512 KiB: on_congested */
+    uint32_t low_water_bytes;  /* 128 KiB: on_drained */
+    uint32_t direct_bytes_min; /* 4 KiB: larger payloads are not copied into the queue */
+    uint32_t fds_max;          /* 8 received and not yet taken */
+    int64_t first_frame_us;    /* 5 s from accept to the first whole frame */
+    int64_t rest_of_frame_us;  /* 30 s from a frame's first byte to its last */
+};
+
+struct session_options session_options_default(void);
+
+enum session_end {
+    SESSION_END_EOF,     /* the client left */
+    SESSION_END_ERROR,   /* the socket failed */
+    SESSION_END_FRAME,   /* a length that is no length, or above the cap */
+    SESSION_END_TIMEOUT, /* half a frame, and then nothing */
+    SESSION_END_FDS,     /* more descriptors than anything asked for */
+    SESSION_END_QUOTA,   /* the uid holds too much for the rest of this frame */
+};
+
+struct session_events {
+    /* One frame, borrowed for the call. May close the session. */
+    void (*on_frame)(void *owner, const struct wire_frame *frame);
+    void (*on_congested)(void *owner);
+    void (*on_drained)(void *owner);
+    /* The client can send nothing more. After SESSION_END_EOF, a half-close, answers still go
+     * out, and another end follows when the client has gone altogether; after any other end
+     * there is nothing left but session_close(). */
+    void (*on_end)(void *owner, enum session_end end);
+};
+
+/**
+ * session_new() - serve a client
+ * @fd:      connected, non-blocking; taken on success
+ * @quota:   charged for queued bytes and held descriptors; outlives the session
+ * Return: 0 or -errno.
+ */
+MUST_CHECK int session_new(struct session **ret,
+                           struct loop *loop,
+                           int fd,
+                           const struct session_options *options,
+                           struct quota *quota,
+                           const struct session_events *events,
+                           void *owner);
+
+/* No event after it. What is queued is tried once more, without waiting. Memory goes at the
+ * end of the round. */
+void session_close(struct session *session);
+
+/* Write what is queued, then close; for a last word. Gives up after rest_of_frame_us. No event
+ * after it. */
+void session_close_after_flush(struct session *session);
+
+/**
+ * session_reserve() - room in the queue for a frame to be written in place
+ * @size: bytes of the frame with its length prefix
+ * Return: 0 and where to write; -ENOMEM; -EDQUOT when the uid holds too much.
+ * session_commit() must follow with the bytes really written.
+ */
+MUST_CHECK int session_reserve(struct session *session, size_t size, char **ret);
+void session_commit(struct session *session, size_t size);
+
+/**
+ * session_send_payload() - a frame whose head is given and whose payload follows uncopied
+ * @head:    length prefix and everything before the payload
+ * @payload: borrowed for the call
+ * Return: 0, -ENOMEM, -EDQUOT. A socket that failed is told by on_end, not here.
+ */
+MUST_CHECK int
+session_send_payload(struct session *session, struct span head, struct span payload);
+
+size_t session_queued_bytes(const struct session *session);
+bool session_is_congested(const struct session *session);
+
+/* The next descriptor that came along, or -1. The caller's to close. */
+int session_take_fd(struct session *session);

@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One client of the daemon: hello first, then commands. A message is looked at before it is
+ * unpacked, unpacked into the service's arena, and handed to the service it is for.
+ */
+#include <errno.h>
+#include <unistd.h>
+
+#include "base/fault.h"
+#include "base/mem.h"
+#include "service/service_priv.h"
+#include "wire/frame.h"
+#include "wire/precheck.h"
+
+#define PROTOCOL_VERSION 1
+
+/* ---- out ------------------------------------------------------------------------------------
+ */
+
+static int queue_message(struct client *client, const Xhrd__V1__ServerMessage *message)
+{
+    size_t size = xhrd__v1__server_message__get_packed_size(message);
+    uint8_t prefix[WIRE_FRAME_PREFIX_MAX];
+    char *to;
+
+    if (size > WIRE_FRAME_BYTES_MAX)
+        return fault(-EMSGSIZE);
+    size_t prefix_len = wire_frame_prefix(prefix, size);
+    int r = session_reserve(client->session, prefix_len + size, &to);
+    if (r < 0)
+        return r;
+    memcpy(to, prefix, prefix_len);
+    xhrd__v1__server_message__pack(message, (uint8_t *)to + prefix_len);
+    session_commit(client->session, prefix_len + size);
+    return 0;
+}
+
+void client_send(struct client *client, const Xhrd__V1__ServerMessage *message)
+{
+    if (client->closed || client->leave.queued)
+        return;
+    int r = queue_message(client, message);
+    if (r == 0)
+        return;
+    log_warning(&client->log, "%s is sent away: a message could not be queued (%s)",
+                client->program, r == -EDQUOT ? "its user holds too much" : "no memory");
+    /* Not at once: the caller may be one of its requests, in the middle of an event. */
+    loop_defer(client->service->loop, &client->leave);
+}
+
+static void client_on_leave(void *owner)
+{
+    client_close(owner);
+}
+
+void client_refuse(struct client *client, Xhrd__V1__SessionError__Kind kind, const char *text)
+{
+    Xhrd__V1__SessionError error = XHRD__V1__SESSION_ERROR__INIT;
+    Xhrd__V1__ServerMessage message = XHRD__V1__SERVER_MESSAGE__INIT;
+
+    if (client->closed)
+        return;
+    log_debug(&client->log, "%s is sent away: %s", client->program, text);
+    error.kind = kind;
+    error.text = bytes_of_span(span_of(text));
+    message.kind_case = XHRD__V1__SERVER_MESSAGE__KIND_ERROR;
+    message.error = &error;
+    client_send(client, &message);
+    struct session *session = client->session;
+    client->session = NULL;
+    session_close_after_flush(session);
+    client_close(client);
+}
+
+/* ---- in -------------------------------------------------------------------------------------
+ */
+
+static void tell_hello(struct client *client)
+{
+    const struct service *service = client->service;
+    Xhrd__V1__ServerHello hello = XHRD__V1__SERVER_HELLO__INIT;
+    Xhrd__V1__ServerMessage message = XHRD__V1__SERVER_MESSAGE__INIT;
+
+    hello.protocol = PROTOCOL_VERSION;
+    hello.version = bytes_of_span(span_of(service->options.version));
+    hello.uid = client->peer.uid;
+    hello.frame_bytes_max = WIRE_FRAME_BYTES_MAX;
+    hello.requests_max = (uint32_t)client->user->quota.max[QUOTA_REQUESTS];
+    hello.upload_credit_bytes = 65536;
+    hello.per_user = service->options.per_user;
+    message.kind_case = XHRD__V1__SERVER_MESSAGE__KIND_HELLO;
+    message.hello = &hello;
+    client_send(client, &message);
+}
+
+static void greet(struct client *client, const Xhrd__V1__ClientHello *hello)
+{
+    struct span program = span_take(span_of_bytes(hello->program), CLIENT_PROGRAM_MAX);
+
+    if (client->greeted) {
+        client_refuse(client, XHRD__V1__SESSION_ERROR__KIND__KIND_PROTOCOL, "a second hello");
+        return;
+    }
+    if (hello->protocol != PROTOCOL_VERSION) {
+        client_refuse(client, XHRD__V1__SESSION_ERROR__KIND__KIND_VERSION,
+                      "this daemon speaks version 1 of the protocol");
+        return;
+    }
+    if (partition_init(&client->partition, client->peer.uid, span_of(hello->profile)) < 0) {
+        client_refuse(client, XHRD__V1__SESSION_ERROR__KIND__KIND_PROTOCOL,
+                      "profile: wants at most 31 of a-z, 0-9, '_' and '-'");
+        return;
+    }
+    for (size_t i = 0; i < program.len; i++)
+        client->program[i] =
+            program.ptr[i] >= 0x20 && program.ptr[i] < 0x7f ? program.ptr[i] : '?';
+    client->greeted = true;
+    tell_hello(client);
+}
+
+static void dispatch(struct client *client, const Xhrd__V1__ClientMessage *message)
+{
+    switch (message->kind_case) {
+    case XHRD__V1__CLIENT_MESSAGE__KIND_HELLO: greet(client, message->hello); return;
+    case XHRD__V1__CLIENT_MESSAGE__KIND_OPEN: fetch_service_open(client, message->open); return;
+    case XHRD__V1__CLIENT_MESSAGE__KIND_BODY:
+        fetch_service_body(client, message->body->request_id,
+                           span_of_bytes(message->body->data));
+        return;
+    case XHRD__V1__CLIENT_MESSAGE__KIND_BODY_END:
+        fetch_service_body_end(client, message->body_end);
+        return;
+    case XHRD__V1__CLIENT_MESSAGE__KIND_CREDIT:
+        fetch_service_credit(client, message->credit);
+        return;
+    case XHRD__V1__CLIENT_MESSAGE__KIND_ABORT:
+        fetch_service_abort(client, message->abort);
+        return;
+    case XHRD__V1__CLIENT_MESSAGE__KIND_COOKIE:
+        cookie_service_command(client, message->cookie);
+        return;
+    case XHRD__V1__CLIENT_MESSAGE__KIND_ADMIN:
+        admin_service_command(client, message->admin);
+        return;
+    case XHRD__V1__CLIENT_MESSAGE__KIND__NOT_SET:
+    case _XHRD__V1__CLIENT_MESSAGE__KIND__CASE_IS_INT_SIZE: break;
+    }
+    client_refuse(client, XHRD__V1__SESSION_ERROR__KIND__KIND_PROTOCOL,
+                  "a message without a kind this version knows");
+}
+
+static bool is_hello(const Xhrd__V1__ClientMessage *message)
+{
+    return message->kind_case == XHRD__V1__CLIENT_MESSAGE__KIND_HELLO;
+}
+
+static void unpack_and_dispatch(struct client *client, const struct wire_frame *frame)
+{
+    struct service *service = client->service;
+    enum wire_verdict verdict =
+        wire_precheck(&xhrd__v1__client_message__descriptor, frame->bytes, frame->len);
+
+    if (verdict != WIRE_FINE) {
+        client_refuse(client, XHRD__V1__SESSION_ERROR__KIND__KIND_PROTOCOL,
+                      wire_verdict_text(verdict));
+        return;
+    }
+    arena_reset(&service->in);
+    Xhrd__V1__ClientMessage *message =
+        xhrd__v1__client_message__unpack(&service->in.allocator, frame->len, frame->bytes);
+    if (!message)
+        client_refuse(client, XHRD__V1__SESSION_ERROR__KIND__KIND_PROTOCOL,
+                      "a frame that is no ClientMessage");
+    else if (!client->greeted && !is_hello(message))
+        client_refuse(client, XHRD__V1__SESSION_ERROR__KIND__KIND_PROTOCOL,
+                      "the first message must be ClientHello");
+    else
+        dispatch(client, message);
+    if (message)
+        xhrd__v1__client_message__free_unpacked(message, &service->in.allocator);
+}
+
+static void client_on_frame(void *owner, const struct wire_frame *frame)
+{
+    struct client *client = owner;
+    struct wire_body body;
+
+    if (client->closed)
+        return;
+    if (client->greeted && wire_body_parse(frame, WIRE_DAEMON, &body))
+        fetch_service_body(client, body.request_id,
+                           (struct span){(const char *)body.data, body.data_len});
+    else
+        unpack_and_dispatch(client, frame);
+}
+
+static void client_on_congested(void *owner)
+{
+    fetch_service_set_congested(owner, true);
+}
+
+static void client_on_drained(void *owner)
+{
+    fetch_service_set_congested(owner, false);
+}
+
+static void client_on_end(void *owner, enum session_end end)
+{
+    struct client *client = owner;
+
+    switch (end) {
+    case SESSION_END_EOF:
+        client->half_closed = true;
+        client_check_done(client);
+        return;
+    case SESSION_END_FRAME:
+        client_refuse(client, XHRD__V1__SESSION_ERROR__KIND__KIND_LIMIT,
+                      "a frame longer than 1 MiB, or a length that is none");
+        return;
+    case SESSION_END_TIMEOUT:
+        client_refuse(client, XHRD__V1__SESSION_ERROR__KIND__KIND_TIMEOUT,
+                      client->greeted ? "the rest of a frame did not come in time"
+                                      : "no hello came in time");
+        return;
+    case SESSION_END_FDS:
+        client_refuse(client, XHRD__V1__SESSION_ERROR__KIND__KIND_LIMIT,
+                      "more descriptors than any message named");
+        return;
+    case SESSION_END_QUOTA:
+        client_refuse(client, XHRD__V1__SESSION_ERROR__KIND__KIND_LIMIT,
+                      "this user holds too much for another frame");
+        return;
+    case SESSION_END_ERROR: break;
+    }
+    client_close(client);
+}
+
+/* ---- life -----------------------------------------------------------------------------------
+ */
+
+static void tell_idle(struct service *service)
+{
+    bool idle = service_is_idle(service);
+
+    if (idle == service->was_idle)
+        return;
+    service->was_idle = idle;
+    service->events->on_idle(service->owner, idle);
+}
+
+static void client_reap(struct reap *reap)
+{
+    struct client *client = (struct client *)(void *)reap;
+
+    map_done(&client->requests);
+    mem_free(client);
+}
+
+void client_close(struct client *client)
+{
+    struct service *service = client->service;
+
+    if (client->closed)
+        return;
+    client->closed = true;
+    loop_defer_cancel(service->loop, &client->leave);
+    fetch_service_close_all(client);
+    cookie_service_close_all(client);
+    if (client->session)
+        session_close(client->session);
+    charge_release(&client->charge);
+    link_remove(&client->link);
+    service->n_clients--;
+    log_debug(&client->log, "client %llu, %s, left", (unsigned long long)client->id,
+              client->program);
+    loop_defer_free(service->loop, &client->reap, client_reap);
+    user_unref(client->user);
+    client->user = NULL;
+    tell_idle(service);
+}
+
+void client_check_done(struct client *client)
+{
+    if (client->closed || !client->half_closed || client->requests.count > 0 ||
+        !list_is_empty(&client->cookie_jobs))
+        return;
+    struct session *session = client->session;
+    client->session = NULL;
+    session_close_after_flush(session);
+    client_close(client);
+}
+
+static const struct session_events client_session_events = {
+    .on_frame = client_on_frame,
+    .on_congested = client_on_congested,
+    .on_drained = client_on_drained,
+    .on_end = client_on_end,
+};
+
+static int serve(struct service *service, int fd, const struct peer *peer, struct client **ret)
+{
+    struct client *client = mem_zalloc(sizeof(*client));
+
+    if (!client)
+        return fault(-ENOMEM);
+    client->service = service;
+    client->peer = *peer;
+    client->log = (struct log_subject){.uid = peer->uid, .has_uid = true};
+    client->leave = (struct deferred){.fn = client_on_leave, .owner = client};
+    link_init(&client->request_list);
+    link_init(&client->cookie_jobs);
+    int r = user_get(&service->users, peer->uid, &service->options.limits, &client->user);
+    if (r < 0) {
+        mem_free(client);
+        return r;
+    }
+    r = session_new(&client->session, service->loop, fd, &service->options.session,
+                    &client->user->quota, &client_session_events, client);
+    if (r < 0) {
+        user_unref(client->user);
+        mem_free(client);
+        return r;
+    }
+    client->id = ++service->last_client_id;
+    client->begun_us = loop_now_us(service->loop);
+    list_append(&service->clients, &client->link);
+    service->n_clients++;
+    *ret = client;
+    return 0;
+}
+
+void service_accept(struct service *service, int fd, const struct peer *peer)
+{
+    struct client *client;
+    int r = serve(service, fd, peer, &client);
+
+    if (r < 0) {
+        log_warning(NULL, "a client of uid %u was sent away: no memory", peer->uid);
+        close(fd);
+        return;
+    }
+    if (service->options.per_user && peer->uid != getuid() && peer->uid != 0)
+        client_refuse(client, XHRD__V1__SESSION_ERROR__KIND__KIND_DENIED,
+                      "this daemon serves one user, and it is not you");
+    else if (service->shutting_down)
+        client_refuse(client, XHRD__V1__SESSION_ERROR__KIND__KIND_SHUTDOWN,
+                      "the daemon leaves");
+    else if (service->n_clients > service->options.clients_max)
+        client_refuse(client, XHRD__V1__SESSION_ERROR__KIND__KIND_LIMIT,
+                      "too many clients are connected");
+    else if (charge_take(&client->charge, &client->user->quota, QUOTA_CLIENTS, 1) < 0)
+        client_refuse(client, XHRD__V1__SESSION_ERROR__KIND__KIND_LIMIT,
+                      "too many connections of this user");
+    else
+        tell_idle(service);
+}
+
+/* ---- the service
+ * ------------------------------------------------------------------------------ */
+
+int service_new(struct service **ret,
+                struct fetcher *fetcher,
+                const struct service_options *options,
+                const struct service_events *events,
+                void *owner)
+{
+    struct service *service = mem_zalloc(sizeof(*service));
+
+    if (!service)
+        return fault(-ENOMEM);
+    service->fetcher = fetcher;
+    service->loop = fetcher->loop;
+    service->options = *options;
+    service->events = events;
+    service->owner = owner;
+    service->begun_us = loop_now_us(fetcher->loop);
+    service->was_idle = true;
+    link_init(&service->clients);
+    arena_init(&service->in);
+    arena_init(&service->out);
+    *ret = service;
+    return 0;
+}
+
+void service_shut_down(struct service *service)
+{
+    struct failure why;
+
+    service->shutting_down = true;
+    failure_set(&why, FAILURE_SHUTDOWN, "the daemon is leaving");
+    LIST_FOREACH (at, &service->clients) {
+        struct client *client = CONTAINER_OF(at, struct client, link);
+
+        fetch_service_fail_all(client, &why);
+        client->half_closed = true;
+    }
+}
+
+struct service *service_free(struct service *service)
+{
+    if (!service)
+        return NULL;
+    while (!list_is_empty(&service->clients))
+        client_close(CONTAINER_OF(list_first(&service->clients), struct client, link));
+    map_done(&service->users);
+    return mem_free(service);
+}
+
+void service_set_options(struct service *service, const struct service_options *options)
+{
+    service->options = *options;
+}
+
+bool service_is_idle(const struct service *service)
+{
+    return service->n_clients == 0;
+}

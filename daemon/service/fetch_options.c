@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT */
+/* OpenRequest to struct request_options: every field judged, in the order of the message. */
+#include <errno.h>
+
+#include "fetch/request_options.h"
+#include "ipc/session.h"
+#include "service/service_priv.h"
+
+typedef Xhrd__V1__OpenRequest open_message;
+
+static int refuse(struct failure *why, const char *what)
+{
+    failure_set(why, FAILURE_ARGUMENT, "%s", what);
+    return -EINVAL;
+}
+
+static int
+take_headers(const open_message *message, struct request_options *to, struct failure *why)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < message->n_headers; i++)
+        r = request_options_add_header(to, span_of_bytes(message->headers[i]->name),
+                                       span_of_bytes(message->headers[i]->value), why);
+    for (size_t i = 0; r == 0 && i < message->n_suppressed_headers; i++)
+        r = request_options_omit_header(to, span_of_bytes(message->suppressed_headers[i]), why);
+    return r;
+}
+
+static int take_fd_body(struct client *client,
+                        const Xhrd__V1__FdBody *fd,
+                        struct request_options *to,
+                        struct failure *why)
+{
+    to->body_offset = fd->offset;
+    if (fd->length_case == XHRD__V1__FD_BODY__LENGTH_LENGTH_BYTES) {
+        to->body_has_length = true;
+        to->body_length = fd->length_bytes;
+    }
+    return request_options_set_fd_body(to, session_take_fd(client->session), why);
+}
+
+static int take_body(struct client *client,
+                     const open_message *message,
+                     struct request_options *to,
+                     struct failure *why)
+{
+    const Xhrd__V1__RequestBody *body = message->body;
+
+    if (!body)
+        return 0;
+    switch (body->source_case) {
+    case XHRD__V1__REQUEST_BODY__SOURCE_INLINE_BYTES:
+        return request_options_set_inline_body(to, span_of_bytes(body->inline_bytes), why);
+    case XHRD__V1__REQUEST_BODY__SOURCE_STREAM:
+        to->body_kind = REQUEST_BODY_STREAM;
+        if (body->stream->length_case == XHRD__V1__STREAM_BODY__LENGTH_LENGTH_BYTES) {
+            to->body_has_length = true;
+            to->body_length = body->stream->length_bytes;
+        }
+        return 0;
+    case XHRD__V1__REQUEST_BODY__SOURCE_FD: return take_fd_body(client, body->fd, to, why);
+    case XHRD__V1__REQUEST_BODY__SOURCE__NOT_SET:
+    case _XHRD__V1__REQUEST_BODY__SOURCE__CASE_IS_INT_SIZE: break;
+    }
+    return refuse(why, "body: none of inline_bytes, stream and fd is set");
+}
+
+static int take_response(struct client *client,
+                         const open_message *message,
+                         struct request_options *to,
+                         struct failure *why)
+{
+    to->response_credit = message->response_credit_bytes;
+    to->raw = message->raw;
+    if (message->body_limit_case == XHRD__V1__OPEN_REQUEST__BODY_LIMIT_RESPONSE_BYTES_MAX) {
+        to->has_response_max = true;
+        to->response_max = message->response_bytes_max;
+    }
+    if (!message->response_fd)
+        return 0;
+    to->response_offset = message->response_fd->offset;
+    return request_options_set_response_fd(to, session_take_fd(client->session), why);
+}
+
+static int
+take_modes(const open_message *message, struct request_options *to, struct failure *why)
+{
+    if (message->redirect == XHRD__V1__REDIRECT_MODE__REDIRECT_MODE_UNSPECIFIED)
+        return refuse(why, "redirect: wants REDIRECT_MODE_FOLLOW or REDIRECT_MODE_STOP");
+    to->follow_redirects = message->redirect == XHRD__V1__REDIRECT_MODE__REDIRECT_MODE_FOLLOW;
+    if (message->redirects_case == XHRD__V1__OPEN_REQUEST__REDIRECTS_REDIRECTS_MAX)
+        to->redirects_max = message->redirects_max;
+    switch (message->cookies) {
+    case XHRD__V1__COOKIE_MODE__COOKIE_MODE_SEND_AND_STORE:
+        to->cookies = REQUEST_COOKIES_SEND_AND_STORE;
+        break;
+    case XHRD__V1__COOKIE_MODE__COOKIE_MODE_SEND_ONLY:
+        to->cookies = REQUEST_COOKIES_SEND;
+        break;
+    case XHRD__V1__COOKIE_MODE__COOKIE_MODE_NONE: to->cookies = REQUEST_COOKIES_NONE; break;
+    case XHRD__V1__COOKIE_MODE__COOKIE_MODE_UNSPECIFIED:
+    case _XHRD__V1__COOKIE_MODE_IS_INT_SIZE:
+        return refuse(why, "cookies: wants one of the COOKIE_MODE values");
+    }
+    size_t jar_len = strlen(message->jar);
+    if (jar_len > REQUEST_JAR_NAME_MAX)
+        return refuse(why, "jar: a name has at most 64 bytes");
+    memcpy(to->jar, message->jar, jar_len + 1);
+    return 0;
+}
+
+static void
+take_timeouts(struct client *client, const Xhrd__V1__Timeouts *from, struct request_options *to)
+{
+    const struct fetch_options *defaults = &client->service->fetcher->options;
+
+    to->connect_timeout_us = defaults->connect_timeout_us;
+    to->idle_timeout_us = defaults->idle_timeout_us;
+    if (!from)
+        return;
+    if (from->connect_case == XHRD__V1__TIMEOUTS__CONNECT_CONNECT_MS)
+        to->connect_timeout_us = (int64_t)from->connect_ms * 1000;
+    if (from->idle_case == XHRD__V1__TIMEOUTS__IDLE_IDLE_MS)
+        to->idle_timeout_us = (int64_t)from->idle_ms * 1000;
+    if (from->total_case == XHRD__V1__TIMEOUTS__TOTAL_TOTAL_MS)
+        to->total_timeout_us = (int64_t)from->total_ms * 1000;
+}
+
+static int take_credentials(const Xhrd__V1__Credentials *from,
+                            struct request_options *to,
+                            struct failure *why)
+{
+    if (!from)
+        return 0;
+    if (from->scheme != XHRD__V1__AUTH_SCHEME__AUTH_SCHEME_BASIC)
+        return refuse(why, "credentials: wants AUTH_SCHEME_BASIC");
+    return request_options_set_credentials(
+        to, span_of_bytes(from->user), span_of_bytes(from->password), from->preemptive, why);
+}
+
+static int take_resolve(const Xhrd__V1__ResolveOverride *from,
+                        struct request_options *to,
+                        struct failure *why)
+{
+    struct span addresses[REQUEST_ADDRESSES_MAX];
+
+    if (from->n_addresses > REQUEST_ADDRESSES_MAX)
+        return refuse(why, "resolve: wants 1 to 8 addresses");
+    for (size_t i = 0; i < from->n_addresses; i++)
+        addresses[i] = span_of_bytes(from->addresses[i]);
+    return request_options_add_resolve(to, span_of_bytes(from->host), from->port, addresses,
+                                       from->n_addresses, why);
+}
+
+/* A name in the message, with a NUL behind it. */
+static bool copy_name(ProtobufCBinaryData from, char *to, size_t size)
+{
+    if (from.len >= size || memchr(from.data, '\0', from.len))
+        return false;
+    memcpy(to, from.data, from.len);
+    to[from.len] = '\0';
+    return true;
+}
+
+static int take_connect_to(const Xhrd__V1__ConnectTo *from,
+                           struct request_options *to,
+                           struct failure *why)
+{
+    char host[ORIGIN_HOST_SIZE];
+    char to_host[ORIGIN_HOST_SIZE];
+
+    if (from->port > UINT16_MAX || from->to_port > UINT16_MAX)
+        return refuse(why, "connect-to: ports go from 1 to 65535");
+    if (!copy_name(from->host, host, sizeof(host)) ||
+        !copy_name(from->to_host, to_host, sizeof(to_host)))
+        return refuse(why, "connect-to: that is no host name");
+    struct request_connect_to entry = {.host = host,
+                                       .to_host = to_host,
+                                       .port = (uint16_t)from->port,
+                                       .to_port = (uint16_t)from->to_port};
+    return request_options_add_connect_to(to, &entry, why);
+}
+
+static int take_network(const Xhrd__V1__NetworkOptions *from,
+                        struct request_options *to,
+                        struct failure *why)
+{
+    int r = 0;
+
+    if (!from)
+        return 0;
+    to->family = (uint8_t)from->family;
+    for (size_t i = 0; r == 0 && i < from->n_resolve; i++)
+        r = take_resolve(from->resolve[i], to, why);
+    for (size_t i = 0; r == 0 && i < from->n_connect_to; i++)
+        r = take_connect_to(from->connect_to[i], to, why);
+    return r;
+}
+
+/* Descriptors first: whatever else is wrong, they leave the session's queue with the message.
+ */
+int fetch_options_of_message(struct client *client,
+                             const open_message *message,
+                             struct request_options *ret,
+                             struct failure *why)
+{
+    int r_body = take_body(client, message, ret, why);
+    struct failure response_why;
+    int r = take_response(client, message, ret, &response_why);
+
+    if (r_body < 0)
+        return r_body;
+    if (r < 0) {
+        *why = response_why;
+        return r;
+    }
+    ret->partition = client->partition;
+    ret->no_keep_alive = message->no_keep_alive;
+    take_timeouts(client, message->timeouts, ret);
+    r = request_options_set_method(ret, span_of_bytes(message->method), why);
+    if (r == 0)
+        r = request_options_set_url(ret, span_of_bytes(message->url), message->url_as_given,
+                                    why);
+    if (r == 0)
+        r = take_headers(message, ret, why);
+    if (r == 0)
+        r = take_modes(message, ret, why);
+    if (r == 0 && message->tls)
+        r = request_options_set_tls(ret, message->tls->insecure,
+                                    span_of_bytes(message->tls->ca_pem), why);
+    if (r == 0)
+        r = take_credentials(message->credentials, ret, why);
+    if (r == 0)
+        r = take_network(message->network, ret, why);
+    return r == 0 ? request_options_check(ret, why) : r;
+}

@@ -1,0 +1,531 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Requests of clients: each has the number its client gave it, and everything it is told goes
+ * into the client's session in order. While the session is congested none of its requests
+ * reads.
+ */
+#include <errno.h>
+
+#include "base/fault.h"
+#include "base/mem.h"
+#include "fetch/request.h"
+#include "service/service_priv.h"
+#include "wire/frame.h"
+
+struct client_request {
+    struct map_node node; /* in client->requests, by number */
+    struct link link;     /* in client->request_list */
+    struct client *client;
+    struct request *request;
+    struct charge charge;
+    uint32_t number;
+    bool loading_told;
+    bool tell_sent;
+};
+
+static const struct request_events client_request_events;
+
+static struct client_request *find(const struct client *client, uint32_t number)
+{
+    struct map_node *node =
+        map_find(&client->requests, (struct span){(const char *)&number, sizeof(number)});
+
+    return node ? CONTAINER_OF(node, struct client_request, node) : NULL;
+}
+
+static void forget(struct client_request *entry)
+{
+    struct client *client = entry->client;
+
+    map_remove(&client->requests, &entry->node);
+    link_remove(&entry->link);
+    charge_release(&entry->charge);
+    mem_free(entry);
+}
+
+/* ---- out: events to messages
+ * ------------------------------------------------------------------ */
+
+static void send_failed(struct client *client,
+                        uint32_t number,
+                        const struct failure *why,
+                        const Xhrd__V1__RequestFailed *more)
+{
+    Xhrd__V1__RequestFailed failed = XHRD__V1__REQUEST_FAILED__INIT;
+    Xhrd__V1__ServerMessage message = XHRD__V1__SERVER_MESSAGE__INIT;
+    Xhrd__V1__Failure failure;
+
+    if (more)
+        failed = *more;
+    failure_to_pb(why, &failure);
+    failed.request_id = number;
+    failed.failure = &failure;
+    failed.monotonic_us = (uint64_t)loop_now_us(client->service->loop);
+    message.kind_case = XHRD__V1__SERVER_MESSAGE__KIND_FAILED;
+    message.failed = &failed;
+    client_send(client, &message);
+}
+
+static void send_ready_state(struct client_request *entry,
+                             Xhrd__V1__ReadyState state,
+                             Xhrd__V1__WaitReason reason)
+{
+    Xhrd__V1__ReadyStateChange change = XHRD__V1__READY_STATE_CHANGE__INIT;
+    Xhrd__V1__ServerMessage message = XHRD__V1__SERVER_MESSAGE__INIT;
+
+    change.request_id = entry->number;
+    change.state = state;
+    change.reason = reason;
+    change.monotonic_us = (uint64_t)loop_now_us(entry->client->service->loop);
+    message.kind_case = XHRD__V1__SERVER_MESSAGE__KIND_READY_STATE;
+    message.ready_state = &change;
+    client_send(entry->client, &message);
+}
+
+static void entry_on_wait(void *owner, enum request_wait reason)
+{
+    static const Xhrd__V1__WaitReason reasons[] = {
+        [REQUEST_WAIT_QUEUED] = XHRD__V1__WAIT_REASON__WAIT_REASON_QUEUED,
+        [REQUEST_WAIT_DNS] = XHRD__V1__WAIT_REASON__WAIT_REASON_DNS,
+        [REQUEST_WAIT_CONNECT] = XHRD__V1__WAIT_REASON__WAIT_REASON_CONNECT,
+        [REQUEST_WAIT_TLS] = XHRD__V1__WAIT_REASON__WAIT_REASON_TLS,
+        [REQUEST_WAIT_AUTH] = XHRD__V1__WAIT_REASON__WAIT_REASON_AUTH,
+    };
+
+    send_ready_state(owner, XHRD__V1__READY_STATE__READY_STATE_OPENED, reasons[reason]);
+}
+
+static void entry_on_redirect(void *owner, const struct request_hop *hop)
+{
+    struct client_request *entry = owner;
+    Xhrd__V1__Redirected redirected = XHRD__V1__REDIRECTED__INIT;
+    Xhrd__V1__ServerMessage message = XHRD__V1__SERVER_MESSAGE__INIT;
+    CLEANUP_BUF struct buf url = BUF_INIT(0);
+
+    if (url_format(hop->url, URL_WITHOUT_USERINFO, &url) < 0)
+        log_warning(&entry->client->log, "no memory to tell of a redirect");
+    redirected.request_id = entry->number;
+    redirected.status = hop->status;
+    redirected.url = bytes_of_span(buf_span(&url));
+    redirected.method = bytes_of_span(span_of(hop->method));
+    message.kind_case = XHRD__V1__SERVER_MESSAGE__KIND_REDIRECTED;
+    message.redirected = &redirected;
+    client_send(entry->client, &message);
+}
+
+static bool is_secret(struct span name)
+{
+    return span_ieq(name, SPAN_LIT("Cookie")) || span_ieq(name, SPAN_LIT("Authorization")) ||
+           span_ieq(name, SPAN_LIT("Proxy-Authorization"));
+}
+
+/* Field lines as messages, in the arena. Return: 0 or -ENOMEM. */
+static int list_headers(struct arena *arena,
+                        const struct headers *headers,
+                        bool hide_secrets,
+                        Xhrd__V1__Header ***ret,
+                        size_t *ret_count)
+{
+    size_t count = headers_count(headers);
+    size_t n = 0;
+    Xhrd__V1__Header *lines = arena_alloc(arena, count * sizeof(*lines));
+    Xhrd__V1__Header **list = arena_alloc(arena, count * sizeof(*list));
+
+    if (!lines || !list) {
+        arena_release(arena, lines);
+        arena_release(arena, list);
+        return fault(-ENOMEM);
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct header header = headers_at(headers, i);
+
+        if (hide_secrets && is_secret(header.name))
+            continue;
+        xhrd__v1__header__init(&lines[n]);
+        lines[n].name = bytes_of_span(header.name);
+        lines[n].value = bytes_of_span(header.value);
+        list[n] = &lines[n];
+        n++;
+    }
+    if (count == 0)
+        lines = NULL;
+    *ret = list;
+    *ret_count = n;
+    return 0;
+}
+
+static void free_headers(struct arena *arena, Xhrd__V1__Header **list, size_t count)
+{
+    if (count > 0)
+        arena_release(arena, list[0]); /* the lines are one piece */
+    arena_release(arena, list);
+}
+
+static void describe_connection(const struct exchange_info *info,
+                                Xhrd__V1__ConnectionInfo *ret,
+                                Xhrd__V1__TlsInfo *tls)
+{
+    xhrd__v1__connection_info__init(ret);
+    ret->connection_id = info->connection_id;
+    ret->reused = info->reused;
+    ret->remote_address = bytes_of_span(info->remote_address);
+    ret->remote_port = info->remote_port;
+    ret->local_address = bytes_of_span(info->local_address);
+    ret->local_port = info->local_port;
+    if (!info->is_tls)
+        return;
+    xhrd__v1__tls_info__init(tls);
+    tls->version = bytes_of_span(info->tls_version);
+    tls->cipher = bytes_of_span(info->tls_cipher);
+    tls->alpn = bytes_of_span(info->tls_alpn);
+    tls->resumed = info->tls_resumed;
+    ret->tls = tls;
+}
+
+static void send_head(struct client_request *entry,
+                      const struct request_head *head,
+                      Xhrd__V1__ResponseHead *to)
+{
+    Xhrd__V1__ServerMessage message = XHRD__V1__SERVER_MESSAGE__INIT;
+    Xhrd__V1__ConnectionInfo connection;
+    Xhrd__V1__TlsInfo tls;
+    CLEANUP_BUF struct buf url = BUF_INIT(0);
+
+    to->request_id = entry->number;
+    to->status = head->status;
+    to->http_version = head->http_version;
+    to->reason = bytes_of_span(head->reason);
+    if (!url_has_credentials(head->url) && !head->url->has_fragment)
+        to->url = bytes_of_span(url_href(head->url));
+    else if (url_format(head->url, URL_WITHOUT_USERINFO | URL_WITHOUT_FRAGMENT, &url) == 0)
+        to->url = bytes_of_span(buf_span(&url));
+    to->redirects = head->redirects;
+    if (head->has_size) {
+        to->body_size_case = XHRD__V1__RESPONSE_HEAD__BODY_SIZE_BODY_BYTES;
+        to->body_bytes = head->size_bytes;
+    }
+    to->content_coding = bytes_of_span(head->coding);
+    describe_connection(head->exchange, &connection, &tls);
+    to->connection = &connection;
+    message.kind_case = XHRD__V1__SERVER_MESSAGE__KIND_HEAD;
+    message.head = to;
+    client_send(entry->client, &message);
+}
+
+static void entry_on_head(void *owner, const struct request_head *head)
+{
+    struct client_request *entry = owner;
+    struct arena *arena = &entry->client->service->out;
+    Xhrd__V1__ResponseHead to = XHRD__V1__RESPONSE_HEAD__INIT;
+
+    arena_reset(arena);
+    if (list_headers(arena, head->headers, false, &to.headers, &to.n_headers) < 0 ||
+        (entry->tell_sent &&
+         list_headers(arena, head->sent, true, &to.sent_headers, &to.n_sent_headers) < 0))
+        log_warning(&entry->client->log, "no memory to tell of a head's fields");
+    send_head(entry, head, &to);
+    if (to.headers)
+        free_headers(arena, to.headers, to.n_headers);
+    if (to.sent_headers)
+        free_headers(arena, to.sent_headers, to.n_sent_headers);
+    if (!entry->client->closed)
+        send_ready_state(entry, XHRD__V1__READY_STATE__READY_STATE_HEADERS_RECEIVED,
+                         XHRD__V1__WAIT_REASON__WAIT_REASON_UNSPECIFIED);
+}
+
+static void fail_for_session(struct client_request *entry, int r)
+{
+    struct failure why;
+
+    if (r == -EDQUOT)
+        failure_set(&why, FAILURE_QUOTA, "too many bytes wait for this user's clients to read");
+    else
+        failure_set(&why, FAILURE_INTERNAL, "out of memory");
+    request_fail(entry->request, &why);
+}
+
+static void entry_on_body(void *owner, struct span bytes)
+{
+    struct client_request *entry = owner;
+    uint8_t head[WIRE_BODY_HEAD_MAX];
+
+    if (!entry->loading_told) {
+        entry->loading_told = true;
+        send_ready_state(entry, XHRD__V1__READY_STATE__READY_STATE_LOADING,
+                         XHRD__V1__WAIT_REASON__WAIT_REASON_UNSPECIFIED);
+    }
+    while (bytes.len > 0 && !entry->client->closed) {
+        struct span chunk = span_take(bytes, WIRE_BODY_DATA_MAX);
+        size_t n = wire_body_head(head, WIRE_CLIENT, entry->number, chunk.len);
+        int r = session_send_payload(entry->client->session,
+                                     (struct span){(const char *)head, n}, chunk);
+
+        if (r < 0) {
+            fail_for_session(entry, r);
+            return;
+        }
+        bytes = span_drop(bytes, chunk.len);
+    }
+}
+
+static void entry_on_progress(void *owner, const struct request_progress *from)
+{
+    struct client_request *entry = owner;
+    Xhrd__V1__Progress progress = XHRD__V1__PROGRESS__INIT;
+    Xhrd__V1__ServerMessage message = XHRD__V1__SERVER_MESSAGE__INIT;
+
+    progress.request_id = entry->number;
+    progress.upload = from->upload;
+    progress.done_bytes = from->done_bytes;
+    if (from->has_total) {
+        progress.total_case = XHRD__V1__PROGRESS__TOTAL_TOTAL_BYTES;
+        progress.total_bytes = from->total_bytes;
+    }
+    progress.wire_bytes = from->wire_bytes;
+    progress.monotonic_us = (uint64_t)loop_now_us(entry->client->service->loop);
+    message.kind_case = XHRD__V1__SERVER_MESSAGE__KIND_PROGRESS;
+    message.progress = &progress;
+    client_send(entry->client, &message);
+}
+
+static void entry_on_upload_taken(void *owner, uint64_t bytes)
+{
+    struct client_request *entry = owner;
+    Xhrd__V1__Credit credit = XHRD__V1__CREDIT__INIT;
+    Xhrd__V1__ServerMessage message = XHRD__V1__SERVER_MESSAGE__INIT;
+
+    credit.request_id = entry->number;
+    credit.bytes = (uint32_t)bytes;
+    message.kind_case = XHRD__V1__SERVER_MESSAGE__KIND_CREDIT;
+    message.credit = &credit;
+    client_send(entry->client, &message);
+}
+
+static void timing_to_pb(const struct request *request, Xhrd__V1__Timing *ret)
+{
+    struct request_timing timing;
+
+    request_get_timing(request, &timing);
+    xhrd__v1__timing__init(ret);
+    ret->queued_us = (uint64_t)timing.queued_us;
+    ret->name_lookup_us = (uint64_t)timing.name_lookup_us;
+    ret->connect_us = (uint64_t)timing.connect_us;
+    ret->tls_us = (uint64_t)timing.tls_us;
+    ret->sent_us = (uint64_t)timing.sent_us;
+    ret->first_byte_us = (uint64_t)timing.first_byte_us;
+    ret->total_us = (uint64_t)timing.total_us;
+}
+
+static void send_done(struct client_request *entry)
+{
+    Xhrd__V1__RequestDone done = XHRD__V1__REQUEST_DONE__INIT;
+    Xhrd__V1__ServerMessage message = XHRD__V1__SERVER_MESSAGE__INIT;
+    Xhrd__V1__Timing timing;
+    struct request_totals totals;
+
+    request_get_totals(entry->request, &totals);
+    timing_to_pb(entry->request, &timing);
+    done.request_id = entry->number;
+    done.body_bytes = totals.body_bytes;
+    done.wire_bytes = totals.wire_bytes;
+    done.upload_bytes = totals.upload_bytes;
+    done.header_bytes = totals.header_bytes;
+    done.request_bytes = totals.request_bytes;
+    done.cookies_not_persisted = totals.cookies_not_persisted;
+    done.timing = &timing;
+    done.monotonic_us = (uint64_t)loop_now_us(entry->client->service->loop);
+    message.kind_case = XHRD__V1__SERVER_MESSAGE__KIND_DONE;
+    message.done = &done;
+    client_send(entry->client, &message);
+}
+
+static void entry_on_done(void *owner, const struct failure *why)
+{
+    struct client_request *entry = owner;
+    struct client *client = entry->client;
+
+    if (why) {
+        Xhrd__V1__RequestFailed failed = XHRD__V1__REQUEST_FAILED__INIT;
+        Xhrd__V1__Timing timing;
+        struct request_totals totals;
+
+        request_get_totals(entry->request, &totals);
+        timing_to_pb(entry->request, &timing);
+        failed.timing = &timing;
+        failed.body_bytes = totals.body_bytes;
+        send_failed(client, entry->number, why, &failed);
+    } else {
+        send_done(entry);
+    }
+    if (client->closed)
+        return; /* and with it all its entries */
+    forget(entry);
+    client_check_done(client);
+}
+
+static const struct request_events client_request_events = {
+    .on_wait = entry_on_wait,
+    .on_redirect = entry_on_redirect,
+    .on_head = entry_on_head,
+    .on_body = entry_on_body,
+    .on_progress = entry_on_progress,
+    .on_upload_taken = entry_on_upload_taken,
+    .on_done = entry_on_done,
+};
+
+/* ---- in: messages to deeds
+ * ---------------------------------------------------------------------- */
+
+/* Return: 0, or -errno with *ret_why filled. */
+static int
+begin(struct client_request *entry, struct request_options *options, struct failure *ret_why)
+{
+    struct client *client = entry->client;
+
+    if (charge_take(&entry->charge, &client->user->quota, QUOTA_REQUESTS, 1) < 0) {
+        failure_set(ret_why, FAILURE_QUOTA, "too many requests of this user are under way");
+        return -EDQUOT;
+    }
+    int r = map_add(&client->requests, &entry->node,
+                    (struct span){(const char *)&entry->number, sizeof(entry->number)});
+    if (r == 0) {
+        r = request_new(&entry->request, client->service->fetcher, options,
+                        &client_request_events, entry);
+        if (r < 0)
+            map_remove(&client->requests, &entry->node);
+    }
+    if (r == 0) {
+        list_append(&client->request_list, &entry->link);
+        client->requests_total++;
+        return 0;
+    }
+    charge_release(&entry->charge);
+    failure_set(ret_why, FAILURE_INTERNAL, "the request could not be set up: %s",
+                strerrordesc_np(-r));
+    return r;
+}
+
+static int open_request(struct client *client,
+                        const Xhrd__V1__OpenRequest *message,
+                        struct failure *ret_why)
+{
+    struct request_options options;
+    struct client_request *entry = mem_zalloc(sizeof(*entry));
+
+    request_options_init(&options);
+    int r = fetch_options_of_message(client, message, &options, ret_why);
+    if (r == 0 && !entry) {
+        failure_set(ret_why, FAILURE_INTERNAL, "out of memory");
+        r = -ENOMEM;
+    }
+    if (r == 0) {
+        entry->client = client;
+        entry->number = message->request_id;
+        entry->tell_sent = message->tell_sent_headers;
+        r = begin(entry, &options, ret_why);
+    }
+    request_options_done(&options);
+    if (r == 0 && session_is_congested(client->session))
+        request_set_congested(entry->request, true);
+    if (r < 0)
+        mem_free(entry);
+    return r;
+}
+
+void fetch_service_open(struct client *client, const Xhrd__V1__OpenRequest *message)
+{
+    struct failure why;
+
+    if (message->request_id == 0 || find(client, message->request_id)) {
+        client_refuse(client, XHRD__V1__SESSION_ERROR__KIND__KIND_PROTOCOL,
+                      message->request_id == 0 ? "request_id: wants a number above 0"
+                                               : "request_id: is in use on this connection");
+        return;
+    }
+    if (open_request(client, message, &why) < 0)
+        send_failed(client, message->request_id, &why, NULL);
+}
+
+void fetch_service_body(struct client *client, uint32_t request_id, struct span bytes)
+{
+    struct client_request *entry = find(client, request_id);
+
+    if (!entry)
+        return; /* it ended meanwhile */
+    int r = request_write_body(entry->request, bytes);
+    if (r == 0)
+        return;
+    struct failure why;
+    if (r == -ENOMEM)
+        failure_set(&why, FAILURE_INTERNAL, "out of memory");
+    else
+        failure_set(&why, FAILURE_BODY_READ,
+                    r == -EINVAL
+                        ? "body bytes for a request without a streamed body"
+                        : "more body bytes than announced, or than there was credit for");
+    request_fail(entry->request, &why);
+}
+
+void fetch_service_body_end(struct client *client, const Xhrd__V1__BodyEnd *message)
+{
+    struct client_request *entry = find(client, message->request_id);
+
+    if (!entry)
+        return;
+    int r = request_end_body(entry->request);
+    if (r == 0)
+        return;
+    struct failure why;
+    failure_set(&why, FAILURE_BODY_READ,
+                r == -EINVAL ? "the end of a body that is not streamed or has ended"
+                             : "the body ended before its announced length");
+    request_fail(entry->request, &why);
+}
+
+void fetch_service_credit(struct client *client, const Xhrd__V1__Credit *message)
+{
+    struct client_request *entry = find(client, message->request_id);
+
+    if (entry)
+        request_add_credit(entry->request, message->bytes);
+}
+
+void fetch_service_abort(struct client *client, const Xhrd__V1__AbortRequest *message)
+{
+    struct client_request *entry = find(client, message->request_id);
+    struct failure why;
+
+    if (!entry)
+        return;
+    failure_set(&why, FAILURE_ABORTED, "aborted by the client");
+    request_fail(entry->request, &why);
+}
+
+void fetch_service_set_congested(struct client *client, bool congested)
+{
+    LIST_FOREACH (at, &client->request_list)
+        request_set_congested(CONTAINER_OF(at, struct client_request, link)->request,
+                              congested);
+}
+
+void fetch_service_close_all(struct client *client)
+{
+    while (!list_is_empty(&client->request_list)) {
+        struct client_request *entry =
+            CONTAINER_OF(list_first(&client->request_list), struct client_request, link);
+
+        request_close(entry->request);
+        forget(entry);
+    }
+}
+
+void fetch_service_fail_all(struct client *client, const struct failure *why)
+{
+    LIST_FOREACH (at, &client->request_list)
+        request_fail(CONTAINER_OF(at, struct client_request, link)->request, why);
+}
+
+struct client *fetch_service_client_of(void *request_owner)
+{
+    return ((struct client_request *)request_owner)->client;
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* The inside of service/: what its files share. */
+
+#include <xhrd/v1/envelope.pb-c.h>
+
+#include "base/failure.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "base/partition.h"
+#include "fetch/fetcher.h"
+#include "loop/loop.h"
+#include "service/arena.h"
+#include "service/service.h"
+#include "service/user.h"
+
+#define CLIENT_PROGRAM_MAX 64 /* bytes shown of the name a client gives itself */
+
+struct service {
+    struct fetcher *fetcher;
+    struct loop *loop;
+    struct service_options options;
+    const struct service_events *events;
+    void *owner;
+    struct map users;
+    struct link clients;
+    uint64_t n_clients;
+    uint64_t last_client_id;
+    int64_t begun_us;
+    bool shutting_down;
+    bool was_idle;
+    struct arena in;  /* the message being handled */
+    struct arena out; /* the message being put together */
+};
+
+struct client {
+    struct reap reap; /* first */
+    struct link link; /* in service->clients */
+    struct service *service;
+    struct session *session;
+    struct user *user;
+    struct peer peer;
+    struct partition partition;
+    struct charge charge; /* one of QUOTA_CLIENTS */
+    struct map requests;  /* by the client's number */
+    struct link request_list;
+    struct link cookie_jobs;
+    struct deferred leave; /* closes it at the end of the round */
+    struct log_subject log;
+    uint64_t id;
+    uint64_t requests_total;
+    int64_t begun_us;
+    char program[CLIENT_PROGRAM_MAX + 1];
+    bool greeted;
+    bool closed;
+    bool half_closed; /* sends no more, still listens */
+};
+
+/* ---- client.c ------------------------------------------------------------------------- */
+
+/* Packs @message into the session's queue. A client that cannot be told is closed at the end of
+ * the round. */
+void client_send(struct client *client, const Xhrd__V1__ServerMessage *message);
+
+/* Tells why and closes; nothing of the client is served any more. */
+void client_refuse(struct client *client, Xhrd__V1__SessionError__Kind kind, const char *text);
+void client_close(struct client *client);
+
+/* A half-closed client with nothing left to hear is closed. */
+void client_check_done(struct client *client);
+
+/* ---- fetch_service.c ------------------------------------------------------------------- */
+
+void fetch_service_open(struct client *client, const Xhrd__V1__OpenRequest *message);
+void fetch_service_body(struct client *client, uint32_t request_id, struct span bytes);
+void fetch_service_body_end(struct client *client, const Xhrd__V1__BodyEnd *message);
+void fetch_service_credit(struct client *client, const Xhrd__V1__Credit *message);
+void fetch_service_abort(struct client *client, const Xhrd__V1__AbortRequest *message);
+void fetch_service_set_congested(struct client *client, bool congested);
+void fetch_service_close_all(struct client *client);
+void fetch_service_fail_all(struct client *client, const struct failure *why);
+struct client *fetch_service_client_of(void *request_owner);
+
+/* ---- fetch_options.c --------------------------------------------------------------------- */
+
+struct request_options;
+
+/* Fills @ret from the message, taking the descriptors it names from the session.
+ * Return: 0, or -errno with *ret_why filled. @ret is to be ended by the caller either way. */
+MUST_CHECK int fetch_options_of_message(struct client *client,
+                                        const Xhrd__V1__OpenRequest *message,
+                                        struct request_options *ret,
+                                        struct failure *ret_why);
+
+/* ---- cookie_service.c, admin_service.c --------------------------------------------------- */
+
+void cookie_service_command(struct client *client, const Xhrd__V1__CookieCommand *message);
+void cookie_service_close_all(struct client *client);
+void admin_service_command(struct client *client, const Xhrd__V1__AdminCommand *message);
+
+/* ---- pb_convert.c ------------------------------------------------------------------------ */
+
+static inline struct span span_of_bytes(ProtobufCBinaryData bytes)
+{
+    return (struct span){(const char *)bytes.data, bytes.len};
+}
+
+static inline ProtobufCBinaryData bytes_of_span(struct span span)
+{
+    return (ProtobufCBinaryData){span.len, (uint8_t *)(uintptr_t)span.ptr};
+}
+
+Xhrd__V1__FailureKind failure_kind_to_pb(enum failure_kind kind);
+
+/* *ret borrows from @why. */
+void failure_to_pb(const struct failure *why, Xhrd__V1__Failure *ret);
