@@ -326,7 +326,7 @@ void xhr_link_lost(struct xhr_client *client, const struct xhr_failure *why, boo
     bool heard = client->is_hello_read;
 
     xhr_link_close(client);
-    client->needs_dispatch = true;
+    client->needs_dispatch |= !client->is_dispatching; /* a dispatch goes on from here itself */
     may_repeat = may_repeat && !client->is_given;
     if (may_repeat && !heard && client->repeats < XHR_REPEATS_MAX) {
         client->repeats++;
