@@ -112,8 +112,10 @@ int loop_turn(struct loop *loop, bool may_block)
         may_block = false;
     if (may_block && arm_wakeup(loop) < 0)
         return fault(-ENOMEM);
+    loop->is_waiting = true;
     if (event_base_loop(loop->base, EVLOOP_ONCE | (may_block ? 0 : EVLOOP_NONBLOCK)) < 0)
         return fault(-EIO);
+    loop->is_waiting = false;
     loop->now_us = clock_mono_us(loop->clock);
     if (loop->wakeup_us <= loop->now_us)
         loop->wakeup_us = INT64_MAX; /* has fired */
@@ -145,8 +147,14 @@ const struct clock *loop_clock(const struct loop *loop)
     return loop->clock;
 }
 
-int64_t loop_now_us(const struct loop *loop)
+int64_t loop_now_us(struct loop *loop)
 {
+    /* The first to ask after a wait finds the time that has passed in it: a timer armed from a
+     * descriptor's callback would else be due before it was armed. */
+    if (loop->is_waiting) {
+        loop->is_waiting = false;
+        loop->now_us = clock_mono_us(loop->clock);
+    }
     return loop->now_us;
 }
 

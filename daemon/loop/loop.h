@@ -55,7 +55,7 @@ MUST_CHECK int loop_turn(struct loop *loop, bool may_block);
 const struct clock *loop_clock(const struct loop *loop);
 
 /* Monotonic microseconds; read once per round, so cheap. */
-int64_t loop_now_us(const struct loop *loop);
+int64_t loop_now_us(struct loop *loop);
 int64_t loop_wall_s(const struct loop *loop);
 
 /* Queue a task for the end of the round; queueing twice is once. */

@@ -234,9 +234,56 @@ static void test_every_job_is_done_exactly_once_cancelled_or_not(void **state)
     }
 }
 
+struct waker {
+    struct fake_clock clock;
+    struct timer timer;
+    unsigned fired;
+};
+
+static void waker_on_time(void *owner)
+{
+    ((struct waker *)owner)->fired++;
+}
+
+static void waker_on_ready(void *owner, unsigned ready)
+{
+    struct waker *waker = owner;
+
+    (void)ready;
+    assert_int_equal(timer_arm(&waker->timer, 5000000), 0);
+}
+
+static void test_a_timer_armed_after_a_long_wait_counts_from_its_end(void **state)
+{
+    CLEANUP(loop_free) struct loop *loop = NULL;
+    struct waker waker = {.fired = 0};
+    struct watch watch;
+    int fds[2];
+
+    (void)state;
+    fake_clock_init(&waker.clock, 0);
+    assert_int_equal(loop_new(&loop, &waker.clock.clock), 0);
+    timer_init(&waker.timer, loop, waker_on_time, &waker);
+    assert_int_equal(pipe(fds), 0);
+    assert_int_equal(watch_init(&watch, loop, fds[0], waker_on_ready, &waker), 0);
+    assert_int_equal(watch_set(&watch, WATCH_READ), 0);
+    assert_int_equal(write(fds[1], "x", 1), 1);
+    fake_clock_advance_ms(&waker.clock, 60000); /* while the loop slept */
+    assert_int_equal(loop_turn(loop, false), 0);
+    assert_int_equal(waker.fired, 0);
+    assert_int_equal(watch_set(&watch, 0), 0);
+    fake_clock_advance_ms(&waker.clock, 5000);
+    assert_int_equal(loop_turn(loop, false), 0);
+    assert_int_equal(waker.fired, 1);
+    watch_done(&watch);
+    close(fds[0]);
+    close(fds[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_timer_armed_after_a_long_wait_counts_from_its_end),
         cmocka_unit_test(test_an_object_may_end_itself_from_its_own_callback),
         cmocka_unit_test(test_timers_fire_in_order_and_a_later_arming_moves_them),
         cmocka_unit_test(test_a_deferred_task_runs_once_at_the_end_of_the_round),
