@@ -376,7 +376,7 @@ static int eat_kept(struct session *session, size_t n)
     buf_commit(&session->in, n);
     struct span bytes = buf_span(&session->in);
     r = tell_frames(session, &bytes);
-    if (session->state == SESSION_CLOSED)
+    if (session->state != SESSION_OPEN) /* its charges are released already */
         return 0;
     size_t eaten = session->in.len - bytes.len;
     buf_consume(&session->in, eaten);

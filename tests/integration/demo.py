@@ -28,7 +28,7 @@ class Demo:
                             if not name.startswith("XHRD_")}
         self.environment.update(
             PATH=f"{build / 'bin'}:{os.environ['PATH']}", HOME=str(folder),
-            XHRD_DAEMON=str(build / "daemon/xhrd"), XDG_RUNTIME_DIR=str(folder / "run"),
+            XHRD_DAEMON=str(build / "bin/xhrd"), XDG_RUNTIME_DIR=str(folder / "run"),
             XDG_STATE_HOME=str(folder / "state"))
 
     def show(self, *command, **shorter):

@@ -235,7 +235,8 @@ class ScriptedOrigin:
 
     def answer_all(self, connection):
         while True:
-            connection.send(self.answer(connection.request()))
+            request = connection.request()  # `answer` may be another one by then
+            connection.send(self.answer(request))
 
     def _accept(self):
         while True:

@@ -12,7 +12,7 @@ import wire
 from waiting import wait_until
 
 BUILD = pathlib.Path(os.environ.get("XHRD_BUILD") or wire.SOURCE / "build/dev").resolve()
-XHRD, XHR, XHRCTL = BUILD / "daemon/xhrd", BUILD / "bin/xhr", BUILD / "bin/xhrctl"
+XHRD, XHR, XHRCTL = BUILD / "bin/xhrd", BUILD / "bin/xhr", BUILD / "bin/xhrctl"
 
 # What a sanitizer, an invariant or glibc says on its way out.
 ALARMS = re.compile(r"Sanitizer|runtime error:|invariant|stack smashing|double free|corrupted",
@@ -101,7 +101,7 @@ class Daemon:
     # -- what can be seen from outside
 
     def log(self) -> str:
-        return self.log_path.read_text(errors="replace")
+        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
 
     def fds(self):
         """What its descriptors are, those of the cookie store apart."""

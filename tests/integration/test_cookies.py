@@ -24,7 +24,8 @@ class Site:
             more.setdefault("ca", self.ca.pem)
         before = len(self.origin.requests)
         exchange = (client or self.client).fetch(
-            self.origin.url(path, host=host), resolve=[(reach or host, self.origin.port)], **more)
+            self.origin.url(path, host=host),
+            resolve=[] if host.startswith("[") else [(reach or host, self.origin.port)], **more)
         assert exchange.done, f"{host}: {exchange.failure} {exchange.text}"
         assert len(self.origin.requests) == before + 1
         return self.origin.requests[-1].get("Cookie")
@@ -271,7 +272,8 @@ def test_longer_paths_come_first_and_expired_ones_not_at_all(site):
     assert site.visit("site.example", path="/deep/x") == "b=2; a=1"
 
 
-@pytest.mark.parametrize("name", ["../x", "/etc/x", "x" * 5000, "Ünwelt", "a b", "x\n"])
+@pytest.mark.parametrize("name", ["../x", "/etc/x", "x" * 5000, "Ünwelt", "a b", "x\n"],
+                         ids=range(6))
 def test_jar_name_that_is_none_is_refused(client, origin_raw, name, xhrd):
     exchange = client.fetch(origin_raw.url(), jar=name)
     assert exchange.failure == "ARGUMENT"

@@ -253,7 +253,7 @@ def test_h114_a_cut_at_any_offset_changes_nothing(client, origin_raw, kind):
     for cut[0] in range(1, len(data)):
         exchange = client.fetch(origin_raw.url())
         assert exchange.done, (cut, exchange.failure, exchange.text)
-        stories.add((exchange.status, exchange.body, tuple(exchange.states),
+        stories.add((exchange.status, exchange.body, tuple(s for s in exchange.states if s > 1),
                      tuple((h.name, h.value) for h in exchange.head.headers)))
     assert len(stories) == 1
     assert stories.pop()[1] == b"0123456789"
