@@ -112,16 +112,6 @@ static void daemon_on_goodbye_over(void *owner)
     loop_stop(daemon->loop);
 }
 
-static void say_goodbye(void *owner)
-{
-    struct daemon *daemon = owner;
-
-    /* Every request fails in this round, and is told so; idle clients see the end. */
-    service_shut_down(daemon->service);
-    if (timer_arm(&daemon->goodbye, 0) < 0)
-        loop_stop(daemon->loop);
-}
-
 static void daemon_on_leave(void *owner)
 {
     struct daemon *daemon = owner;
@@ -133,7 +123,9 @@ static void daemon_on_leave(void *owner)
     log_notice(NULL, "leaving");
     notify_stopping(daemon->notify);
     daemon->leaving = true;
-    say_goodbye(daemon);
+    service_shut_down(daemon->service); /* on_idle follows when the last client is gone */
+    if (service_is_idle(daemon->service) || timer_arm(&daemon->goodbye, GOODBYE_US) < 0)
+        loop_stop(daemon->loop);
 }
 
 /* ---- reload

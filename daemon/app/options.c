@@ -62,6 +62,14 @@ static int usage_error(const char *what, const char *value)
     return -EINVAL;
 }
 
+static int take_mode(struct given *given, int user)
+{
+    if (given->user >= 0 && given->user != user)
+        return usage_error("--user and --system exclude each other", "");
+    given->user = user;
+    return OPTIONS_RUN;
+}
+
 static int dump_keys(void)
 {
     CLEANUP_BUF struct buf text = BUF_INIT(0);
@@ -76,8 +84,8 @@ static int dump_keys(void)
 static int take_option(struct options *ret, struct given *given, int option)
 {
     switch (option) {
-    case OPT_USER: given->user = 1; return OPTIONS_RUN;
-    case OPT_SYSTEM: given->user = 0; return OPTIONS_RUN;
+    case OPT_USER:
+    case OPT_SYSTEM: return take_mode(given, option == OPT_USER);
     case OPT_SOCKET: ret->socket_path = optarg; return OPTIONS_RUN;
     case OPT_STATE: given->state_dir = optarg; return OPTIONS_RUN;
     case OPT_CONFIG: given->config = optarg; return OPTIONS_RUN;

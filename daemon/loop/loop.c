@@ -11,9 +11,13 @@
 
 static void wakeup_cb(evutil_socket_t fd, short what, void *arg)
 {
+    struct loop *loop = arg;
+
     (void)fd;
     (void)what;
-    (void)arg; /* the round itself runs the timers */
+    /* The round itself runs the timers. The kernel's clock may be a little ahead of ours, and
+     * then none is due yet: the wakeup must be armed anew all the same. */
+    loop->wakeup_us = INT64_MAX;
 }
 
 int loop_new(struct loop **ret, const struct clock *clock)
@@ -30,7 +34,7 @@ int loop_new(struct loop **ret, const struct clock *clock)
     loop->base = event_base_new();
     if (!loop->base)
         return fault(-ENOMEM);
-    loop->wakeup = event_new(loop->base, -1, 0, wakeup_cb, NULL);
+    loop->wakeup = event_new(loop->base, -1, 0, wakeup_cb, loop);
     if (!loop->wakeup)
         return fault(-ENOMEM);
 
@@ -117,8 +121,6 @@ int loop_turn(struct loop *loop, bool may_block)
         return fault(-EIO);
     loop->is_waiting = false;
     loop->now_us = clock_mono_us(loop->clock);
-    if (loop->wakeup_us <= loop->now_us)
-        loop->wakeup_us = INT64_MAX; /* has fired */
     timers_run_due(loop);
     run_tasks(loop);
     reap_dead(loop);

@@ -358,6 +358,27 @@ void service_accept(struct service *service, int fd, const struct peer *peer)
 /* ---- the service
  * ------------------------------------------------------------------------------ */
 
+static void service_on_goodbye(void *owner)
+{
+    struct service *service = owner;
+
+    LIST_FOREACH (at, &service->clients)
+        client_refuse(CONTAINER_OF(at, struct client, link),
+                      XHRD__V1__SESSION_ERROR__KIND__KIND_SHUTDOWN, "the daemon leaves");
+}
+
+/* Requests fail at the end of this round; the clients' last word comes behind that. */
+void service_shut_down(struct service *service)
+{
+    struct failure why;
+
+    service->shutting_down = true;
+    failure_set(&why, FAILURE_SHUTDOWN, "the daemon is leaving");
+    LIST_FOREACH (at, &service->clients)
+        fetch_service_fail_all(CONTAINER_OF(at, struct client, link), &why);
+    loop_defer_next(service->loop, &service->goodbye);
+}
+
 int service_new(struct service **ret,
                 struct fetcher *fetcher,
                 const struct service_options *options,
@@ -375,6 +396,7 @@ int service_new(struct service **ret,
     service->owner = owner;
     service->begun_us = loop_now_us(fetcher->loop);
     service->was_idle = true;
+    service->goodbye = (struct deferred){.fn = service_on_goodbye, .owner = service};
     link_init(&service->clients);
     arena_init(&service->in);
     arena_init(&service->out);
@@ -382,24 +404,11 @@ int service_new(struct service **ret,
     return 0;
 }
 
-void service_shut_down(struct service *service)
-{
-    struct failure why;
-
-    service->shutting_down = true;
-    failure_set(&why, FAILURE_SHUTDOWN, "the daemon is leaving");
-    LIST_FOREACH (at, &service->clients) {
-        struct client *client = CONTAINER_OF(at, struct client, link);
-
-        fetch_service_fail_all(client, &why);
-        client->half_closed = true;
-    }
-}
-
 struct service *service_free(struct service *service)
 {
     if (!service)
         return NULL;
+    loop_defer_cancel(service->loop, &service->goodbye);
     while (!list_is_empty(&service->clients))
         client_close(CONTAINER_OF(list_first(&service->clients), struct client, link));
     map_done(&service->users);

@@ -29,6 +29,7 @@ struct service {
     uint64_t n_clients;
     uint64_t last_client_id;
     int64_t begun_us;
+    struct deferred goodbye; /* tells every client that we leave */
     bool shutting_down;
     bool was_idle;
     struct arena in;  /* the message being handled */

@@ -86,6 +86,26 @@ static void test_timers_fire_in_order_and_a_later_arming_moves_them(void **state
         assert_int_equal(fired[i], 1);
 }
 
+static void test_a_wakeup_that_comes_early_is_armed_again(void **state)
+{
+    CLEANUP(loop_free) struct loop *loop = NULL;
+    struct fake_clock clock; /* stands still, so that every wakeup is early */
+    struct timer timer;
+    int fired = 0;
+
+    (void)state;
+    fake_clock_init(&clock, 0);
+    assert_int_equal(loop_new(&loop, &clock.clock), 0);
+    timer_init(&timer, loop, count_up, &fired);
+    assert_int_equal(timer_arm(&timer, 1000), 0);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(loop_turn(loop, true), 0); /* would sleep for ever */
+    assert_int_equal(fired, 0);
+    fake_clock_advance_ms(&clock, 1);
+    assert_int_equal(loop_turn(loop, true), 0);
+    assert_int_equal(fired, 1);
+}
+
 static void test_a_deferred_task_runs_once_at_the_end_of_the_round(void **state)
 {
     CLEANUP(loop_free) struct loop *loop = NULL;
@@ -286,6 +306,7 @@ int main(void)
         cmocka_unit_test(test_a_timer_armed_after_a_long_wait_counts_from_its_end),
         cmocka_unit_test(test_an_object_may_end_itself_from_its_own_callback),
         cmocka_unit_test(test_timers_fire_in_order_and_a_later_arming_moves_them),
+        cmocka_unit_test(test_a_wakeup_that_comes_early_is_armed_again),
         cmocka_unit_test(test_a_deferred_task_runs_once_at_the_end_of_the_round),
         cmocka_unit_test(
             test_a_task_for_the_next_round_may_go_on_for_ever_without_stopping_others),
