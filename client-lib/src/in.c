@@ -59,8 +59,8 @@ static bool take_frame(struct xhr_client *client, const struct wire_frame *frame
     xhr_bytes_consume(&client->in, frame->frame_len);
     int r = xhr_message_take(client, frame, &why);
     if (r < 0 && is_alive(client)) {
-        /* A daemon that leaves in the very moment we came has done nothing for us yet. */
-        bool leaves = why.kind == XHR_ERROR_SHUTDOWN;
+        /* A daemon that leaves, or tires of us, before hello has done nothing for us yet. */
+        bool leaves = why.kind == XHR_ERROR_SHUTDOWN || why.kind == XHR_ERROR_DAEMON_LOST;
 
         if (leaves && client->is_hello_read)
             why.kind = XHR_ERROR_DAEMON_LOST;

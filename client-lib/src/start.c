@@ -96,7 +96,18 @@ static int new_socket(void)
     return fd < 0 ? -errno : fd;
 }
 
-/* Return: a descriptor, or -errno; -ENOENT also for a daemon that is not ours. */
+/* Uses up @fd unless the path leads nowhere: then it may try another one. */
+static int connect_own_with(int fd, const char *path)
+{
+    int r = connect_to(fd, path);
+
+    if (r < 0)
+        return r;
+    r = is_ours(fd);
+    return r > 0 ? 0 : r < 0 ? r : -EPERM;
+}
+
+/* Return: a descriptor or -errno. */
 static int connect_own(const char *path)
 {
     int fd = new_socket();
@@ -104,15 +115,11 @@ static int connect_own(const char *path)
 
     if (fd < 0)
         return fd;
-    r = connect_to(fd, path);
-    if (r == 0) {
-        r = is_ours(fd);
-        if (r > 0)
-            return fd;
-        r = r < 0 ? r : -ENOENT;
-    }
+    r = connect_own_with(fd, path);
+    if (r == 0)
+        return fd;
     (void)close(fd);
-    return r;
+    return r == -EPERM ? -ENOENT : r;
 }
 
 static int connect_any(const char *path)
@@ -297,18 +304,29 @@ start_anywhere(const struct xhr_client *client, bool *ret_started, struct xhr_fa
     return -ENOENT;
 }
 
+/* One socket tries them all: the first request of a process pays for every call. */
 static int connect_somewhere(void)
 {
     struct place places[3];
     unsigned count = find_places(places);
+    int fd = new_socket();
+    int r = fd < 0 ? fd : -ENOENT;
 
-    for (unsigned i = 0; i < count; i++) {
-        int r = connect_own(places[i].socket);
-
-        if (!is_absent(r))
-            return r;
+    for (unsigned i = 0; i < count && is_absent(r); i++) {
+        r = connect_own_with(fd, places[i].socket);
+        if (r == -EPERM) { /* connected, to somebody else's */
+            (void)close(fd);
+            fd = new_socket();
+            r = fd < 0 ? fd : -ENOENT;
+        }
     }
-    return connect_any(SYSTEM_SOCKET);
+    if (is_absent(r))
+        r = connect_to(fd, SYSTEM_SOCKET);
+    if (r == 0)
+        return fd;
+    if (fd >= 0)
+        (void)close(fd);
+    return r;
 }
 
 int xhr_start_connect(const struct xhr_client *client,
