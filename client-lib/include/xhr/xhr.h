@@ -146,10 +146,9 @@ XHR_API const char *xhr_wait_reason_name(enum xhr_wait_reason reason);
 /* ---- client: the connection to the daemon ---------------------------------------------- */
 
 struct xhr_client_options {
-    size_t size; /* sizeof(struct xhr_client_options) */
-    const char
-        *socket_path; /* else XHRD_SOCKET, the user's run directory, the system's socket */
-    bool no_start;    /* never start a per-user daemon */
+    size_t size;             /* sizeof(struct xhr_client_options) */
+    const char *socket_path; /* else XHRD_SOCKET, the user's daemon, the system's */
+    bool no_start;           /* never start a per-user daemon */
     const char *daemon_path; /* what to start; else XHRD_DAEMON, else the installed one */
     const char *program;     /* for administrators, up to 64 bytes; else the process's name */
     const char *profile;     /* 1 to 31 of [a-z0-9_-]: cookies, connections, all apart */
