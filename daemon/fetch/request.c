@@ -29,17 +29,31 @@ void request_enter_state(struct request *request, enum request_state next)
 
 /* ---- steps and timers ------------------------------------------------------------------ */
 
+static void fail_now(struct request *request);
+static void go_on(struct request *request);
+
 static void request_on_next(void *owner)
 {
+    static void (*const steps[REQUEST_STEP_COUNT])(struct request *) = {
+        [REQUEST_STEP_FAIL] = fail_now,
+        [REQUEST_STEP_DECIDE] = request_decide,
+        [REQUEST_STEP_NEXT_HOP] = request_next_hop,
+        [REQUEST_STEP_UPLOAD] = upload_pump,
+        [REQUEST_STEP_DELIVER] = go_on,
+    };
     struct request *request = owner;
+    unsigned due = request->due;
 
-    if (request->state != REQUEST_DONE)
-        request->next_step(request);
+    request->due = 0;
+    for (unsigned i = 0; i < REQUEST_STEP_COUNT && request->state != REQUEST_DONE; i++) {
+        if (due & (1U << i))
+            steps[i](request);
+    }
 }
 
-void request_later(struct request *request, void (*step)(struct request *request))
+void request_later(struct request *request, enum request_step step)
 {
-    request->next_step = step;
+    request->due |= 1U << step;
     loop_defer(request->fetcher->loop, &request->next);
 }
 
@@ -208,7 +222,7 @@ void request_fail(struct request *request, const struct failure *why)
     request_rest(request);
     if (request->exchange)
         exchange_pause(request->exchange); /* nothing more is told before the end */
-    request_later(request, fail_now);
+    request_later(request, REQUEST_STEP_FAIL);
 }
 
 /* ---- the beginning --------------------------------------------------------------------- */
@@ -269,14 +283,14 @@ int request_new(struct request **ret,
     list_append(&fetcher->requests, &request->link);
     fetcher->n_requests++;
     fetcher->counters.requests_total++;
-    request_later(request, request_decide);
+    request_later(request, REQUEST_STEP_DECIDE);
     *ret = request;
     return 0;
 }
 
 static void request_on_cookies_ready(void *owner)
 {
-    request_later(owner, request_decide);
+    request_later(owner, REQUEST_STEP_DECIDE);
 }
 
 /* Return: whether to go on now. */
@@ -465,8 +479,8 @@ void request_add_credit(struct request *request, uint64_t bytes)
     bool was_blocked = request->pipeline.credit == 0;
 
     body_pipeline_add_credit(&request->pipeline, bytes);
-    if (was_blocked && request->state == REQUEST_RECEIVING && !request->next.queued)
-        request_later(request, go_on);
+    if (was_blocked && request->state == REQUEST_RECEIVING)
+        request_later(request, REQUEST_STEP_DELIVER);
 }
 
 void request_set_congested(struct request *request, bool congested)
@@ -479,8 +493,8 @@ void request_set_congested(struct request *request, bool congested)
     if (congested && request->exchange) {
         request_rest(request);
         exchange_pause(request->exchange);
-    } else if (!congested && !request->next.queued) {
-        request_later(request, go_on);
+    } else if (!congested) {
+        request_later(request, REQUEST_STEP_DELIVER);
     }
 }
 

@@ -145,7 +145,7 @@ static void drain(struct request *request, size_t n)
     if (request->drained_bytes <= DRAIN_BYTES_MAX)
         return;
     request_drop_connection(request);
-    request_later(request, request_next_hop);
+    request_later(request, REQUEST_STEP_NEXT_HOP);
 }
 
 static void request_on_body(void *owner, struct span bytes)

@@ -100,7 +100,7 @@ bool request_goes_on(struct request *request, const struct response_head *head)
         request->events->on_wait(request->owner, REQUEST_WAIT_AUTH);
     if (head->has_body && head->has_length && head->body_bytes > DRAIN_KNOWN_MAX) {
         request_drop_connection(request);
-        request_later(request, request_next_hop);
+        request_later(request, REQUEST_STEP_NEXT_HOP);
     }
     return true;
 }

@@ -14,6 +14,17 @@
 #include "policy/redirect.h"
 #include "pool/pool.h"
 
+/* What a request has to do from the loop, done in this order. Several may be due at once: a
+ * client's open, body and abort can come in one read. */
+enum request_step {
+    REQUEST_STEP_FAIL, /* with request->failure; nothing is done after it */
+    REQUEST_STEP_DECIDE,
+    REQUEST_STEP_NEXT_HOP,
+    REQUEST_STEP_UPLOAD,
+    REQUEST_STEP_DELIVER, /* what waited for credit or for the owner */
+    REQUEST_STEP_COUNT,
+};
+
 /* Where the body that goes up stands. */
 struct upload {
     struct buf pending;     /* streamed or read, not taken by the exchange yet */
@@ -84,8 +95,8 @@ struct request {
     struct timer phase; /* connect or idle */
     enum failure_kind phase_kind;
     struct timer total;
-    struct deferred next; /* a step to be taken from the loop */
-    void (*next_step)(struct request *request);
+    struct deferred next;   /* takes the steps that are due */
+    unsigned due;           /* a bit for each enum request_step */
     struct failure failure; /* for request_fail() */
     int64_t progress_us;
     struct request_timing timing;
@@ -95,7 +106,7 @@ struct request {
 void request_enter_state(struct request *request, enum request_state next);
 void request_finish(struct request *request, const struct failure *why); /* the only end */
 void request_finish_kind(struct request *request, enum failure_kind kind, const char *text);
-void request_later(struct request *request, void (*step)(struct request *request));
+void request_later(struct request *request, enum request_step step);
 void request_decide(struct request *request);
 void request_touch(struct request *request); /* something moved: the idle timer begins anew */
 void request_rest(struct request *request);  /* we wait for the owner: no idle timer */

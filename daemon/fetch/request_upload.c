@@ -190,7 +190,7 @@ int request_write_body(struct request *request, struct span bytes)
     if (r < 0)
         return r;
     upload->received += bytes.len;
-    request_later(request, upload_pump);
+    request_later(request, REQUEST_STEP_UPLOAD);
     return 0;
 }
 
@@ -203,6 +203,6 @@ int request_end_body(struct request *request)
     if (options->body_has_length && request->upload.received < options->body_length)
         return -EMSGSIZE;
     request->upload.ended = true;
-    request_later(request, upload_pump);
+    request_later(request, REQUEST_STEP_UPLOAD);
     return 0;
 }

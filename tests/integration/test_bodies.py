@@ -10,7 +10,7 @@ import pytest
 from origins import response
 from programs import SANITIZED
 from waiting import wait_until
-from wire import fetch_pb2
+from wire import fetch_pb2, stream
 
 DATA = bytes(range(256)) * 400 + b"the end"
 
@@ -223,6 +223,28 @@ def test_binary_bodies_go_both_ways_unchanged(client, origin_raw):
     origin_raw.answer = lambda request: response(request.body)
     assert client.fetch(origin_raw.url(), method="POST", body=data).body == data
     assert origin_raw.requests[0].get("Content-Length") == str(len(data))
+
+
+@pytest.mark.shallow
+def test_request_and_its_streamed_body_may_come_in_one_write(client, origin_raw):
+    with client.one_write():
+        exchange = client.open(origin_raw.url(), method="POST", body=stream(10))
+        client.body_chunk(exchange, b"0123456789")
+        client.body_end(exchange)
+    assert client.finish(exchange).done, exchange.text
+    assert origin_raw.requests[0].body == b"0123456789"
+
+
+@pytest.mark.shallow
+def test_body_beyond_its_credit_fails_whatever_comes_behind_it(client, origin_raw):
+    size = client.hello.upload_credit_bytes
+    with client.one_write():
+        exchange = client.open(origin_raw.url(), method="POST", body=stream(2 * size))
+        for piece in (size - 100, 1000, 10):
+            client.body_chunk(exchange, bytes(piece))
+    client.finish(exchange)
+    assert exchange.failure == "BODY_READ"
+    assert client.fetch(origin_raw.url()).done
 
 
 @pytest.mark.shallow

@@ -7,6 +7,7 @@ laws of its life: states in order, one terminal event, nothing after it.
 """
 import array
 import atexit
+import contextlib
 import pathlib
 import shutil
 import socket
@@ -194,6 +195,17 @@ class Client:
         sent = self.sock.sendmsg([data], ancillary)
         if sent < len(data):
             self.sock.sendall(data[sent:])
+
+    @contextlib.contextmanager
+    def one_write(self):
+        """What is sent inside leaves together; without descriptors."""
+        pieces = []
+        self.send_bytes = lambda data, fds=(): pieces.append(data)
+        try:
+            yield
+        finally:
+            del self.send_bytes
+        self.send_bytes(b"".join(pieces))
 
     def send(self, kind, fds=(), **fields):
         message = ClientMessage()
