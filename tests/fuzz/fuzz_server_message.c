@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Whatever a daemon says: each request ends with exactly one terminal event, states only go
+ * forward, nothing is delivered past its credit, and the client can be freed. The input is what
+ * the daemon writes, behind its hello; its first byte says in how large pieces.
+ */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "wire/frame.h"
+#include "xhr/xhr.h"
+
+enum { REQUESTS = 3 };
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+struct story {
+    unsigned terminals;
+    int state;
+};
+
+static void
+on_state(struct xhr_request *request, const struct xhr_ready_state_event *event, void *user)
+{
+    struct story *story = user;
+
+    assert((int)event->state > story->state &&
+           xhr_request_ready_state(request) == event->state);
+    assert(story->terminals == 0);
+    story->state = (int)event->state;
+}
+
+static void on_end(struct xhr_request *request, void *user)
+{
+    struct story *story = user;
+
+    story->terminals++;
+    assert(story->state == XHR_DONE && story->terminals == 1);
+    (void)xhr_request_all_response_headers(request);
+    (void)xhr_request_response_text(request, NULL);
+}
+
+static void on_error(struct xhr_request *request, const struct xhr_error *error, void *user)
+{
+    assert(error->name && error->text && xhr_error_errno(error) < 0);
+    on_end(request, user);
+}
+
+static void on_cookies(const struct xhr_cookies *cookies, void *user)
+{
+    (void)xhr_cookies_count(cookies);
+    ++*(unsigned *)user;
+}
+
+static void
+feed(struct xhr_client *client, int fd, const uint8_t *data, size_t size, size_t piece)
+{
+    while (size > 0) {
+        ssize_t n = send(fd, data, size < piece ? size : piece, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+        if (n > 0) {
+            data += n;
+            size -= (size_t)n;
+        }
+        (void)xhr_client_dispatch(client);
+        if (n < 0 && xhr_client_fd(client) < 0)
+            return;
+    }
+}
+
+static void run(const uint8_t *data, size_t size, int fds[2])
+{
+    static const uint8_t hello[] = {0x08, 0x0a, 0x06, 0x08, 0x01, 0x30, 0x80, 0x80, 0x04};
+    const struct xhr_callbacks callbacks = {.size = sizeof(callbacks),
+                                            .onreadystatechange = on_state,
+                                            .onload = on_end,
+                                            .onerror = on_error,
+                                            .onabort = on_end};
+    struct story stories[REQUESTS] = {{0, 0}};
+    struct xhr_request *requests[REQUESTS];
+    struct xhr_client *client = NULL;
+    unsigned answers = 0;
+
+    if (xhr_client_new_fd(fds[0], NULL, &client) < 0)
+        abort();
+    for (unsigned i = 0; i < REQUESTS; i++) {
+        if (xhr_request_new(client, &requests[i]) < 0 ||
+            xhr_request_set_callbacks(requests[i], &callbacks, &stories[i]) < 0 ||
+            xhr_request_open(requests[i], "GET", "http://a.test/", true) < 0 ||
+            xhr_request_send(requests[i], NULL) < 0)
+            abort();
+    }
+    if (xhr_cookies_list(client, NULL, NULL, on_cookies, &answers) < 0)
+        abort();
+    feed(client, fds[1], hello, sizeof(hello), sizeof(hello));
+    if (size > 0)
+        feed(client, fds[1], data + 1, size - 1, data[0] ? data[0] : 4096);
+    close(fds[1]);
+    while (xhr_client_fd(client) >= 0 || xhr_client_timeout_ms(client) == 0)
+        (void)xhr_client_dispatch(client);
+    assert(xhr_client_in_flight(client) == 0 && answers == 1);
+    for (unsigned i = 0; i < REQUESTS; i++) {
+        assert(stories[i].terminals == 1);
+        xhr_request_free(requests[i]);
+    }
+    xhr_client_free(client);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    int fds[2];
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) < 0)
+        return 0;
+    run(data, size, fds);
+    return 0;
+}
