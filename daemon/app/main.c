@@ -7,6 +7,7 @@
 
 #include "app/daemon.h"
 #include "app/options.h"
+#include "app/signals.h"
 #include "base/log.h"
 
 /* Freed buffers are kept: giving them back to the kernel after each reply costs more CPU than
@@ -40,7 +41,9 @@ int main(int argc, char **argv)
     tune_malloc();
     (void)umask(0077);
     (void)signal(SIGPIPE, SIG_IGN);
-    int r = options_parse(&options, argc, argv);
+    int r = signals_block();
+    if (r == 0)
+        r = options_parse(&options, argc, argv);
     if (r == OPTIONS_LEAVE)
         return EXIT_SUCCESS;
     if (r < 0)

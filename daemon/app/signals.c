@@ -32,6 +32,22 @@ static void signals_on_ready(void *owner, unsigned ready)
     }
 }
 
+static void fill_set(sigset_t *set)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGTERM);
+    sigaddset(set, SIGINT);
+    sigaddset(set, SIGHUP);
+}
+
+int signals_block(void)
+{
+    sigset_t set;
+
+    fill_set(&set);
+    return pthread_sigmask(SIG_BLOCK, &set, NULL) == 0 ? 0 : fault(-EINVAL);
+}
+
 int signals_new(struct signals **ret,
                 struct loop *loop,
                 const struct signal_events *events,
@@ -44,12 +60,7 @@ int signals_new(struct signals **ret,
         return fault(-ENOMEM);
     signals->events = events;
     signals->owner = owner;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGHUP);
-    if (pthread_sigmask(SIG_BLOCK, &set, NULL) != 0)
-        return fault(-EINVAL);
+    fill_set(&set);
     signals->fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (signals->fd < 0)
         return fault(-errno);

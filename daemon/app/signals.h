@@ -15,8 +15,11 @@ struct signal_events {
     void (*on_reload)(void *owner);
 };
 
-/* Blocks the signals for the whole process, so call it before any thread starts.
- * Return: 0 or -errno. */
+/* Keeps the signals until signals_new(): for the start of main(), before there is a socket to
+ * be left behind or a thread that could take them. Return: 0 or -errno. */
+MUST_CHECK int signals_block(void);
+
+/* After signals_block(). Return: 0 or -errno. */
 MUST_CHECK int signals_new(struct signals **ret,
                            struct loop *loop,
                            const struct signal_events *events,

@@ -91,6 +91,7 @@ static int bind_path(struct sockets *sockets, const char *path)
     sockets->fds[sockets->count++] = fd;
     memcpy(sockets->path, path, strlen(path) + 1);
     sockets->is_ours = true;
+    sockets->is_bound_here = true;
     return 0;
 }
 
@@ -166,7 +167,7 @@ void sockets_done(struct sockets *sockets)
         if (sockets->fds[i] >= 0)
             close(sockets->fds[i]);
     }
-    if (sockets->is_ours && sockets->lock_fd < 0 && sockets->count > 0)
+    if (sockets->is_bound_here && sockets->lock_fd < 0)
         (void)unlink(sockets->path);
     if (sockets->lock_fd >= 0)
         close(sockets->lock_fd);

@@ -18,7 +18,8 @@ struct sockets {
     int fds[SOCKETS_MAX];
     unsigned count;
     char path[SOCKET_PATH_BYTES]; /* of the first; "" when it has none */
-    bool is_ours;                 /* nobody else holds it: ours to unlink when we leave */
+    bool is_ours;                 /* nobody else holds it: ours to unlink when we leave idle */
+    bool is_bound_here;           /* made by us, not handed over: unlinked in any case */
     int lock_fd;                  /* held while we leave, -1 before */
 };
 

@@ -190,6 +190,8 @@ int request_write_body(struct request *request, struct span bytes)
     if (r < 0)
         return r;
     upload->received += bytes.len;
+    if (request->state == REQUEST_SENDING)
+        request_touch(request); /* from here on it is the server's turn */
     request_later(request, REQUEST_STEP_UPLOAD);
     return 0;
 }
