@@ -208,7 +208,7 @@ void event_log_progress(struct event_log *log,
     struct json json = begin(log, "progress", progress->monotonic_us);
     json_text(&json, "direction", direction);
     json_u64(&json, "done_bytes", progress->done_bytes);
-    if (progress->total_known) {
+    if (progress->total_known && progress->done_bytes <= progress->total_bytes) {
         json_u64(&json, "total_bytes", progress->total_bytes);
         json_ratio(&json, "ratio", progress->done_bytes, progress->total_bytes);
     } else {

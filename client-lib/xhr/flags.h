@@ -25,19 +25,19 @@ enum flag_group {
 };
 
 struct flag {
+    enum flag_group group;
     char letter;       /* 0: none */
     const char *name;  /* without the dashes */
     const char *value; /* what --help calls its value; NULL: it takes none */
     const char *help;
-    enum flag_group group;
     size_t offset; /* of the bool it sets, or of the const char * that keeps its value */
-    bool off;      /* a switch that clears its bool */
-    bool equals;   /* its value is optional, and comes as --name=VALUE */
     /* More than keeping a pointer. Return: 0 or an exit code with *why filled. */
     int (*take)(struct cli_options *options,
                 const struct flag *flag,
                 const char *value,
                 struct trouble *why);
+    bool off;    /* a switch that clears its bool */
+    bool equals; /* its value is optional, and comes as --name=VALUE */
 };
 
 extern const struct flag flags[];

@@ -138,5 +138,6 @@ void json_ratio(struct json *json, const char *key, uint64_t done, uint64_t tota
         done >>= 1;
     }
     strbuf_add_text(json->out, "0.");
-    strbuf_add_padded(json->out, done * 10000 / total, 4);
+    uint64_t parts = done * 10000 / total;
+    strbuf_add_padded(json->out, parts > 9999 ? 9999 : parts, 4);
 }

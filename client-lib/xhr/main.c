@@ -9,10 +9,13 @@
 #include "transfer.h"
 #include "version.h"
 
+/* A signal may come just before a write() or read() that then blocks, and whose EINTR is thus
+ * missed: an alarm makes up for it until the program has ended. */
 static void on_signal(int number)
 {
     (void)number;
     interrupted = 1;
+    (void)alarm(1);
 }
 
 /* The second time it ends the program at once. What was ignored when we were started (nohup)
@@ -31,6 +34,7 @@ static void catch_signals(void)
     catch_signal(SIGINT);
     catch_signal(SIGTERM);
     catch_signal(SIGHUP);
+    (void)sigaction(SIGALRM, &(struct sigaction){.sa_handler = on_signal}, NULL);
     (void)signal(SIGPIPE, SIG_IGN); /* a reader that is gone is a write error: exit 23 */
 }
 

@@ -67,7 +67,7 @@ apply(struct command_line *line, const struct flag *flag, char *value, const cha
     if (flag->take) {
         int r = flag->take(line->options, flag, value, line->why);
 
-        if (r == 0 && flag->letter == 'u')
+        if (r == 0 && value && flag->letter == 'u')
             memset(value, ' ', strlen(value));
         return r;
     }

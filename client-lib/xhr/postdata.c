@@ -48,7 +48,7 @@ static int add_urlencoded(struct strbuf *out, const char *text, struct trouble *
     int r = 0;
 
     if (text[name] == '\0') {
-        strbuf_add_percent(out, text, name);
+        strbuf_add_urlencoded(out, text, name);
         return 0;
     }
     if (name > 0) {
@@ -57,14 +57,14 @@ static int add_urlencoded(struct strbuf *out, const char *text, struct trouble *
     }
     const char *value = text + name + 1;
     if (text[name] == '=') {
-        strbuf_add_percent(out, value, strlen(value));
+        strbuf_add_urlencoded(out, value, strlen(value));
         return 0;
     }
     r = read_file(value, SIZE_MAX / 8, &file);
     if (r < 0)
         r = read_error(why, value, r);
     else
-        strbuf_add_percent(out, file.bytes, file.len);
+        strbuf_add_urlencoded(out, file.bytes, file.len);
     strbuf_done(&file);
     return r;
 }

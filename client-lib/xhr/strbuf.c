@@ -212,11 +212,13 @@ static bool is_unreserved(char c)
            c == '-' || c == '.' || c == '_' || c == '~';
 }
 
-void strbuf_add_percent(struct strbuf *buf, const char *bytes, size_t len)
+void strbuf_add_urlencoded(struct strbuf *buf, const char *bytes, size_t len)
 {
     for (size_t i = 0; i < len; i++) {
         if (is_unreserved(bytes[i])) {
             strbuf_add_char(buf, bytes[i]);
+        } else if (bytes[i] == ' ') {
+            strbuf_add_char(buf, '+');
         } else {
             strbuf_add_char(buf, '%');
             add_hex_byte(buf, (unsigned char)bytes[i]);

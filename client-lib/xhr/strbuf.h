@@ -43,8 +43,8 @@ void strbuf_add_size(struct strbuf *buf, uint64_t bytes);
  * \xNN, so that no server can move the cursor. */
 void strbuf_add_shown(struct strbuf *buf, const char *bytes, size_t len);
 
-/* Percent-encoded but for letters, digits and -._~, as curl does. */
-void strbuf_add_percent(struct strbuf *buf, const char *bytes, size_t len);
+/* Percent-encoded but for letters, digits and -._~; blanks become +. As curl encodes data. */
+void strbuf_add_urlencoded(struct strbuf *buf, const char *bytes, size_t len);
 
 /* Room for @len more bytes at the end, to be filled and then counted with strbuf_grow().
  * Return: NULL when there is no memory. */

@@ -3,6 +3,8 @@
  * Unknown flags: what was meant? Either the nearest name of ours by edit distance, or, for a
  * flag that curl has and xhr has not, what to write instead.
  */
+#include "suggest.h"
+
 #include <string.h>
 
 #include "flags.h"
@@ -14,11 +16,13 @@ static size_t least(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* Insertions, deletions, replacements and swaps of neighbours that make @a into @b. */
-static size_t distance(const char *a, const char *b)
+size_t name_distance(const char *a, const char *b)
 {
     size_t row[3][NAME_MAX_BYTES + 1];
     size_t len_a = strlen(a), len_b = strlen(b);
+
+    if (len_a > NAME_MAX_BYTES || len_b > NAME_MAX_BYTES)
+        return SIZE_MAX;
 
     for (size_t j = 0; j <= len_b; j++)
         row[0][j] = j;
@@ -42,11 +46,12 @@ const struct flag *flag_nearest(const char *name)
     const struct flag *nearest = NULL;
     size_t len = strlen(name), best = len / 3 + 2;
 
-    if (len == 0 || len > NAME_MAX_BYTES)
+    if (len == 0)
         return NULL;
     for (size_t i = 0; i < n_flags; i++) {
         /* A beginning is what curl takes for the whole: --head, --dump. */
-        size_t d = strncmp(flags[i].name, name, len) == 0 ? 1 : distance(name, flags[i].name);
+        size_t d =
+            strncmp(flags[i].name, name, len) == 0 ? 1 : name_distance(name, flags[i].name);
 
         if (d < best) {
             best = d;

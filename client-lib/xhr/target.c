@@ -158,13 +158,13 @@ void target_add_resolved(struct strbuf *out, const char *base, const char *refer
     strbuf_add(out, base, (size_t)(path - base));
     size_t start = out->len;
     if (reference[0] != '/') {
-        if (reference[0] != '?' && reference[0] != '#')
+        if (reference[0] != '?' && reference[0] != '#' && reference[0] != '\0')
             while (path_len > 0 && path[path_len - 1] != '/')
                 path_len--;
         if (path_len == 0)
             strbuf_add_char(out, '/');
         strbuf_add(out, path, path_len);
-        if (reference[0] == '#')
+        if (reference[0] == '#' || reference[0] == '\0')
             strbuf_add(out, path + path_len, strcspn(path + path_len, "#"));
     }
     strbuf_add(out, reference, strcspn(reference, "#"));

@@ -197,6 +197,8 @@ static void t_on_body(struct xhr_request *request, const void *bytes, size_t len
     struct transfer *t = user;
 
     (void)request;
+    if (interrupted) /* the loop aborts */
+        return;
     event_log_data(&t->session->events, len);
     if (t->discarding) {
         discard(t, len);

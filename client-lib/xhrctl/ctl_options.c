@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "suggest.h"
+
 #define AT(field) offsetof(struct ctl_options, field)
 
 struct command {
@@ -25,25 +27,25 @@ static const struct command commands[] = {
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
 struct ctl_flag {
-    char letter;
     const char *name;
     const char *value; /* NULL: a switch */
     const char *help;
     size_t offset;
+    char letter;
     bool of_cookies; /* makes no sense with anything else */
 };
 
 static const struct ctl_flag ctl_flags[] = {
-    {0, "json", NULL, "print JSON", AT(json), false},
-    {0, "socket", "PATH", "the daemon's socket", AT(socket_path), false},
-    {0, "jar", "NAME", "the cookie jar: default, system, or one of your own", AT(jar), true},
-    {0, "domain", "DOMAIN", "cookies of exactly this domain", AT(domain), true},
-    {0, "name", "NAME", "cookies of this name", AT(name), true},
-    {0, "path", "PATH", "cookies of exactly this path", AT(path), true},
-    {0, "host", "HOST", "cookies that a request to this host could carry", AT(host), true},
-    {0, "values", NULL, "show values on a terminal, too", AT(values), true},
-    {'h', "help", NULL, "this text", AT(help), false},
-    {'V', "version", NULL, "which version this is", AT(version), false},
+    {"json", NULL, "print JSON", AT(json), 0, false},
+    {"socket", "PATH", "the daemon's socket", AT(socket_path), 0, false},
+    {"jar", "NAME", "the cookie jar: default, system, or one of your own", AT(jar), 0, true},
+    {"domain", "DOMAIN", "cookies of exactly this domain", AT(domain), 0, true},
+    {"name", "NAME", "cookies of this name", AT(name), 0, true},
+    {"path", "PATH", "cookies of exactly this path", AT(path), 0, true},
+    {"host", "HOST", "cookies that a request to this host could carry", AT(host), 0, true},
+    {"values", NULL, "show values on a terminal, too", AT(values), 0, true},
+    {"help", NULL, "this text", AT(help), 'h', false},
+    {"version", NULL, "which version this is", AT(version), 'V', false},
 };
 
 #define N_FLAGS (sizeof(ctl_flags) / sizeof(ctl_flags[0]))
@@ -60,19 +62,16 @@ static const struct ctl_flag *find_flag(const char *argument)
     return NULL;
 }
 
-/* Those that share the longest beginning. */
 static const struct ctl_flag *nearest_flag(const char *name)
 {
     const struct ctl_flag *nearest = NULL;
-    size_t best = 0;
+    size_t best = strlen(name) / 3 + 2;
 
     for (size_t i = 0; i < N_FLAGS; i++) {
-        size_t same = 0;
+        size_t distance = name_distance(name, ctl_flags[i].name);
 
-        while (name[same] && name[same] == ctl_flags[i].name[same])
-            same++;
-        if (same > best) {
-            best = same;
+        if (distance < best) {
+            best = distance;
             nearest = &ctl_flags[i];
         }
     }

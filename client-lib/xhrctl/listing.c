@@ -135,7 +135,8 @@ void listing_add(struct listing *listing, const struct cell *cells, size_t n)
 {
     listing->n_rows++;
     if (listing->json) {
-        strbuf_add_char(&listing->text, '\n');
+        strbuf_add_text(&listing->text, listing->n_rows > 1 ? ",\n" : "\n");
+        listing->writer.comma = false; /* it stands there, before the line's end */
         add_object(&listing->writer, cells, n);
     } else {
         add_table_row(listing, cells, n);
@@ -260,7 +261,7 @@ void listing_show_one(const struct cell *cells, size_t n, bool json, struct strb
         if (cells[i].flags & CELL_OF_JSON)
             continue;
         for (const char *c = cells[i].key; *c; c++)
-            strbuf_add_char(out, *c == '_' ? ' ' : *c);
+            strbuf_add_char(out, (char)(*c == '_' ? ' ' : *c));
         strbuf_add_char(out, ':');
         while (out->len - start < 26 && !out->failed)
             strbuf_add_char(out, ' ');

@@ -24,7 +24,7 @@ def keys_of_sample(text: str):
 
 
 def keys_of_manual(text: str):
-    """.It or .TP entries written as Key= in bold or literal."""
+    """Key= as it stands in the source of xhrd.conf(5)."""
     return set(re.findall(r"\b([A-Z][A-Za-z]+)=", text))
 
 
@@ -35,7 +35,7 @@ def complaints(root: pathlib.Path):
         if code.get(key) != sample.get(key):
             yield (f"[{key[0]}] {key[1]}: the daemon's default is {code.get(key)!r}, "
                    f"systemd/xhrd.conf shows {sample.get(key)!r}")
-    manual = root / "daemon/man/xhrd.conf.5"
+    manual = root / "daemon/man/xhrd.conf.5.scd"
     if manual.exists():
         shown, names = keys_of_manual(manual.read_text()), {name for _, name in code}
         for name in sorted(names - shown):
