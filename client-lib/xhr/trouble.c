@@ -51,7 +51,7 @@ static const struct words_of words_of[] = {
     [XHR_ERROR_NONE] = {EXIT_RESOURCES, "%s: failed without a reason", NULL},
     [XHR_ERROR_ARGUMENT] = {EXIT_USAGE, "the request is wrong", NULL},
     [XHR_ERROR_URL] = {EXIT_URL, "the URL is wrong", "write http://host/path or https://…"},
-    [XHR_ERROR_POLICY] = {EXIT_POLICY, "refused by policy", "ask who runs xhrd"},
+    [XHR_ERROR_POLICY] = {EXIT_POLICY, "refused by policy", NULL},
     [XHR_ERROR_QUOTA] = {EXIT_QUOTA, "over your quota",
                          "wait for other requests to end, see xhrctl show requests"},
     [XHR_ERROR_DNS] = {EXIT_DNS, "could not resolve the host of %s", "check the name"},

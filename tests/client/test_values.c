@@ -192,6 +192,7 @@ static void test_no_options_are_the_defaults_said_aloud(void **state)
     assert_int_equal(open->redirect, XHRD__V1__REDIRECT_MODE__REDIRECT_MODE_FOLLOW);
     assert_int_equal(open->redirects_case, 0);
     assert_int_equal(open->cookies, XHRD__V1__COOKIE_MODE__COOKIE_MODE_SEND_AND_STORE);
+    assert_true(open->tell_sent_headers);
     assert_null(open->timeouts);
     assert_null(open->tls);
     assert_null(open->credentials);
