@@ -34,5 +34,12 @@ char *xhr_dup(const void *from, size_t len);
 /* A copy of a string; NULL is 0 and *ret NULL. Return: 0 or -ENOMEM. */
 int xhr_dup_string(const char *text, char **ret);
 
+/* For interfaces that forgot a const (protobuf-c's structures, iovec) and for freeing what is
+ * const to everybody else. */
+static inline void *xhr_unconst(const void *pointer)
+{
+    return (void *)(uintptr_t)pointer; /* NOLINT(performance-no-int-to-ptr) */
+}
+
 /* CLOCK_MONOTONIC. */
 uint64_t xhr_now_us(void);

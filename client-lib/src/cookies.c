@@ -189,7 +189,7 @@ int xhr_cookies_on_reply(struct xhr_slot *slot,
 
 static ProtobufCBinaryData borrow(const char *text)
 {
-    return (ProtobufCBinaryData){text ? strlen(text) : 0, (uint8_t *)(uintptr_t)text};
+    return (ProtobufCBinaryData){text ? strlen(text) : 0, xhr_unconst(text)};
 }
 
 struct command {
@@ -215,7 +215,7 @@ static void command_init(struct command *command, const char *jar)
     command->message.cookie = &command->cookie;
     command->cookie.filter = &command->filter;
     if (jar)
-        command->cookie.jar = (char *)(uintptr_t)jar;
+        command->cookie.jar = xhr_unconst(jar);
 }
 
 static int put_filter(struct command *command, const struct xhr_cookie_filter *filter)

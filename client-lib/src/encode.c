@@ -35,7 +35,7 @@ struct parts {
 
 static ProtobufCBinaryData borrow(const void *bytes, size_t len)
 {
-    return (ProtobufCBinaryData){len, (uint8_t *)(uintptr_t)bytes};
+    return (ProtobufCBinaryData){len, xhr_unconst(bytes)};
 }
 
 static ProtobufCBinaryData borrow_text(const char *text)
@@ -85,7 +85,7 @@ put_headers(struct parts *parts, const struct xhr_fields *fields, const struct x
     if (fields->count == 0 && !type)
         return 0;
     parts->headers = calloc(fields->count + 1, sizeof(*parts->headers));
-    parts->header_list = calloc(fields->count + 1, sizeof(*parts->header_list));
+    parts->header_list = calloc(fields->count + 1, sizeof(Xhrd__V1__Header *));
     parts->suppressed = calloc(fields->count + 1, sizeof(*parts->suppressed));
     if (!parts->headers || !parts->header_list || !parts->suppressed)
         return -ENOMEM;
@@ -325,7 +325,7 @@ static void put_choices(Xhrd__V1__OpenRequest *open, const struct xhr_request_op
     }
     open->cookies = modes[set->cookies];
     if (set->jar)
-        open->jar = (char *)(uintptr_t)set->jar;
+        open->jar = xhr_unconst(set->jar);
     open->raw = set->raw;
     open->no_keep_alive = set->no_keep_alive;
     open->tell_sent_headers = true; /* for xhr_request_sent_header_at() */

@@ -43,7 +43,9 @@ static const char *const engines[] = {
 
 char xhr_lower(char c)
 {
-    return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+    if (c >= 'A' && c <= 'Z')
+        return (char)(c | 0x20);
+    return c;
 }
 
 bool xhr_name_eq(const char *a, const char *b)
@@ -121,7 +123,9 @@ static char *combine(const char *old, const char *separator, const char *value, 
     return joined;
 }
 
-static int add(struct xhr_fields *fields, const char *name, char *value)
+static int add(struct xhr_fields *fields,
+               const char *name,
+               char *value) /* NOLINT(readability-non-const-parameter): kept */
 {
     if (fields->count == FIELDS_MAX)
         return -EMSGSIZE;

@@ -95,7 +95,7 @@ static int queue_hello(struct xhr_client *client)
     if (client->is_hello_queued)
         return 0;
     hello.protocol = PROTOCOL;
-    hello.program.data = (uint8_t *)(uintptr_t)program;
+    hello.program.data = xhr_unconst(program);
     hello.program.len = strnlen(program, PROGRAM_MAX);
     hello.profile = client->profile ? client->profile : no_profile;
     message.kind_case = XHRD__V1__CLIENT_MESSAGE__KIND_HELLO;
@@ -230,7 +230,7 @@ int xhr_link_write_body(struct xhr_client *client,
 
     if (client->link == XHR_LINK_UP && client->is_hello_read && !client->is_write_dead &&
         client->out.len == 0) {
-        struct iovec iov[2] = {{head, head_len}, {(void *)(uintptr_t)data, len}};
+        struct iovec iov[2] = {{head, head_len}, {xhr_unconst(data), len}};
 
         written = write_some(client, iov, 2, NULL);
         client->out_at += written;
@@ -346,11 +346,11 @@ void xhr_link_lost(struct xhr_client *client, const struct xhr_failure *why, boo
 static void wait_to_retry(struct xhr_client *client, uint64_t now_us)
 {
     if (client->give_up_at_us == 0)
-        client->give_up_at_us = now_us + XHR_START_MS * 1000u;
+        client->give_up_at_us = now_us + (uint64_t)XHR_START_MS * 1000u;
     client->retry_ms = client->retry_ms ? client->retry_ms * 2 : 1;
     if (client->retry_ms > XHR_RETRY_MS_MAX)
         client->retry_ms = XHR_RETRY_MS_MAX;
-    client->retry_at_us = now_us + client->retry_ms * 1000u;
+    client->retry_at_us = now_us + (uint64_t)client->retry_ms * 1000u;
 }
 
 void xhr_link_connect(struct xhr_client *client)
@@ -380,7 +380,7 @@ void xhr_link_connect(struct xhr_client *client)
     if (fd >= 0) {
         client->fd = fd;
         client->link = XHR_LINK_UP;
-        client->hello_by_us = now_us + XHR_HELLO_MS * 1000u;
+        client->hello_by_us = now_us + (uint64_t)XHR_HELLO_MS * 1000u;
         return;
     }
     if (fd == -EAGAIN)

@@ -73,7 +73,7 @@ on_hello(struct xhr_client *client, const Xhrd__V1__ServerHello *hello, struct x
 static int on_error(const Xhrd__V1__SessionError *error, struct xhr_failure *why)
 {
     enum xhr_error_class kind;
-    int len = error->text.len < XHR_TEXT_MAX / 2 ? (int)error->text.len : XHR_TEXT_MAX / 2;
+    size_t len = error->text.len < XHR_TEXT_MAX / 2 ? error->text.len : XHR_TEXT_MAX / 2;
     char text[XHR_TEXT_MAX / 2 + 1];
 
     switch (error->kind) {
@@ -86,12 +86,10 @@ static int on_error(const Xhrd__V1__SessionError *error, struct xhr_failure *why
     case XHRD__V1__SESSION_ERROR__KIND__KIND_UNSPECIFIED:
     default: return refuse(why, "a session error without a kind");
     }
-    for (int i = 0; i < len; i++) {
-        uint8_t c = error->text.data[i];
-
-        text[i] = c < 0x20 || c == 0x7f ? '?' : (char)c;
-    }
+    if (len > 0)
+        memcpy(text, error->text.data, len);
     text[len] = '\0';
+    xhr_make_printable(text);
     xhr_failure_set(why, kind, "the daemon closed the connection: %s", text);
     return -ECONNABORTED;
 }

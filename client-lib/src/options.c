@@ -36,9 +36,9 @@ static bool is_sane(const struct xhr_request_options *set)
 static void free_resolve(struct xhr_resolve *resolve)
 {
     for (size_t i = 0; i < resolve->n_addresses; i++)
-        free((char *)(uintptr_t)resolve->addresses[i]);
-    free((void *)(uintptr_t)resolve->addresses);
-    free((char *)(uintptr_t)resolve->host);
+        free(xhr_unconst(resolve->addresses[i]));
+    free(xhr_unconst(resolve->addresses));
+    free(xhr_unconst(resolve->host));
 }
 
 static int copy_resolve(struct xhr_resolve *to, const struct xhr_resolve *from)
@@ -151,8 +151,8 @@ void xhr_options_done(struct xhr_options *options)
     for (size_t i = 0; i < options->set.n_resolve; i++)
         free_resolve(&options->resolve[i]);
     for (size_t i = 0; i < options->set.n_connect_to; i++) {
-        free((char *)(uintptr_t)options->connect_to[i].host);
-        free((char *)(uintptr_t)options->connect_to[i].to_host);
+        free(xhr_unconst(options->connect_to[i].host));
+        free(xhr_unconst(options->connect_to[i].to_host));
     }
     free(options->resolve);
     free(options->connect_to);

@@ -146,7 +146,7 @@ static int decode_windows_1252(struct input in, struct xhr_bytes *out)
 
 static int decode_with(iconv_t converter, struct input in, struct xhr_bytes *out)
 {
-    char *at = (char *)(uintptr_t)in.at;
+    char *at = xhr_unconst(in.at);
     int r = 0;
 
     while (r == 0 && in.left > 0) {
@@ -275,10 +275,9 @@ detect(struct xhr_answer *answer, const uint8_t *body, size_t len, size_t *ret_b
     header_len = strlen(type);
     bool is_markup = find_word(header, header_len, "xml", 0) < header_len ||
                      find_word(header, header_len, "html", 0) < header_len;
-    if (label_after(header, header_len, ";", "charset", answer))
-        found = canonical(answer->charset_name);
-    else if (is_markup && (label_after(body, scan, "<?xml", "encoding", answer) ||
-                           label_after(body, scan, "<meta", "charset", answer)))
+    if (label_after(header, header_len, ";", "charset", answer) ||
+        (is_markup && (label_after(body, scan, "<?xml", "encoding", answer) ||
+                       label_after(body, scan, "<meta", "charset", answer))))
         found = canonical(answer->charset_name);
     free(type);
     return found;
@@ -301,7 +300,8 @@ static int decode(struct xhr_answer *answer, struct xhr_bytes *out)
     if (strncmp(answer->charset, "UTF-16", 6) == 0)
         return decode_utf16(in, answer->charset[6] == 'B', out);
     iconv_t converter = iconv_open("UTF-8", answer->charset);
-    if (converter == (iconv_t)-1) { /* nobody knows it */
+    /* Nobody knows it. NOLINTNEXTLINE(performance-no-int-to-ptr): iconv's interface */
+    if (converter == (iconv_t)-1) {
         answer->charset = "UTF-8";
         return decode_utf8(in, out);
     }

@@ -55,6 +55,7 @@ struct xhr_failure {
 __attribute__((format(printf, 3, 4))) void
 xhr_failure_set(struct xhr_failure *ret, enum xhr_error_class kind, const char *fmt, ...);
 const char *xhr_errno_text(int error); /* in English, whatever the locale */
+void xhr_make_printable(char *text);
 /* Borrows from @failure. */
 void xhr_failure_show(const struct xhr_failure *failure, struct xhr_error *ret);
 /* Return: 0, or -EPROTO for a class that the wire does not have. */
@@ -296,26 +297,26 @@ struct xhr_upload {
 };
 
 struct xhr_answer {
-    bool has_head;
-    int status;
     char *status_text;
-    int http_version;
     char *url; /* final */
     char *method;
-    unsigned redirects;
     char *content_coding;
-    bool is_size_known;
+    char *connection_text; /* storage of the strings below */
     uint64_t size_bytes;
     struct xhr_lines headers;
     struct xhr_lines sent;
     struct xhr_lines trailers;
     struct xhr_bytes body;
-    char *connection_text; /* storage of the strings below */
     struct xhr_connection_info connection;
     struct xhr_tls_info tls;
-    bool has_connection;
     struct xhr_timing timing;
     struct xhr_totals totals;
+    int status;
+    int http_version;
+    unsigned redirects;
+    bool has_head;
+    bool is_size_known;
+    bool has_connection;
     bool cookies_not_persisted;
     /* made when asked for */
     char *joined;

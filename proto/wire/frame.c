@@ -25,11 +25,11 @@ static enum wire_outcome take_varint(struct cursor *cursor, uint64_t max, uint64
 
     for (unsigned i = 0; i < WIRE_FRAME_PREFIX_MAX; i++) {
         if (i == left)
-            return value > max ? WIRE_E_TOO_LARGE : WIRE_MORE;
+            return WIRE_MORE;
         value |= (uint64_t)(cursor->at[i] & 0x7fu) << (7 * i);
+        if (value > max) /* what follows can only add to it */
+            return WIRE_E_TOO_LARGE;
         if (!(cursor->at[i] & 0x80u)) {
-            if (value > max)
-                return WIRE_E_TOO_LARGE;
             cursor->at += i + 1;
             *ret = value;
             return WIRE_READY;
