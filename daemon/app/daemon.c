@@ -9,6 +9,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/message_id.h"
 #include "fetch/fetcher.h"
 #include "fetch/request.h"
 #include "ipc/listener.h"
@@ -400,9 +401,9 @@ struct daemon *daemon_free(struct daemon *daemon)
 
 int daemon_run(struct daemon *daemon)
 {
-    log_notice(NULL, "xhrd %s serves %s at %s", XHRD_VERSION,
-               daemon->options.per_user ? "its user" : "all users",
-               daemon->sockets->path[0] ? daemon->sockets->path : "a passed socket");
+    log_write(LOG_LEVEL_NOTICE, NULL, MESSAGE_STARTED, "xhrd %s serves %s at %s", XHRD_VERSION,
+              daemon->options.per_user ? "its user" : "all users",
+              daemon->sockets->path[0] ? daemon->sockets->path : "a passed socket");
     notify_ready(daemon->notify);
     daemon_on_idle(daemon, true);
     return loop_run(daemon->loop);

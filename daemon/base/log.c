@@ -157,6 +157,8 @@ void log_write(enum log_level level,
     int saved = errno;
     va_list args;
 
+    if (level > log_get_level())
+        return;
     va_start(args, fmt);
     int n = vsnprintf(line, sizeof(line), fmt, args);
     va_end(args);

@@ -13,9 +13,9 @@
 #include "base/span.h"
 #include "http/url.h"
 
-#define ORIGIN_HOST_SIZE (HOST_NAME_BYTES_MAX + 3) /* a trailing dot, the NUL, even alignment  \
-                                                    */
-#define ORIGIN_TEXT_SIZE (ORIGIN_HOST_SIZE + 16)   /* "https://" and ":65535" */
+/* A trailing dot, the NUL, even alignment. */
+#define ORIGIN_HOST_SIZE (HOST_NAME_BYTES_MAX + 3)
+#define ORIGIN_TEXT_SIZE (ORIGIN_HOST_SIZE + 16) /* "https://" and ":65535" */
 
 struct origin {
     uint16_t port; /* never 0 */

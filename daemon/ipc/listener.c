@@ -9,6 +9,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/message_id.h"
 #include "loop/loop.h"
 #include "loop/timer.h"
 #include "loop/watch.h"
@@ -35,8 +36,9 @@ static void complain(struct listener *listener, int err)
         return;
     listener->complained_us = now_us;
     errno = err;
-    log_warning(NULL, "cannot accept a client: %m; trying again four times a second "
-                      "(raise LimitNOFILE= if this lasts)");
+    log_write(LOG_LEVEL_WARNING, NULL, MESSAGE_DESCRIPTORS_OUT,
+              "cannot accept a client: %m; trying again four times a second "
+              "(raise LimitNOFILE= if this lasts)");
 }
 
 static void pause_listening(struct listener *listener, int err)

@@ -16,17 +16,15 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "base/message_id.h"
 #include "loop/loop.h"
 #include "loop/timer.h"
 #include "loop/worker.h"
 #include "store/cookie_disk.h"
 
-#define LOCK_POLL_US   INT64_C(20000)
-#define SWEEP_EVERY_S  60 /* expired cookies leave with the next commit after this */
-#define PATIENCE       30 /* times retry_us, where only a person can help */
-#define MESSAGE_FAILED "58626d32428a4bbb9fc4c6cbd08032a5"
-#define MESSAGE_WELL   "d50bfbda1cb745dc9c749fcb3b31f9a9"
-#define MESSAGE_ASIDE  "77524c1dea164328aefd907abd061f26"
+#define LOCK_POLL_US  INT64_C(20000)
+#define SWEEP_EVERY_S 60 /* expired cookies leave with the next commit after this */
+#define PATIENCE      30 /* times retry_us, where only a person can help */
 
 enum store_state {
     STORE_MEMORY,  /* there is no file */
@@ -442,7 +440,7 @@ static void fail(struct cookie_store *store)
     bool is_patient = outcome == DB_NEWER || outcome == DB_UNSAFE;
 
     if (!store->is_failing)
-        log_write(LOG_LEVEL_WARNING, &store->log, MESSAGE_FAILED,
+        log_write(LOG_LEVEL_WARNING, &store->log, MESSAGE_PERSISTENCE_LOST,
                   "%s; cookies are kept in memory only until this is mended: %s",
                   outcome < 0 ? "out of memory" : store->disk.error.text, advice(outcome));
     store->is_failing = true;
@@ -457,8 +455,8 @@ static void fail(struct cookie_store *store)
 static void recover(struct cookie_store *store)
 {
     if (store->is_failing)
-        log_write(LOG_LEVEL_NOTICE, &store->log, MESSAGE_WELL, "%s: cookies are saved again",
-                  store->path);
+        log_write(LOG_LEVEL_NOTICE, &store->log, MESSAGE_PERSISTENCE_BACK,
+                  "%s: cookies are saved again", store->path);
     store->is_failing = false;
 }
 
@@ -533,7 +531,7 @@ static void tell_damage(struct cookie_store *store)
     const struct cookie_disk *disk = &store->disk;
 
     if (disk->aside)
-        log_write(LOG_LEVEL_WARNING, &store->log, MESSAGE_ASIDE,
+        log_write(LOG_LEVEL_WARNING, &store->log, MESSAGE_STORE_DAMAGED,
                   "%s; set aside as %s, %zu cookies salvaged from it", disk->error.text,
                   disk->aside, disk->n_salvaged);
     if (disk->is_lost)
