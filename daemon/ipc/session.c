@@ -407,6 +407,8 @@ static void tell_end(struct session *session, ssize_t r)
         end(session, SESSION_END_ERROR);
 }
 
+/* Descriptors ride with the first byte of the frame that takes them: when no part of a frame is
+ * left, nobody is going to take those that are. */
 static void session_read(struct session *session)
 {
     bool kept = session->in.len > 0;
@@ -426,7 +428,7 @@ static void session_read(struct session *session)
     }
     r = kept ? eat_kept(session, (size_t)n) : eat_scratch(session, (size_t)n);
     if (r == 0 && session->state == SESSION_OPEN)
-        r = watch_the_clock(session);
+        r = session->in.len == 0 && session->n_fds > 0 ? -EMFILE : watch_the_clock(session);
     if (r < 0 && session->state == SESSION_OPEN)
         tell_end(session, r);
 }
@@ -467,7 +469,8 @@ int session_take_fd(struct session *session)
     int fd = session->fds[0];
     session->n_fds--;
     memmove(session->fds, session->fds + 1, session->n_fds * sizeof(int));
-    charge_give_back(&session->fd_charge, 1);
+    if (session->fd_charge.quota) /* none any more while the last word goes out */
+        charge_give_back(&session->fd_charge, 1);
     return fd;
 }
 

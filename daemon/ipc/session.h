@@ -11,7 +11,7 @@
  * owner to stop producing, at the low-water mark on_drained to go on.
  *
  * In: a frame is borrowed for the call. Descriptors that came along wait in order until the
- * owner takes them.
+ * owner takes them; those that no frame took end the session.
  */
 
 #include <stdbool.h>
@@ -42,7 +42,7 @@ enum session_end {
     SESSION_END_ERROR,   /* the socket failed */
     SESSION_END_FRAME,   /* a length that is no length, or above the cap */
     SESSION_END_TIMEOUT, /* half a frame, and then nothing */
-    SESSION_END_FDS,     /* more descriptors than anything asked for */
+    SESSION_END_FDS,     /* more descriptors than any frame took */
     SESSION_END_QUOTA,   /* the uid holds too much for the rest of this frame */
 };
 

@@ -1,0 +1,910 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A session over a socketpair, with the test as the client. What the owner is told is written
+ * down as a story, one word an event: frames as "<length:first byte>".
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "ipc/session.h"
+#include "loop/loop.h"
+#include "support/test.h"
+#include "wire/frame.h"
+
+enum act { ACT_NONE, ACT_CLOSE, ACT_CLOSE_AFTER_FLUSH, ACT_SEND };
+
+struct world {
+    struct fake_clock clock;
+    struct loop *loop;
+    struct quota quota;
+    struct session *session; /* NULL: closed */
+    int peer;
+    char story[1024];
+    size_t story_len;
+    struct buf heard; /* by the client */
+    enum act act;     /* in the event numbered act_at, from 0 */
+    int act_at;
+    int n_events;
+    int n_ends;
+    unsigned take_fds; /* in every frame, so many */
+    int taken[16];
+    unsigned n_taken;
+};
+
+static void say(struct world *world, const char *word)
+{
+    int n = snprintf(world->story + world->story_len, sizeof(world->story) - world->story_len,
+                     "%s", word);
+
+    assert_true(n >= 0 && world->story_len + (size_t)n < sizeof(world->story));
+    world->story_len += (size_t)n;
+}
+
+static void send_frame(struct world *world, size_t len)
+{
+    uint8_t prefix[WIRE_FRAME_PREFIX_MAX];
+    size_t n = wire_frame_prefix(prefix, len);
+    char *to;
+
+    assert_int_equal(session_reserve(world->session, n + len, &to), 0);
+    memcpy(to, prefix, n);
+    memset(to + n, 'f', len);
+    session_commit(world->session, n + len);
+}
+
+static void act_now(struct world *world)
+{
+    if (world->n_events++ != world->act_at)
+        return;
+    switch (world->act) {
+    case ACT_NONE: return;
+    case ACT_CLOSE: session_close(TAKE(world->session)); return;
+    case ACT_CLOSE_AFTER_FLUSH: session_close_after_flush(TAKE(world->session)); return;
+    case ACT_SEND: send_frame(world, 10); return;
+    }
+}
+
+static void on_frame(void *owner, const struct wire_frame *frame)
+{
+    struct world *world = owner;
+    char word[32];
+
+    assert_non_null(world->session);
+    (void)snprintf(word, sizeof(word), "<%zu:%c>", frame->len,
+                   frame->len ? frame->bytes[0] : '-');
+    say(world, word);
+    for (unsigned i = 0; i < world->take_fds; i++) {
+        int fd = session_take_fd(world->session);
+
+        if (fd >= 0)
+            world->taken[world->n_taken++] = fd;
+    }
+    act_now(world);
+}
+
+static void on_congested(void *owner)
+{
+    struct world *world = owner;
+
+    assert_non_null(world->session);
+    say(world, " congested");
+    act_now(world);
+}
+
+static void on_drained(void *owner)
+{
+    struct world *world = owner;
+
+    assert_non_null(world->session);
+    say(world, " drained");
+    act_now(world);
+}
+
+static void on_end(void *owner, enum session_end end)
+{
+    static const char *const words[] = {
+        [SESSION_END_EOF] = " eof",     [SESSION_END_ERROR] = " error",
+        [SESSION_END_FRAME] = " frame", [SESSION_END_TIMEOUT] = " timeout",
+        [SESSION_END_FDS] = " fds",     [SESSION_END_QUOTA] = " quota",
+    };
+    struct world *world = owner;
+
+    assert_non_null(world->session);
+    say(world, words[end]);
+    world->n_ends++;
+    act_now(world);
+}
+
+static const struct session_events events = {
+    .on_frame = on_frame,
+    .on_congested = on_congested,
+    .on_drained = on_drained,
+    .on_end = on_end,
+};
+
+static int count_fds(void)
+{
+    int n = 0;
+
+    for (int fd = 0; fd < 256; fd++)
+        n += fcntl(fd, F_GETFD) >= 0;
+    return n;
+}
+
+static void world_init(struct world *world, const struct session_options *options)
+{
+    struct session_options defaults = session_options_default();
+    int pair[2];
+
+    *world = (struct world){.act_at = -1};
+    fake_clock_init(&world->clock, 1700000000);
+    quota_init(&world->quota);
+    assert_int_equal(loop_new(&world->loop, &world->clock.clock), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair),
+                     0);
+    world->peer = pair[1];
+    assert_int_equal(session_new(&world->session, world->loop, pair[0],
+                                 options ? options : &defaults, &world->quota, &events, world),
+                     0);
+}
+
+static void turn(struct world *world)
+{
+    assert_int_equal(loop_turn(world->loop, false), 0);
+}
+
+static void world_done(struct world *world)
+{
+    if (world->session)
+        session_close(world->session);
+    turn(world);
+    for (int slot = 0; slot < QUOTA_SLOT_COUNT; slot++)
+        assert_int_equal(world->quota.used[slot], 0); /* nothing stays charged */
+    for (unsigned i = 0; i < world->n_taken; i++)
+        close(world->taken[i]);
+    if (world->peer >= 0)
+        close(world->peer);
+    buf_done(&world->heard);
+    loop_free(world->loop);
+}
+
+static void assert_story(struct world *world, const char *expected)
+{
+    assert_string_equal(world->story, expected);
+}
+
+static void put(struct world *world, const void *bytes, size_t len)
+{
+    assert_int_equal(send(world->peer, bytes, len, MSG_NOSIGNAL), len);
+}
+
+/* Rounds until nothing more is to be read. */
+static void settle(struct world *world)
+{
+    for (int i = 0; i < 4; i++)
+        turn(world);
+}
+
+/* The client reads all there is. Return: bytes of this call. */
+static size_t hear(struct world *world)
+{
+    size_t before = world->heard.len;
+
+    for (;;) {
+        assert_int_equal(buf_reserve(&world->heard, 65536), 0);
+        ssize_t n = recv(world->peer, buf_tail(&world->heard), 65536, 0);
+        if (n <= 0)
+            break;
+        buf_commit(&world->heard, (size_t)n);
+    }
+    return world->heard.len - before;
+}
+
+static bool peer_sees_end(const struct world *world)
+{
+    char byte;
+
+    return recv(world->peer, &byte, 1, 0) == 0;
+}
+
+/* A frame of @len bytes @fill behind what @to holds. */
+static void add_frame(struct buf *to, size_t len, char fill)
+{
+    uint8_t prefix[WIRE_FRAME_PREFIX_MAX];
+    size_t n = wire_frame_prefix(prefix, len);
+
+    assert_int_equal(buf_append(to, (struct span){(const char *)prefix, n}), 0);
+    assert_int_equal(buf_reserve(to, len), 0);
+    memset(buf_tail(to), fill, len);
+    buf_commit(to, len);
+}
+
+static void
+send_with_fds(struct world *world, const void *bytes, size_t len, unsigned n, int fd)
+{
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int) * 253)];
+    } control = {0};
+    struct iovec iov = {(void *)(uintptr_t)bytes, len};
+    struct msghdr message = {.msg_iov = &iov,
+                             .msg_iovlen = 1,
+                             .msg_control = control.bytes,
+                             .msg_controllen = CMSG_SPACE(sizeof(int) * n)};
+    struct cmsghdr *part = CMSG_FIRSTHDR(&message);
+
+    part->cmsg_level = SOL_SOCKET;
+    part->cmsg_type = SCM_RIGHTS;
+    part->cmsg_len = CMSG_LEN(sizeof(int) * n);
+    for (unsigned i = 0; i < n; i++)
+        memcpy(CMSG_DATA(part) + i * sizeof(int), &fd, sizeof(int));
+    assert_int_equal(sendmsg(world->peer, &message, MSG_NOSIGNAL), len);
+}
+
+/* ---- frames in -------------------------------------------------------------------------- */
+
+static unsigned next_random(unsigned *seed)
+{
+    *seed = *seed * 1103515245U + 12345U;
+    return *seed >> 16;
+}
+
+static void test_ip10_frames_arrive_the_same_whole_bytewise_or_in_any_slices(void **state)
+{
+    static const size_t sizes[] = {0, 1, 2, 127, 128, 300, 0, 16383, 16384, 90000, 5};
+    CLEANUP_BUF struct buf all = BUF_INIT(0);
+    CLEANUP_BUF struct buf expected = BUF_INIT(0);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        add_frame(&all, sizes[i], (char)('a' + i));
+        assert_int_equal(buf_append_format(&expected, "<%zu:%c>", sizes[i],
+                                           sizes[i] ? (char)('a' + i) : '-'),
+                         0);
+    }
+    for (unsigned how = 0; how < 22; how++) { /* whole, bytewise, twenty seeds */
+        struct world world;
+        struct span rest = buf_span(&all);
+        unsigned seed = how;
+
+        world_init(&world, NULL);
+        while (rest.len > 0) {
+            size_t n = how == 0 ? 60000 : how == 1 ? 1 : 1 + next_random(&seed) % 40000;
+
+            if (how == 1 && rest.len > 6000 && rest.len < all.len - 2000)
+                n = 997; /* the middle of the long ones: a byte at a time proves no more */
+            n = n < rest.len ? n : rest.len;
+            put(&world, rest.ptr, n);
+            rest = span_drop(rest, n);
+            turn(&world);
+        }
+        settle(&world);
+        assert_story(&world, buf_c_str(&expected));
+        assert_int_equal(world.quota.used[QUOTA_BYTES], 0);
+        world_done(&world);
+    }
+}
+
+static void test_ip07_a_length_above_the_cap_ends_at_once_with_nothing_allocated(void **state)
+{
+    static const struct {
+        const char *bytes;
+        size_t len;
+    } rows[] = {
+        {"\xff\xff\xff\xff\x0f", 5},     /* 2^32 - 1 */
+        {"\x80\x80\x80\x80\x08", 5},     /* 2^31 */
+        {"\x81\x80\x40", 3},             /* the cap and one */
+        {"\x80\x80\x80\x80\x80\x01", 6}, /* a length of six bytes */
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct world world;
+
+        world_init(&world, NULL);
+        turn(&world);
+        mem_fail_at(UINT64_MAX); /* counts */
+        put(&world, rows[i].bytes, rows[i].len);
+        turn(&world);
+        assert_int_equal(world.n_ends, 1);
+        assert_int_equal(mem_alloc_count(), 0);
+        mem_fail_at(0);
+        assert_story(&world, " frame");
+        world_done(&world);
+    }
+}
+
+static void test_the_largest_frame_is_taken(void **state)
+{
+    CLEANUP_BUF struct buf all = BUF_INIT(0);
+    struct world world;
+    struct span rest;
+
+    (void)state;
+    world_init(&world, NULL);
+    add_frame(&all, WIRE_FRAME_BYTES_MAX, 'm');
+    rest = buf_span(&all);
+    while (rest.len > 0) {
+        ssize_t n = send(world.peer, rest.ptr, rest.len, MSG_NOSIGNAL);
+
+        assert_true(n > 0 || errno == EAGAIN);
+        rest = span_drop(rest, n > 0 ? (size_t)n : 0);
+        turn(&world);
+    }
+    settle(&world);
+    assert_story(&world, "<1048576:m>");
+    world_done(&world);
+}
+
+static void test_ip09_silence_ends_after_5_s_before_the_first_frame(void **state)
+{
+    struct world world;
+
+    (void)state;
+    for (int with_half = 0; with_half < 2; with_half++) {
+        world_init(&world, NULL);
+        if (with_half)
+            put(&world,
+                "\x05"
+                "ab",
+                3);
+        turn(&world);
+        fake_clock_advance_ms(&world.clock, 4999);
+        turn(&world);
+        assert_story(&world, "");
+        fake_clock_advance_ms(&world.clock, 1);
+        turn(&world);
+        assert_story(&world, " timeout");
+        fake_clock_advance_ms(&world.clock, 600000);
+        settle(&world);
+        assert_story(&world, " timeout"); /* once */
+        world_done(&world);
+    }
+}
+
+static void test_ip09_half_a_frame_then_a_drip_ends_after_30_s(void **state)
+{
+    struct world world;
+
+    (void)state;
+    world_init(&world, NULL);
+    put(&world,
+        "\x01"
+        "a\x40",
+        3);
+    turn(&world);
+    assert_story(&world, "<1:a>");
+    for (int s = 0; s < 29; s++) { /* a byte a second does not put it off */
+        fake_clock_advance_ms(&world.clock, 1000);
+        put(&world, "b", 1);
+        turn(&world);
+    }
+    assert_story(&world, "<1:a>");
+    fake_clock_advance_ms(&world.clock, 1000);
+    turn(&world);
+    assert_story(&world, "<1:a> timeout");
+    world_done(&world);
+}
+
+static void test_a_client_that_is_silent_between_frames_is_left_alone(void **state)
+{
+    struct world world;
+
+    (void)state;
+    world_init(&world, NULL);
+    put(&world,
+        "\x02"
+        "a",
+        2);
+    turn(&world);
+    put(&world, "a", 1);
+    turn(&world);
+    fake_clock_advance_ms(&world.clock, 86400000);
+    settle(&world);
+    assert_story(&world, "<2:a>");
+    world_done(&world);
+}
+
+static void
+test_bytes_of_a_half_frame_are_charged_and_a_full_quota_ends_the_session(void **state)
+{
+    static const char part[60000] = {0};
+    struct world world;
+
+    (void)state;
+    world_init(&world, NULL);
+    world.quota.max[QUOTA_BYTES] = 100000;
+    put(&world, "\xc0\x9a\x0c", 3); /* 200,000 to come */
+    put(&world, part, sizeof(part));
+    settle(&world);
+    assert_int_equal(world.quota.used[QUOTA_BYTES], sizeof(part) + 3);
+    assert_story(&world, "");
+    put(&world, part, sizeof(part));
+    settle(&world);
+    assert_story(&world, " quota");
+    world_done(&world);
+}
+
+/* ---- the end ---------------------------------------------------------------------------- */
+
+static void test_a_half_close_is_told_once_answers_go_out_and_the_real_end_follows(void **state)
+{
+    struct world world;
+
+    (void)state;
+    world_init(&world, NULL);
+    put(&world,
+        "\x01"
+        "a",
+        2);
+    assert_int_equal(shutdown(world.peer, SHUT_WR), 0);
+    settle(&world);
+    assert_story(&world, "<1:a> eof");
+    send_frame(&world, 100);
+    fake_clock_advance_ms(&world.clock, 3600000);
+    settle(&world);
+    assert_int_equal(hear(&world), 101);
+    assert_story(&world, "<1:a> eof");
+    close(world.peer);
+    world.peer = -1;
+    fake_clock_advance_ms(&world.clock, 1000);
+    settle(&world);
+    assert_story(&world, "<1:a> eof error");
+    fake_clock_advance_ms(&world.clock, 3600000);
+    settle(&world);
+    assert_int_equal(world.n_ends, 2);
+    world_done(&world);
+}
+
+static void test_a_client_that_is_gone_altogether_is_told_as_such_at_once(void **state)
+{
+    struct world world;
+
+    (void)state;
+    world_init(&world, NULL);
+    put(&world,
+        "\x01"
+        "a",
+        2);
+    close(world.peer);
+    world.peer = -1;
+    settle(&world);
+    assert_story(&world, "<1:a> error");
+    world_done(&world);
+}
+
+static void test_writing_to_a_client_that_left_ends_with_an_error_not_a_signal(void **state)
+{
+    struct world world;
+
+    (void)state;
+    world_init(&world, NULL);
+    assert_int_equal(shutdown(world.peer, SHUT_WR), 0);
+    settle(&world);
+    close(world.peer);
+    world.peer = -1;
+    send_frame(&world, 100000);
+    settle(&world);
+    assert_story(&world, " eof error");
+    send_frame(&world, 100); /* into nowhere, and nothing stays charged */
+    settle(&world);
+    assert_int_equal(world.quota.used[QUOTA_BYTES], 0);
+    world_done(&world);
+}
+
+static void test_close_tries_what_is_queued_once_more(void **state)
+{
+    struct world world;
+
+    (void)state;
+    world_init(&world, NULL);
+    send_frame(&world, 100);
+    session_close(TAKE(world.session));
+    assert_int_equal(hear(&world), 101);
+    assert_true(peer_sees_end(&world));
+    world_done(&world);
+}
+
+static void test_close_after_flush_waits_for_a_slow_reader_and_then_closes(void **state)
+{
+    struct world world;
+    size_t total = 0;
+
+    (void)state;
+    world_init(&world, NULL);
+    send_frame(&world, 1000000);
+    session_close_after_flush(TAKE(world.session));
+    assert_int_equal(world.quota.used[QUOTA_BYTES], 0); /* the owner and its quota may go */
+    for (int i = 0; i < 100 && total < 1000003; i++) {
+        turn(&world);
+        total += hear(&world);
+    }
+    assert_int_equal(total, 1000003);
+    settle(&world);
+    assert_true(peer_sees_end(&world));
+    assert_story(&world, " congested");
+    world_done(&world);
+}
+
+static void test_close_after_flush_gives_up_on_a_client_that_never_reads(void **state)
+{
+    struct world world;
+    int before = count_fds();
+
+    (void)state;
+    world_init(&world, NULL);
+    send_frame(&world, 1000000);
+    session_close_after_flush(TAKE(world.session));
+    settle(&world);
+    fake_clock_advance_ms(&world.clock, 30000);
+    settle(&world);
+    (void)hear(&world);
+    assert_true(peer_sees_end(&world));
+    assert_int_equal(world.quota.used[QUOTA_BYTES], 0);
+    world_done(&world);
+    assert_int_equal(count_fds(), before);
+}
+
+/* ---- out -------------------------------------------------------------------------------- */
+
+static void test_frames_of_a_round_leave_with_one_write(void **state)
+{
+    struct world world;
+    char bytes[4096];
+
+    (void)state;
+    world_init(&world, NULL);
+    for (int i = 0; i < 5; i++)
+        send_frame(&world, 20);
+    assert_int_equal(recv(world.peer, bytes, sizeof(bytes), 0), -1); /* not before its end */
+    turn(&world);
+    assert_int_equal(recv(world.peer, bytes, sizeof(bytes), 0), 5 * 21);
+    world_done(&world);
+}
+
+static void test_a_client_that_does_not_read_is_congested_once_and_drained_once(void **state)
+{
+    struct world world;
+    size_t sent = 0;
+
+    (void)state;
+    world_init(&world, NULL);
+    while (!session_is_congested(world.session)) {
+        send_frame(&world, 65536);
+        sent += 65536 + 3;
+        turn(&world);
+        assert_true(sent < 2 << 20); /* the kernel's part, the high-water mark, and no more */
+    }
+    assert_story(&world, " congested");
+    send_frame(&world, 65536);
+    sent += 65536 + 3;
+    settle(&world);
+    assert_story(&world, " congested");
+    for (int i = 0; i < 200 && world.heard.len < sent; i++) {
+        (void)hear(&world);
+        turn(&world);
+    }
+    assert_story(&world, " congested drained");
+    assert_int_equal(world.heard.len, sent);
+    assert_int_equal(session_queued_bytes(world.session), 0);
+    world_done(&world);
+}
+
+/* Payloads of any size against a reader of any speed: what arrives is what was sent. */
+static void test_payloads_arrive_whole_however_little_the_socket_takes(void **state)
+{
+    static char payload[200000];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(payload); i++)
+        payload[i] = (char)(i * 31 + (i >> 9));
+    for (unsigned seed = 1; seed < 8; seed++) {
+        struct world world;
+        CLEANUP_BUF struct buf expected = BUF_INIT(0);
+        int small = 4096;
+
+        world_init(&world, NULL);
+        world.quota.max[QUOTA_BYTES] = 1 << 30;
+        (void)setsockopt(world.peer, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+        unsigned dice = seed;
+        for (int i = 0; i < 40; i++) {
+            size_t head_len = 1 + next_random(&dice) % 20;
+            size_t len = next_random(&dice) % (i % 2 ? sizeof(payload) : 6000);
+            struct span head = {"0123456789abcdefghij", head_len};
+
+            assert_int_equal(
+                session_send_payload(world.session, head, (struct span){payload, len}), 0);
+            assert_int_equal(buf_append(&expected, head), 0);
+            assert_int_equal(buf_append(&expected, (struct span){payload, len}), 0);
+            if (next_random(&dice) % 3 == 0)
+                turn(&world);
+            if (next_random(&dice) % 4 == 0)
+                (void)hear(&world);
+        }
+        for (int i = 0; i < 2000 && world.heard.len < expected.len; i++) {
+            turn(&world);
+            (void)hear(&world);
+        }
+        assert_int_equal(world.heard.len, expected.len);
+        assert_memory_equal(buf_span(&world.heard).ptr, buf_span(&expected).ptr, expected.len);
+        assert_int_equal(world.quota.used[QUOTA_BYTES], 0);
+        world_done(&world);
+    }
+}
+
+static void test_what_does_not_fit_the_quota_is_refused_and_changes_nothing(void **state)
+{
+    static const char payload[3000] = {0};
+    struct world world;
+    char *to;
+
+    (void)state;
+    world_init(&world, NULL);
+    world.quota.max[QUOTA_BYTES] = 4000;
+    assert_int_equal(session_reserve(world.session, 4001, &to), -EDQUOT);
+    assert_int_equal(session_send_payload(world.session, SPAN_LIT("head"),
+                                          (struct span){payload, sizeof(payload)}),
+                     0);
+    assert_int_equal(session_send_payload(world.session, SPAN_LIT("head"),
+                                          (struct span){payload, sizeof(payload)}),
+                     -EDQUOT);
+    assert_int_equal(session_queued_bytes(world.session), sizeof(payload) + 4);
+    settle(&world);
+    assert_int_equal(hear(&world), sizeof(payload) + 4);
+    assert_story(&world, "");
+    world_done(&world);
+}
+
+/* Half a frame is out and the rest may not be kept: nothing can follow it on this stream. */
+static void test_a_payload_cut_by_the_quota_ends_the_session(void **state)
+{
+    static char payload[1 << 20];
+    struct world world;
+    int r = 0;
+
+    (void)state;
+    world_init(&world, NULL);
+    world.quota.max[QUOTA_BYTES] = 1000;
+    r = session_send_payload(world.session, SPAN_LIT("head"),
+                             (struct span){payload, sizeof(payload)});
+    assert_int_equal(r, -EDQUOT);
+    settle(&world);
+    assert_story(&world, " error");
+    world_done(&world);
+}
+
+/* ---- acts inside events ----------------------------------------------------------------- */
+
+static void play_all_events(struct world *world)
+{
+    CLEANUP_BUF struct buf frames = BUF_INIT(0);
+
+    add_frame(&frames, 3, 'a');
+    add_frame(&frames, 4, 'b');
+    put(world, buf_span(&frames).ptr, frames.len - 1); /* the second in two pieces */
+    settle(world);
+    if (world->session)
+        put(world, "b", 1);
+    settle(world);
+    for (int i = 0; world->session && i < 30 && !session_is_congested(world->session); i++) {
+        send_frame(world, 65536);
+        turn(world);
+    }
+    for (int i = 0; i < 30; i++) {
+        (void)hear(world);
+        turn(world);
+    }
+    (void)shutdown(world->peer, SHUT_WR);
+    settle(world);
+    close(world->peer);
+    world->peer = -1;
+    fake_clock_advance_ms(&world->clock, 60000);
+    settle(world);
+}
+
+static void test_lb04_a_session_may_be_closed_or_written_inside_every_event(void **state)
+{
+    static const enum act acts[] = {ACT_NONE, ACT_CLOSE, ACT_CLOSE_AFTER_FLUSH, ACT_SEND};
+    int before = count_fds();
+
+    (void)state;
+    for (size_t a = 0; a < sizeof(acts) / sizeof(acts[0]); a++) {
+        for (int at = 0; at < 6; at++) {
+            struct world world;
+
+            world_init(&world, NULL);
+            world.act = acts[a];
+            world.act_at = at;
+            play_all_events(&world);
+            if (world.session)
+                assert_story(&world, "<3:a><4:b> congested drained eof error");
+            else
+                assert_int_equal(world.n_events, at + 1); /* and no event after it */
+            world_done(&world);
+        }
+    }
+    assert_int_equal(count_fds(), before);
+}
+
+/* ---- descriptors ------------------------------------------------------------------------ */
+
+static void test_descriptors_come_in_order_and_are_charged_until_taken(void **state)
+{
+    struct world world;
+    int files[2];
+    struct stat;
+
+    (void)state;
+    world_init(&world, NULL);
+    assert_int_equal(pipe(files), 0);
+    send_with_fds(&world,
+                  "\x02"
+                  "a",
+                  2, 1, files[0]);
+    turn(&world);
+    assert_int_equal(world.quota.used[QUOTA_FDS], 1);
+    send_with_fds(&world, "a", 1, 1, files[1]);
+    world.take_fds = 8;
+    settle(&world);
+    assert_story(&world, "<2:a>");
+    assert_int_equal(world.n_taken, 2);
+    assert_int_equal(fcntl(world.taken[0], F_GETFL) & O_ACCMODE, O_RDONLY);
+    assert_int_equal(fcntl(world.taken[1], F_GETFL) & O_ACCMODE, O_WRONLY);
+    assert_true(fcntl(world.taken[0], F_GETFD) & FD_CLOEXEC);
+    assert_int_equal(world.quota.used[QUOTA_FDS], 0);
+    close(files[0]);
+    close(files[1]);
+    world_done(&world);
+}
+
+static void test_ip13_too_many_descriptors_are_closed_and_told(void **state)
+{
+    int before = count_fds();
+
+    (void)state;
+    for (unsigned n = 9; n <= 253; n += 61) {
+        struct world world;
+
+        world_init(&world, NULL);
+        send_with_fds(&world,
+                      "\x02"
+                      "a",
+                      2, n, 0);
+        settle(&world);
+        assert_story(&world, " fds");
+        world_done(&world);
+        assert_int_equal(count_fds(), before);
+    }
+}
+
+static void test_ip13_descriptors_that_no_frame_takes_end_the_session(void **state)
+{
+    int before = count_fds();
+    struct world world;
+
+    (void)state;
+    world_init(&world, NULL);
+    send_with_fds(&world,
+                  "\x01"
+                  "a",
+                  2, 1, 0);
+    settle(&world);
+    assert_story(&world, "<1:a> fds");
+    world_done(&world);
+    assert_int_equal(count_fds(), before);
+}
+
+static void test_ip20_descriptors_above_the_quota_are_closed_and_told(void **state)
+{
+    int before = count_fds();
+    struct world world;
+
+    (void)state;
+    world_init(&world, NULL);
+    world.quota.max[QUOTA_FDS] = 3;
+    send_with_fds(&world,
+                  "\x02"
+                  "a",
+                  2, 4, 0);
+    settle(&world);
+    assert_story(&world, " fds");
+    world_done(&world);
+    assert_int_equal(count_fds(), before);
+}
+
+static void test_a_frame_that_sends_the_client_away_may_still_take_descriptors(void **state)
+{
+    int before = count_fds();
+    struct world world;
+
+    (void)state;
+    world_init(&world, NULL);
+    world.act = ACT_CLOSE_AFTER_FLUSH;
+    world.act_at = 0;
+    send_with_fds(&world,
+                  "\x01"
+                  "a",
+                  2, 2, 0);
+    turn(&world);
+    assert_null(world.session);
+    world_done(&world);
+    assert_int_equal(count_fds(), before);
+}
+
+/* ---- memory ----------------------------------------------------------------------------- */
+
+static void test_every_failing_allocation_is_survived(void **state)
+{
+    int before = count_fds();
+
+    (void)state;
+    for (uint64_t n = 1; n < 40; n++) {
+        struct world world;
+
+        world_init(&world, NULL);
+        mem_fail_at(n);
+        CLEANUP_BUF struct buf frames = BUF_INIT(0);
+        char *to;
+        int r = session_reserve(world.session, 70000, &to);
+        if (r == 0) {
+            memset(to, 'x', 70000);
+            session_commit(world.session, 70000);
+        }
+        put(&world,
+            "\x05"
+            "ab",
+            3);
+        settle(&world);
+        (void)send(world.peer, "cdefg", 4, MSG_NOSIGNAL);
+        settle(&world);
+        bool ran_out = mem_alloc_count() >= n;
+        mem_fail_at(0);
+        assert_true(world.n_ends <= 1);
+        world_done(&world);
+        if (!ran_out)
+            break;
+        assert_true(n < 39);
+    }
+    assert_int_equal(count_fds(), before);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_ip10_frames_arrive_the_same_whole_bytewise_or_in_any_slices),
+        cmocka_unit_test(test_ip07_a_length_above_the_cap_ends_at_once_with_nothing_allocated),
+        cmocka_unit_test(test_the_largest_frame_is_taken),
+        cmocka_unit_test(test_ip09_silence_ends_after_5_s_before_the_first_frame),
+        cmocka_unit_test(test_ip09_half_a_frame_then_a_drip_ends_after_30_s),
+        cmocka_unit_test(test_a_client_that_is_silent_between_frames_is_left_alone),
+        cmocka_unit_test(
+            test_bytes_of_a_half_frame_are_charged_and_a_full_quota_ends_the_session),
+        cmocka_unit_test(
+            test_a_half_close_is_told_once_answers_go_out_and_the_real_end_follows),
+        cmocka_unit_test(test_a_client_that_is_gone_altogether_is_told_as_such_at_once),
+        cmocka_unit_test(test_writing_to_a_client_that_left_ends_with_an_error_not_a_signal),
+        cmocka_unit_test(test_close_tries_what_is_queued_once_more),
+        cmocka_unit_test(test_close_after_flush_waits_for_a_slow_reader_and_then_closes),
+        cmocka_unit_test(test_close_after_flush_gives_up_on_a_client_that_never_reads),
+        cmocka_unit_test(test_frames_of_a_round_leave_with_one_write),
+        cmocka_unit_test(test_a_client_that_does_not_read_is_congested_once_and_drained_once),
+        cmocka_unit_test(test_payloads_arrive_whole_however_little_the_socket_takes),
+        cmocka_unit_test(test_what_does_not_fit_the_quota_is_refused_and_changes_nothing),
+        cmocka_unit_test(test_a_payload_cut_by_the_quota_ends_the_session),
+        cmocka_unit_test(test_lb04_a_session_may_be_closed_or_written_inside_every_event),
+        cmocka_unit_test(test_descriptors_come_in_order_and_are_charged_until_taken),
+        cmocka_unit_test(test_ip13_too_many_descriptors_are_closed_and_told),
+        cmocka_unit_test(test_ip13_descriptors_that_no_frame_takes_end_the_session),
+        cmocka_unit_test(test_ip20_descriptors_above_the_quota_are_closed_and_told),
+        cmocka_unit_test(test_a_frame_that_sends_the_client_away_may_still_take_descriptors),
+        cmocka_unit_test(test_every_failing_allocation_is_survived),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
