@@ -11,7 +11,7 @@ MAY_USE = {
     "loop": {"base"},
     "http": {"base"},
     "policy": {"base", "http"},
-    "net": {"base", "loop", "http"},
+    "net": {"base", "loop"},
     "store": {"base", "loop", "http", "policy"},
     "transport": {"base", "loop", "http", "net"},
     "pool": {"base", "loop", "http", "net", "transport"},
@@ -24,8 +24,7 @@ MAY_USE["app"] = set(MAY_USE)
 ALSO = {"fetch": {"transport/exchange.h"}}
 OUTSIDE = {
     "event2": {"loop", "net"},
-    "openssl": {"net", "http"},
-    "nghttp2": {"transport"},
+    "openssl": {"net"},
     "sqlite3.h": {"store"},
     "idn2.h": {"http"},
     "zlib.h": {"http"},
@@ -34,6 +33,8 @@ OUTSIDE = {
     "zstd_errors.h": {"http"},
     "libpsl.h": {"policy"},
     "systemd": {"base", "app"},
+    "ini.h": {"app"},
+    "protobuf-c": {"service"},
     "sys/socket.h": {"net", "ipc", "app"},
     "wire": {"ipc", "service"},  # proto/wire; service: precheck, heads of body chunks
     "xhrd": {"service"},  # generated protobuf; ipc sees frames only
