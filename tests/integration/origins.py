@@ -307,7 +307,7 @@ error_log {prefix}/error.log;
 events {{ worker_connections 1024; }}
 http {{
   types {{ text/plain txt; application/json json; }}
-  default_type text/plain;
+  default_type application/octet-stream;
   log_format lines '$connection $connection_requests $request_method $uri $status $ssl_session_reused $ssl_protocol "$http_cookie"';
   access_log {prefix}/access.log lines;
   client_body_temp_path {prefix}/body; proxy_temp_path {prefix}/proxy; fastcgi_temp_path {prefix}/fastcgi;

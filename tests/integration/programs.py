@@ -81,7 +81,9 @@ class Daemon:
         def hand_over():
             os.dup2(listener, 3)
             os.environ.clear()
-            os.environ.update(self.env, LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
+            # INVOCATION_ID tells systemd's sockets, which outlive the daemon, from a client's.
+            os.environ.update(self.env, LISTEN_FDS="1", LISTEN_PID=str(os.getpid()),
+                              INVOCATION_ID="0" * 32)
 
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen([str(XHRD), *self.arguments], close_fds=False,

@@ -54,11 +54,6 @@ def test_lb07_a_server_that_stops_reading_runs_into_the_idle_time(client, origin
     assert client.send_all(exchange, bytes(1 << 30)).failure == "TIMEOUT_IDLE"
 
 
-def test_lb07_waiting_for_a_connection_counts_as_connecting(client, origin_raw):
-    with held_at("queue", client, origin_raw, connect_ms=T_MS) as exchange:
-        assert client.finish(exchange).failure == "TIMEOUT_CONNECT"
-
-
 def test_ex10_a_head_that_drips_has_a_deadline(client, origin_raw):
     origin_raw.script = drip(b"HTTP/1.1 200 OK\r\nX: ", b"y")
     exchange, elapsed_ms = timed(client, origin_raw.url(), idle_ms=T_MS)

@@ -86,7 +86,7 @@ def test_ca_text_that_holds_no_certificate_is_an_argument_error(client, origin_t
     (folder / "ca").write_text("not a certificate\n")
     exchange = client.fetch(origin_tls.url(), ca=folder / "ca")
     assert exchange.failure == "ARGUMENT" and exchange.text
-    assert not origin_tls.connections
+    assert not origin_tls.requests
 
 
 def test_server_name_is_sent_for_names_and_not_for_addresses(client, make_tls_origin, ca):
