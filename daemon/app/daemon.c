@@ -401,7 +401,7 @@ struct daemon *daemon_free(struct daemon *daemon)
 
 int daemon_run(struct daemon *daemon)
 {
-    log_write(LOG_LEVEL_NOTICE, NULL, MESSAGE_STARTED, "xhrd %s serves %s at %s", XHRD_VERSION,
+    log_at_id(LOG_LEVEL_NOTICE, NULL, MESSAGE_STARTED, "xhrd %s serves %s at %s", XHRD_VERSION,
               daemon->options.per_user ? "its user" : "all users",
               daemon->sockets->path[0] ? daemon->sockets->path : "a passed socket");
     notify_ready(daemon->notify);

@@ -41,21 +41,23 @@ enum log_level log_get_level(void);
 MUST_CHECK int log_level_parse(const char *text, enum log_level *ret);
 const char *log_level_name(enum log_level level);
 
-/* @message_id: 32 hexadecimal digits of an entry in systemd/xhrd.catalog, or NULL. */
+/* @message_id: 32 hexadecimal digits of an entry in systemd/xhrd.catalog (base/message_id.h),
+ * or NULL. */
 void log_write(enum log_level level,
                const struct log_subject *about,
                const char *message_id,
                const char *fmt,
                ...) PRINTF_LIKE(4, 5);
 
-#define log_at(level, about, ...)                                                              \
+#define log_at_id(level, about, message_id, ...)                                               \
     do {                                                                                       \
         if ((level) <= log_get_level())                                                        \
-            log_write((level), (about), NULL, __VA_ARGS__);                                    \
+            log_write((level), (about), (message_id), __VA_ARGS__);                            \
     } while (0)
+#define log_at(level, about, ...) log_at_id(level, about, NULL, __VA_ARGS__)
 
-#define log_err(about, ...)     log_at(LOG_LEVEL_ERR, about, __VA_ARGS__)
-#define log_warning(about, ...) log_at(LOG_LEVEL_WARNING, about, __VA_ARGS__)
-#define log_notice(about, ...)  log_at(LOG_LEVEL_NOTICE, about, __VA_ARGS__)
-#define log_info(about, ...)    log_at(LOG_LEVEL_INFO, about, __VA_ARGS__)
-#define log_debug(about, ...)   log_at(LOG_LEVEL_DEBUG, about, __VA_ARGS__)
+#define log_err(about, ...)       log_at(LOG_LEVEL_ERR, about, __VA_ARGS__)
+#define log_warning(about, ...)   log_at(LOG_LEVEL_WARNING, about, __VA_ARGS__)
+#define log_notice(about, ...)    log_at(LOG_LEVEL_NOTICE, about, __VA_ARGS__)
+#define log_info(about, ...)      log_at(LOG_LEVEL_INFO, about, __VA_ARGS__)
+#define log_debug(about, ...)     log_at(LOG_LEVEL_DEBUG, about, __VA_ARGS__)

@@ -36,7 +36,7 @@ static void complain(struct listener *listener, int err)
         return;
     listener->complained_us = now_us;
     errno = err;
-    log_write(LOG_LEVEL_WARNING, NULL, MESSAGE_DESCRIPTORS_OUT,
+    log_at_id(LOG_LEVEL_WARNING, NULL, MESSAGE_DESCRIPTORS_OUT,
               "cannot accept a client: %m; trying again four times a second "
               "(raise LimitNOFILE= if this lasts)");
 }

@@ -440,7 +440,7 @@ static void fail(struct cookie_store *store)
     bool is_patient = outcome == DB_NEWER || outcome == DB_UNSAFE;
 
     if (!store->is_failing)
-        log_write(LOG_LEVEL_WARNING, &store->log, MESSAGE_PERSISTENCE_LOST,
+        log_at_id(LOG_LEVEL_WARNING, &store->log, MESSAGE_PERSISTENCE_LOST,
                   "%s; cookies are kept in memory only until this is mended: %s",
                   outcome < 0 ? "out of memory" : store->disk.error.text, advice(outcome));
     store->is_failing = true;
@@ -455,7 +455,7 @@ static void fail(struct cookie_store *store)
 static void recover(struct cookie_store *store)
 {
     if (store->is_failing)
-        log_write(LOG_LEVEL_NOTICE, &store->log, MESSAGE_PERSISTENCE_BACK,
+        log_at_id(LOG_LEVEL_NOTICE, &store->log, MESSAGE_PERSISTENCE_BACK,
                   "%s: cookies are saved again", store->path);
     store->is_failing = false;
 }
@@ -531,7 +531,7 @@ static void tell_damage(struct cookie_store *store)
     const struct cookie_disk *disk = &store->disk;
 
     if (disk->aside)
-        log_write(LOG_LEVEL_WARNING, &store->log, MESSAGE_STORE_DAMAGED,
+        log_at_id(LOG_LEVEL_WARNING, &store->log, MESSAGE_STORE_DAMAGED,
                   "%s; set aside as %s, %zu cookies salvaged from it", disk->error.text,
                   disk->aside, disk->n_salvaged);
     if (disk->is_lost)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""check_man.py SOURCE_DIR [PROGRAM…]: every manual page renders without a warning, and the flags
+"""check_man.py PAGE_DIR [PROGRAM…]: every manual page renders without a warning, and the flags
 that a program's --help shows are those its page describes."""
 import pathlib
 import re
@@ -9,8 +9,7 @@ import sys
 
 
 def pages(root: pathlib.Path):
-    return sorted(p for folder in ("daemon/man", "client-lib/man")
-                  for p in (root / folder).glob("*.[1-8]"))
+    return sorted(root.glob("*.[1-8]"))
 
 
 def render(page: pathlib.Path):
@@ -23,7 +22,7 @@ def render(page: pathlib.Path):
 
 
 def flags_in(text: str):
-    return set(re.findall(r"(?<![\w-])--[a-z][a-z0-9.-]*[a-z0-9]", text))
+    return set(re.findall(r"(?<![\w-])--[a-z][a-z0-9.-]*[a-z0-9](?![-\w])", text))
 
 
 def complaints(root: pathlib.Path, programs):
@@ -44,11 +43,11 @@ def complaints(root: pathlib.Path, programs):
         described = flags_in(texts[page])
         for flag in sorted(helped - described):
             yield f"{program.name}: {flag} is in --help and not in {page}"
-        for flag in sorted(described - helped - foreign(root, program, texts[page])):
+        for flag in sorted(described - helped - foreign(program, texts[page])):
             yield f"{program.name}: {flag} is in {page} and not in --help"
 
 
-def foreign(root, program, text):
+def foreign(program, text):
     """Flags of other programs, shown in examples: lines that begin with another program's name."""
     lines = [line for line in text.split("\n")
              if re.match(r"\s*(systemctl|curl|xhrd|xhr|xhrctl|man|journalctl) ", line)
@@ -58,6 +57,8 @@ def foreign(root, program, text):
 
 def main() -> int:
     root = pathlib.Path(sys.argv[1]).resolve()
+    if not pages(root):
+        sys.exit(f"no page in {root}: is scdoc installed?")
     found = list(complaints(root, [pathlib.Path(p) for p in sys.argv[2:]]))
     print("\n".join(found) or f"{len(pages(root))} pages agree")
     return bool(found)
