@@ -31,12 +31,9 @@ class Demo:
             XHRD_DAEMON=str(build / "bin/xhrd"), XDG_RUNTIME_DIR=str(folder / "run"),
             XDG_STATE_HOME=str(folder / "state"))
 
-    def show(self, *command, **shorter):
+    def show(self, *command):
         """Run a command as a user would type it, and show what it says as it says it."""
-        words = " ".join(map(str, command))
-        for value, name in shorter.items():
-            words = words.replace(str(name), value)
-        print(f"{BOLD}$ {words}{PLAIN}", flush=True)
+        print(f"{BOLD}$ {' '.join(map(str, command))}{PLAIN}", flush=True)
         run = subprocess.Popen(list(map(str, command)), env=self.environment, cwd=self.folder,
                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                stderr=subprocess.STDOUT, text=True)
@@ -76,13 +73,13 @@ def head_of(lines):
 def play(demo: Demo):
     nginx, ca = demo.nginx, demo.nginx.authority.pem
     print(f"\nnginx answers on {nginx.url('/')}; its authority is known to nobody but --cacert.\n")
-    print("A process that is not logged in:")
-    demo.show("xhr", "-s", "--cacert", ca, nginx.url("/account"))
-    print("One process logs in. No daemon was started; its client does that. Its events, as they came:")
+    print("One process logs in. No daemon runs: its client starts one. Its events, as they came:")
     first = demo.show("xhr", "-s", "--events", "--cacert", ca, "-d", "user=ann", nginx.url("/login"))
     print("Another process, started later, is logged in:")
     second = demo.show("xhr", "-s", "--events", "--cacert", ca, nginx.url("/account"))
-    print("What the daemon holds for both:")
+    print("A third one asks for no cookies, and is not:")
+    demo.show("xhr", "-s", "--jar", "none", "--cacert", ca, nginx.url("/account"))
+    print("What the daemon holds for them:")
     demo.show("xhrctl", "cookies", "list")
     demo.show("xhrctl", "show", "connections")
     report(nginx, first, second)
