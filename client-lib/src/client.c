@@ -121,7 +121,8 @@ void xhr_client_remove_slot(struct xhr_client *client, struct xhr_slot *slot)
         list_remove(&client->dying, slot);
     }
     slot->id = 0;
-    client->in_flight--;
+    if (--client->in_flight == 0)
+        client->guard_at_us = 0;
 }
 
 void xhr_client_doom(struct xhr_client *client,
@@ -298,17 +299,34 @@ static int ms_until(uint64_t at_us)
     return ms > INT_MAX ? INT_MAX : (int)ms;
 }
 
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    if (a == 0 || b == 0)
+        return a + b;
+    return a < b ? a : b;
+}
+
 int xhr_client_timeout_ms(const struct xhr_client *client)
 {
+    uint64_t at_us = client->guard_at_us;
+
     if (client->is_freed)
         return -1;
     if (client->dying.first || client->needs_dispatch)
         return 0;
-    if (client->link == XHR_LINK_DOWN && client->out.len > 0)
-        return client->retry_at_us ? ms_until(client->retry_at_us) : 0;
-    if (client->hello_by_us && client->in_flight > 0)
-        return ms_until(client->hello_by_us);
-    return -1;
+    if (client->link == XHR_LINK_DOWN && client->out.len > 0) {
+        if (client->retry_at_us == 0)
+            return 0;
+        at_us = earlier(at_us, client->retry_at_us);
+    } else if (client->in_flight > 0) {
+        at_us = earlier(at_us, client->hello_by_us);
+    }
+    return at_us ? ms_until(at_us) : -1;
+}
+
+void xhr_client_guard(struct xhr_client *client, uint64_t at_us)
+{
+    client->guard_at_us = earlier(client->guard_at_us, at_us);
 }
 
 void xhr_client_set_watcher(struct xhr_client *client,
@@ -335,6 +353,43 @@ static void check_hello(struct xhr_client *client)
     xhr_link_lost(client, &why, false);
 }
 
+/* The first request in flight that is late, or NULL; *ret_next when the next one may be. */
+static struct xhr_request *
+find_late(const struct xhr_client *client, uint64_t now_us, uint64_t *ret_next)
+{
+    *ret_next = 0;
+    for (struct xhr_slot *slot = client->live.first; slot; slot = slot->next) {
+        struct xhr_request *request;
+
+        if (slot->ops != &xhr_request_ops)
+            continue;
+        request = xhr_request_of_slot(slot);
+        if (request->late_at_us && request->late_at_us <= now_us)
+            return request;
+        *ret_next = earlier(*ret_next, request->late_at_us);
+    }
+    return NULL;
+}
+
+/* Timeouts are the daemon's to keep. One that is stopped or stuck keeps none. */
+static void cut_late(struct xhr_client *client)
+{
+    struct xhr_request *request;
+    struct xhr_failure why;
+    uint64_t now_us;
+
+    if (client->guard_at_us == 0)
+        return;
+    now_us = xhr_now_us();
+    while (client->guard_at_us && client->guard_at_us <= now_us &&
+           (request = find_late(client, now_us, &client->guard_at_us))) {
+        client->guard_at_us = now_us;
+        xhr_failure_set(&why, XHR_ERROR_TIMEOUT_TOTAL,
+                        "took too long; the daemon did not say so");
+        xhr_request_cut(request, &why);
+    }
+}
+
 int xhr_client_dispatch(struct xhr_client *client)
 {
     if (client->is_dispatching)
@@ -345,6 +400,7 @@ int xhr_client_dispatch(struct xhr_client *client)
     xhr_link_connect(client);
     xhr_link_read(client);
     check_hello(client);
+    cut_late(client);
     fire_dying(client);
     if (!client->is_freed)
         xhr_link_connect(client);

@@ -252,6 +252,17 @@ static int wait_for_end(struct xhr_client *client, struct xhr_request *request)
     return sync.is_done ? sync.result : r;
 }
 
+static void arm_guard(struct xhr_request *request)
+{
+    uint32_t total_ms = request->options.set.timeout_for_resource_ms;
+
+    request->late_at_us = 0;
+    if (total_ms == 0 || total_ms == XHR_NO_TIMEOUT)
+        return;
+    request->late_at_us = xhr_now_us() + ((uint64_t)total_ms + XHR_GRACE_MS) * 1000u;
+    xhr_client_guard(request->client, request->late_at_us);
+}
+
 int xhr_request_send(struct xhr_request *request, const struct xhr_body *body)
 {
     struct xhr_client *client = request->client;
@@ -278,6 +289,7 @@ int xhr_request_send(struct xhr_request *request, const struct xhr_body *body)
         return r;
     request->response_fd = -1; /* the link's */
     request->is_sent = true;
+    arm_guard(request);
     xhr_upload_start(request, &given);
 
     xhr_client_hold(client);

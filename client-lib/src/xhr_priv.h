@@ -38,6 +38,7 @@
 #define XHR_READS_MAX      16         /* per dispatch: the program has other descriptors */
 #define XHR_REPEATS_MAX    2          /* connections that end before hello */
 #define XHR_HELLO_MS       30000u     /* for the daemon to say hello */
+#define XHR_GRACE_MS       2000u      /* for the daemon to tell of a timeout before we do */
 #define XHR_RETRY_MS_MAX   50u
 #define XHR_START_MS       10000u /* to reach or start a daemon */
 #define XHR_PROGRESS_US    50000u
@@ -125,6 +126,7 @@ struct xhr_client {
     uint64_t retry_at_us;   /* 0: at once */
     uint64_t give_up_at_us; /* 0: not trying */
     uint64_t hello_by_us;
+    uint64_t guard_at_us; /* no request in flight is late before; 0: none can be */
 
     struct xhr_bytes out;
     uint64_t out_at; /* stream position of out's first byte */
@@ -174,6 +176,8 @@ void xhr_client_doom(struct xhr_client *client,
                      struct xhr_slot *slot,
                      const struct xhr_failure *failure);
 void xhr_client_doom_all(struct xhr_client *client, const struct xhr_failure *failure);
+/* No later than @at_us see who is late. */
+void xhr_client_guard(struct xhr_client *client, uint64_t at_us);
 /* After something was queued: connect and write now, unless a dispatch is going to anyway. */
 void xhr_client_kick(struct xhr_client *client);
 
@@ -356,6 +360,7 @@ struct xhr_request {
     int response_fd; /* -1: none */
     uint64_t response_offset;
     struct xhr_sync *sync;
+    uint64_t late_at_us; /* timeout_for_resource and grace: the daemon itself must be stuck */
 
     struct xhr_upload upload;
     struct xhr_answer answer;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "support/peer.h"
 
@@ -456,6 +457,57 @@ static void test_a_large_message_is_held_whole_and_let_go_again(void **state)
     peer_done(&peer);
 }
 
+/* ---- a daemon that is stuck ---- */
+
+int __real_clock_gettime(clockid_t clock, struct timespec *ret);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *ret);
+static time_t ahead_s;
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *ret)
+{
+    int r = __real_clock_gettime(clock, ret);
+
+    ret->tv_sec += ahead_s;
+    return r;
+}
+
+static void test_a_total_timeout_holds_even_if_the_daemon_is_stuck(void **state)
+{
+    const struct xhr_request_options options[] = {
+        {.size = sizeof(*options), .timeout_for_resource_ms = 5000},
+        {.size = sizeof(*options)},
+        {.size = sizeof(*options), .timeout_for_resource_ms = 50000},
+    };
+    struct peer peer;
+    struct record records[3];
+    struct xhr_request *requests[3];
+
+    (void)state;
+    memset(records, 0, sizeof(records));
+    peer_init(&peer, false);
+    for (unsigned i = 0; i < 3; i++) {
+        requests[i] = new_request(peer.client, &records[i], &record_callbacks);
+        assert_int_equal(xhr_request_set_options(requests[i], &options[i]), 0);
+        assert_int_equal(xhr_request_send(requests[i], NULL), 0);
+    }
+    peer_turn(&peer);
+    assert_in_range(xhr_client_timeout_ms(peer.client), 5000, 7000);
+    ahead_s = 6; /* the daemon is given a moment more */
+    peer_turn(&peer);
+    assert_string_equal(records[0].text, "1");
+    ahead_s = 8;
+    peer_turn(&peer);
+    assert_string_equal(records[0].text, "1 4 error(timeout-total)");
+    assert_string_equal(records[1].text, "1");
+    assert_string_equal(records[2].text, "1");
+    assert_in_range(xhr_client_timeout_ms(peer.client), 43000, 45000);
+    ahead_s = 0;
+    for (unsigned i = 0; i < 3; i++)
+        xhr_request_free(requests[i]);
+    assert_int_equal(xhr_client_timeout_ms(peer.client), -1); /* nobody is waited for */
+    peer_done(&peer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -469,6 +521,7 @@ int main(void)
         cmocka_unit_test(test_session_errors_say_why),
         cmocka_unit_test(test_what_is_said_of_a_request_that_is_over_here_is_let_pass),
         cmocka_unit_test(test_a_large_message_is_held_whole_and_let_go_again),
+        cmocka_unit_test(test_a_total_timeout_holds_even_if_the_daemon_is_stuck),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
