@@ -340,7 +340,8 @@ static void put_response(struct parts *parts, struct xhr_request *request)
 {
     uint32_t credit = request->options.set.credit_bytes;
 
-    if (request->response_fd >= 0) {
+    request->is_to_fd = request->response_fd >= 0;
+    if (request->is_to_fd) {
         xhrd__v1__response_fd__init(&parts->response_fd);
         parts->response_fd.offset = request->response_offset;
         parts->open.response_fd = &parts->response_fd;

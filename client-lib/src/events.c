@@ -281,7 +281,7 @@ on_done(struct xhr_request *request, const Xhrd__V1__RequestDone *done, struct x
 
     if (!answer->has_head)
         return refuse(why, "an end without a head");
-    if (request->credit > 0 && done->body_bytes != request->received)
+    if (!request->is_to_fd && done->body_bytes != request->received)
         return refuse(why, "another number of body bytes than it says");
     answer->totals = (struct xhr_totals){
         .body_bytes = done->body_bytes,

@@ -353,6 +353,7 @@ struct xhr_request {
     bool is_sent; /* from send until the terminal event is fired */
     bool is_async;
     bool is_paused;
+    bool is_to_fd; /* the daemon writes the body itself */
     enum xhr_wait_reason reason;
     char *method;
     char *url;

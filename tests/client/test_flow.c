@@ -148,6 +148,21 @@ static void test_a_daemon_that_sends_past_its_credit_is_hung_up_on(void **state)
     end(&scene, "1 2 headers 3 4 error(daemon-protocol)");
 }
 
+static void test_an_end_that_counts_another_body_is_not_believed(void **state)
+{
+    struct xhr_request_options options = {.size = sizeof(options), .credit_bytes = 10};
+    struct scene scene;
+
+    (void)state;
+    make(&scene, &options);
+    assert_int_equal(xhr_request_pause(scene.request), 0);
+    send_it(&scene, NULL);
+    give_head(&scene);
+    peer_body(&scene.peer, scene.id, "0123456789", 10); /* all the credit there is */
+    peer_finish(&scene.peer, scene.id, 11);
+    end(&scene, "1 2 headers 3 4 error(daemon-protocol)");
+}
+
 static void test_an_answer_past_the_memory_limit_fails_and_is_stopped(void **state)
 {
     struct xhr_request_options options = {.size = sizeof(options), .memory_bytes_max = 5};
@@ -639,6 +654,7 @@ int main(void)
         cmocka_unit_test(test_a_paused_request_gives_no_credit_until_it_is_resumed),
         cmocka_unit_test(test_a_small_credit_never_runs_dry),
         cmocka_unit_test(test_a_daemon_that_sends_past_its_credit_is_hung_up_on),
+        cmocka_unit_test(test_an_end_that_counts_another_body_is_not_believed),
         cmocka_unit_test(test_an_answer_past_the_memory_limit_fails_and_is_stopped),
         cmocka_unit_test(test_a_large_answer_in_memory_is_whole),
         cmocka_unit_test(test_an_upload_sends_what_it_has_credit_for_and_no_more),
