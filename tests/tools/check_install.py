@@ -3,7 +3,7 @@
 """check_install.py SOURCE_DIR: a release build installed into an empty folder lands where Debian's
 policy wants it, and can be used from there by pkg-config, CMake, C and C++.
 
-Run by `ctest -L install`; it builds the release preset when that is not built.
+`ctest -L install`; it builds the release preset when that is not built.
 """
 import os
 import pathlib
@@ -16,7 +16,7 @@ MULTIARCH = subprocess.run(["gcc", "-print-multiarch"], capture_output=True, tex
 LIB = f"usr/lib/{MULTIARCH}"
 WANTED = [
     "usr/bin/xhr", "usr/bin/xhrctl", "usr/libexec/xhrd",
-    f"{LIB}/libxhr.so", f"{LIB}/libxhr.so.0", f"{LIB}/libxhr.a",
+    f"{LIB}/libxhr.so", f"{LIB}/libxhr.so.0",
     f"{LIB}/pkgconfig/libxhr.pc", f"{LIB}/cmake/libxhr/libxhr-config.cmake",
     "usr/include/xhr/xhr.h", "usr/include/xhr/adapter_libevent.h",
     "usr/include/xhr/adapter_sd_event.h",
