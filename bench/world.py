@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: MIT
+"""What is measured against: an nginx origin on loopback, a daemon of our own, and the programs
+that do the measuring. Everything lives in one folder that is removed at the end; every process is
+stopped by its id."""
+import os
+import pathlib
+import re
+import socket
+import subprocess
+import sys
+
+SOURCE = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(SOURCE / "tests/integration"))
+from origins import LOOPBACK, Authority, stop_process  # noqa: E402
+from waiting import wait_until  # noqa: E402
+
+SYSTEM_TRUST = pathlib.Path("/etc/ssl/certs/ca-certificates.crt")
+GIB = 1 << 30
+
+# /1k answers without, /cookie with a cookie of a new value each time.
+NGINX_CONF = """
+daemon off;
+{user}
+worker_processes 1;
+pid {prefix}/nginx.pid;
+error_log {prefix}/error.log warn;
+worker_rlimit_nofile 4096;
+events {{ worker_connections 2048; multi_accept on; }}
+http {{
+    default_type application/octet-stream;
+    access_log off;
+    sendfile on; tcp_nopush on; tcp_nodelay on;
+    keepalive_timeout 600; client_header_timeout 600; keepalive_requests 100000000;
+    client_body_temp_path {prefix}/t1; proxy_temp_path {prefix}/t2; fastcgi_temp_path {prefix}/t3;
+    uwsgi_temp_path {prefix}/t4; scgi_temp_path {prefix}/t5;
+    ssl_certificate {cert}; ssl_certificate_key {key};
+    ssl_protocols TLSv1.3;
+    ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256;
+    ssl_session_cache shared:s:8m; ssl_session_timeout 1h;
+    server {{
+        listen {address} ssl;
+        root {prefix}/www;
+        location = /cookie {{
+            alias {prefix}/www/1k;
+            add_header Set-Cookie "c$arg_n=$request_id; Path=/; Max-Age=86400; Secure; HttpOnly";
+        }}
+        location = /connections {{ stub_status; }}
+    }}
+}}
+"""
+
+
+class Origin:
+    """nginx, TLS 1.3 with an ECDSA certificate. The listening socket is handed over the way nginx
+    hands it to its own successor, so the kernel may choose the port."""
+
+    def __init__(self, prefix: pathlib.Path):
+        authority = Authority(prefix / "ca", "xhrd bench authority")
+        self.ca = authority.pem
+        self.ca_and_system = prefix / "ca-and-system.pem"
+        self.ca_and_system.write_bytes(SYSTEM_TRUST.read_bytes() + self.ca.read_bytes())
+        (prefix / "www").mkdir()
+        (prefix / "www/1k").write_bytes(b"x" * 1024)
+        with open(prefix / "www/1g", "wb") as file:
+            file.truncate(GIB)
+        cert, key = authority.issue("localhost", LOOPBACK)
+        listener = socket.create_server((LOOPBACK, 0), backlog=2048)
+        listener.setblocking(False)  # with multi_accept nginx accepts until there is no more
+        self.port = listener.getsockname()[1]
+        (prefix / "nginx.conf").write_text(NGINX_CONF.format(
+            prefix=prefix, cert=cert, key=key, address=f"{LOOPBACK}:{self.port}",
+            user="user root;" if os.geteuid() == 0 else ""))
+        fd = listener.fileno()
+        self.process = subprocess.Popen(
+            ["nginx", "-p", str(prefix), "-c", "nginx.conf"], pass_fds=[fd],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            env={**os.environ, "NGINX": f"{fd};"})
+        listener.close()
+        wait_until(lambda: (prefix / "nginx.pid").exists() or self.process.poll() is not None,
+                   "nginx to start")
+        if self.process.poll() is not None:
+            raise SystemExit("nginx did not start:\n" + (prefix / "error.log").read_text())
+
+    def url(self, path):
+        return f"https://localhost:{self.port}{path}"
+
+    def stop(self):
+        stop_process(self.process)
+
+
+class Daemon:
+    """xhrd as it is, but for the one authority it trusts."""
+
+    def __init__(self, folder: pathlib.Path, xhrd: pathlib.Path, ca: pathlib.Path, env):
+        folder.mkdir()
+        self.log = folder / "log"
+        config = folder / "xhrd.conf"
+        config.write_text(f"[Daemon]\nLogLevel=notice\nIdleExitSec=0\n[TLS]\nCAFile={ca}\n")
+        socket_path = pathlib.Path(env["XHRD_SOCKET"])
+        with open(self.log, "wb") as log:
+            self.process = subprocess.Popen(
+                [str(xhrd), "--user", "--socket", str(socket_path), "--config", str(config),
+                 "--state-dir", str(folder / "state")], env=env,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        wait_until(lambda: socket_path.exists() or self.process.poll() is not None,
+                   "xhrd to start")
+        if self.process.poll() is not None:
+            raise SystemExit("xhrd did not start:\n" + self.log.read_text())
+        self.pid = self.process.pid
+
+    def _status_kb(self, field):
+        text = pathlib.Path(f"/proc/{self.pid}/status").read_text()
+        return int(re.search(rf"^{field}:\s+(\d+)", text, re.M).group(1))
+
+    def rss_kb(self):
+        return self._status_kb("VmRSS")
+
+    def forget_peak(self):
+        pathlib.Path(f"/proc/{self.pid}/clear_refs").write_text("5")
+
+    def peak_kb(self):
+        return self._status_kb("VmHWM")
+
+    def stop(self):
+        stop_process(self.process)
+
+
+class World:
+    """All of it. `programs` names what the cases run."""
+
+    def __init__(self, folder: pathlib.Path, build: pathlib.Path):
+        self.folder = folder
+        self.bin = build / "bin"
+        self.programs = compile_programs(build)
+        self.env = {"PATH": os.environ["PATH"], "HOME": str(folder), "LC_ALL": "C.UTF-8",
+                    "XDG_RUNTIME_DIR": str(folder / "run"),
+                    "XDG_STATE_HOME": str(folder / "state"),
+                    "XHRD_SOCKET": str(folder / "socket")}
+        (folder / "run").mkdir(mode=0o700)
+        (folder / "origin").mkdir()
+        self.origin = Origin(folder / "origin")
+        try:
+            self.daemon = Daemon(folder / "daemon", self.bin / "xhrd", self.origin.ca, self.env)
+        except BaseException:
+            self.origin.stop()
+            raise
+
+    def run(self, *command):
+        """Return: stdout. A command that fails ends the benchmark."""
+        done = subprocess.run([str(word) for word in command], env=self.env, text=True,
+                              cwd=self.folder, stdin=subprocess.DEVNULL, capture_output=True)
+        if done.returncode != 0:
+            raise SystemExit(f"{' '.join(map(str, command))}: status {done.returncode}\n"
+                             f"{done.stderr}\n{self.daemon.log.read_text()[-2000:]}")
+        return done.stdout
+
+    def measure(self, program, *arguments):
+        """Return: {metric: value} as one of our programs told it."""
+        lines = self.run(self.programs[program], *arguments).splitlines()
+        return {name: float(value) for name, value in (line.split("\t") for line in lines)}
+
+    def stop(self):
+        self.daemon.stop()
+        self.origin.stop()
+
+
+def compile_programs(build: pathlib.Path):
+    """The measuring programs. xhr_client links libxhr as any program does."""
+    out = build / "bench"
+    out.mkdir(exist_ok=True)
+    library = build / "client-lib"
+    xhr = [f"-I{SOURCE / 'client-lib/include'}", f"-L{library}", "-lxhr",
+           f"-Wl,-rpath,{library}"]
+    made = {}
+    for name, more in (("spawn", []), ("curl_client", ["-lcurl"]), ("xhr_client", xhr)):
+        made[name] = out / name
+        subprocess.run(["cc", "-O2", "-g", "-Wall", "-Wextra", "-D_GNU_SOURCE",
+                        str(SOURCE / f"bench/src/{name}.c"), "-o", str(made[name]), *more],
+                       check=True)
+    return made
