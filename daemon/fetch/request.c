@@ -9,6 +9,7 @@
 #include "http/status.h"
 
 #define PROGRESS_EACH_US (50 * 1000)
+#define DRAIN_US         (1000 * 1000) /* for the rest of an answer that is not the last */
 
 void fetcher_init(struct fetcher *fetcher, struct loop *loop)
 {
@@ -57,6 +58,12 @@ void request_later(struct request *request, enum request_step step)
     loop_defer(request->fetcher->loop, &request->next);
 }
 
+/* The end has been asked for: nothing is told before it any more. */
+static bool is_failing(const struct request *request)
+{
+    return request->due & (1U << REQUEST_STEP_FAIL);
+}
+
 void request_touch(struct request *request)
 {
     if (request->options.idle_timeout_us == 0)
@@ -70,11 +77,23 @@ void request_rest(struct request *request)
     timer_disarm(&request->phase);
 }
 
+void request_drain(struct request *request)
+{
+    request->draining = true;
+    request->drained_bytes = 0;
+    if (timer_arm(&request->phase, DRAIN_US) < 0)
+        request_later(request, REQUEST_STEP_NEXT_HOP);
+}
+
 static void request_on_idle(void *owner)
 {
     struct request *request = owner;
     struct failure why;
 
+    if (request->draining) { /* it does not come: a connection is not worth the wait */
+        request_next_hop(request);
+        return;
+    }
     failure_set(&why, FAILURE_TIMEOUT_IDLE, "nothing moved for %lld ms",
                 (long long)request->options.idle_timeout_us / 1000);
     request_finish(request, &why);
@@ -216,7 +235,7 @@ static void fail_now(struct request *request)
 
 void request_fail(struct request *request, const struct failure *why)
 {
-    if (request->state == REQUEST_DONE)
+    if (request->state == REQUEST_DONE || is_failing(request))
         return;
     request->failure = *why;
     request_rest(request);
@@ -364,13 +383,25 @@ void request_tell_head(struct request *request)
     request->events->on_head(request->owner, &told);
 }
 
-static void tell_progress(struct request *request)
+bool request_progress_is_due(struct request *request,
+                             struct progress_told *told,
+                             uint64_t bytes,
+                             bool last)
 {
     int64_t now_us = loop_now_us(request->fetcher->loop);
 
-    if (now_us - request->progress_us < PROGRESS_EACH_US || !request->events->on_progress)
+    if (bytes == told->bytes || !request->events->on_progress ||
+        (!last && now_us - told->when_us < PROGRESS_EACH_US))
+        return false;
+    *told = (struct progress_told){now_us, bytes};
+    return true;
+}
+
+static void tell_progress(struct request *request, bool last)
+{
+    if (!request_progress_is_due(request, &request->down_told, request->pipeline.body_bytes,
+                                 last))
         return;
-    request->progress_us = now_us;
     struct request_progress progress = {
         .done_bytes = request->pipeline.body_bytes,
         .has_total = !request->pipeline.decoder && request->head.has_length,
@@ -386,8 +417,15 @@ static void give(struct request *request, struct span bytes)
         fd_sink_write(request->sink, bytes);
     else
         request->events->on_body(request->owner, bytes);
-    if (request->state != REQUEST_DONE)
-        tell_progress(request);
+    if (request->state != REQUEST_DONE && !is_failing(request))
+        tell_progress(request, false);
+}
+
+static void finish_whole(struct request *request)
+{
+    tell_progress(request, true);
+    if (!is_failing(request)) /* the owner may have had enough just now */
+        request_finish(request, NULL);
 }
 
 static void complete(struct request *request)
@@ -396,7 +434,7 @@ static void complete(struct request *request)
         request_rest(request);
         fd_sink_flush(request->sink);
     } else {
-        request_finish(request, NULL);
+        finish_whole(request);
     }
 }
 
@@ -407,7 +445,7 @@ static int hand_over(struct request *request, struct span *input)
     struct failure why;
     int r = BODY_BLOCKED;
 
-    while (request->state == REQUEST_RECEIVING && !request->congested) {
+    while (request->state == REQUEST_RECEIVING && !request->congested && !is_failing(request)) {
         struct span bytes;
 
         if (request->sink)
@@ -507,7 +545,7 @@ static void request_on_sink_room(void *owner)
 
 static void request_on_sink_flushed(void *owner)
 {
-    request_finish(owner, NULL);
+    finish_whole(owner);
 }
 
 static void request_on_sink_failed(void *owner, int err)

@@ -59,9 +59,9 @@ static int keep_head(struct request *request)
 static void tell_what_waited(struct request *request)
 {
     request_tell_head(request);
-    if (request->state != REQUEST_RECEIVING)
+    if (request->state != REQUEST_RECEIVING || request->congested)
         return;
-    if (request->exchange && !request->congested)
+    if (request->exchange)
         exchange_resume(request->exchange);
     request_touch(request);
 }
@@ -132,8 +132,10 @@ static void request_on_head(void *owner, const struct response_head *head)
         return;
     if (!request->must_commit || commit_cookies(request))
         request_tell_head(request);
-    if (request->state == REQUEST_RECEIVING && request->congested && request->exchange)
+    if (request->state == REQUEST_RECEIVING && request->congested) {
+        request_rest(request);
         exchange_pause(request->exchange);
+    }
 }
 
 /* ---- body and end
@@ -142,10 +144,8 @@ static void request_on_head(void *owner, const struct response_head *head)
 static void drain(struct request *request, size_t n)
 {
     request->drained_bytes += n;
-    if (request->drained_bytes <= DRAIN_BYTES_MAX)
-        return;
-    request_drop_connection(request);
-    request_later(request, REQUEST_STEP_NEXT_HOP);
+    if (request->drained_bytes > DRAIN_BYTES_MAX)
+        request_next_hop(request);
 }
 
 static void request_on_body(void *owner, struct span bytes)
@@ -191,7 +191,6 @@ on_broken(struct request *request, const struct failure *why, enum exchange_repl
     struct failure copy = *why;
 
     if (request->draining) {
-        request_drop_connection(request);
         request_next_hop(request);
         return;
     }
@@ -237,23 +236,13 @@ static void request_on_want_body(void *owner)
 static void request_on_body_sent(void *owner, uint64_t total_bytes)
 {
     struct request *request = owner;
-    const struct request_options *options = &request->options;
 
     request->upload.sent = total_bytes;
-    if (request->state == REQUEST_SENDING)
+    /* A timer that rests waits for the owner's next bytes, not for these. */
+    if ((request->state == REQUEST_SENDING || request->state == REQUEST_AWAITING) &&
+        !request->draining && timer_is_armed(&request->phase))
         request_touch(request);
-    int64_t now_us = loop_now_us(request->fetcher->loop);
-    if (now_us - request->progress_us < 50 * 1000)
-        return;
-    request->progress_us = now_us;
-    struct request_progress progress = {
-        .upload = true,
-        .done_bytes = total_bytes,
-        .has_total = options->body_has_length,
-        .total_bytes = options->body_length,
-        .wire_bytes = total_bytes,
-    };
-    request->events->on_progress(request->owner, &progress);
+    upload_tell_progress(request);
 }
 
 const struct exchange_events request_exchange_events = {

@@ -94,14 +94,12 @@ bool request_goes_on(struct request *request, const struct response_head *head)
         return false;
     if (request->state == REQUEST_DONE)
         return true;
-    request->draining = true;
-    request->drained_bytes = 0;
+    request_drain(request);
     if (again)
         request->events->on_wait(request->owner, REQUEST_WAIT_AUTH);
-    if (head->has_body && head->has_length && head->body_bytes > DRAIN_KNOWN_MAX) {
-        request_drop_connection(request);
-        request_later(request, REQUEST_STEP_NEXT_HOP);
-    }
+    if (request->state != REQUEST_DONE && head->has_body && head->has_length &&
+        head->body_bytes > DRAIN_KNOWN_MAX)
+        request_next_hop(request);
     return true;
 }
 
@@ -123,8 +121,10 @@ static void take_redirect(struct request *request)
     memcpy(method, redirect->method.ptr, redirect->method.len); /* may be our own */
     memcpy(request->method, method, sizeof(method));
     leave_origin(request);
-    if (redirect->drops_body)
+    if (redirect->drops_body) {
         request->has_body = false;
+        upload_done(request);
+    }
     url_done(&request->url);
     request->url = redirect->url;
     redirect->url = (struct url){0};
@@ -138,8 +138,14 @@ static void take_redirect(struct request *request)
 
 void request_next_hop(struct request *request)
 {
+    if (!request->draining) /* two reasons to go on, in one round */
+        return;
+    request_drop_connection(request);
     request->draining = false;
+    request->fetcher->counters.bytes_down += request->pipeline.wire_bytes;
+    request->fetcher->counters.bytes_up += request->upload.sent;
     request->pipeline.wire_bytes = 0;
+    request->upload.sent = 0;
     request_rest(request);
     if (request->has_redirect)
         take_redirect(request);

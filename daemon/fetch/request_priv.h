@@ -30,6 +30,7 @@ struct upload {
     struct buf pending;     /* streamed or read, not taken by the exchange yet */
     uint64_t offset;        /* of an inline body: what the exchange took */
     uint64_t received;      /* of a streamed body */
+    uint64_t taken;         /* by the exchange */
     uint64_t sent;          /* taken by the connection */
     uint64_t not_told;      /* taken, and the owner not told yet */
     bool ended;             /* the streamed body is complete */
@@ -37,6 +38,12 @@ struct upload {
     bool wanted;            /* the exchange has asked at least once */
     bool consumed;          /* bytes of a stream are gone: it cannot be sent again */
     struct fd_source *file; /* of REQUEST_BODY_FD */
+};
+
+/* What the owner was last told of one direction. */
+struct progress_told {
+    int64_t when_us;
+    uint64_t bytes;
 };
 
 struct request {
@@ -98,7 +105,8 @@ struct request {
     struct deferred next;   /* takes the steps that are due */
     unsigned due;           /* a bit for each enum request_step */
     struct failure failure; /* for request_fail() */
-    int64_t progress_us;
+    struct progress_told up_told;
+    struct progress_told down_told;
     struct request_timing timing;
 };
 
@@ -110,6 +118,12 @@ void request_later(struct request *request, enum request_step step);
 void request_decide(struct request *request);
 void request_touch(struct request *request); /* something moved: the idle timer begins anew */
 void request_rest(struct request *request);  /* we wait for the owner: no idle timer */
+void request_drain(struct request *request); /* a moment for an answer nobody wants */
+/* At most so often; @last: whatever was told before, if it is not the same. */
+bool request_progress_is_due(struct request *request,
+                             struct progress_told *told,
+                             uint64_t bytes,
+                             bool last);
 void request_drop_connection(struct request *request);
 void request_deliver(struct request *request, struct span input);
 void request_tell_head(struct request *request);
@@ -123,6 +137,7 @@ extern const struct exchange_events request_exchange_events;
 /* request_upload.c */
 void upload_begin(struct request *request);
 void upload_pump(struct request *request);
+void upload_tell_progress(struct request *request);
 bool upload_can_rewind(const struct request *request);
 int upload_rewind(struct request *request);
 void upload_done(struct request *request);

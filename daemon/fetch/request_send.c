@@ -220,12 +220,12 @@ static void request_on_lease_ready(void *owner, struct lease *lease)
     note_times(request);
     request_enter_state(request, REQUEST_SENDING);
     int r = build_headers(request);
+    if (r == 0)
+        r = open_exchange(request);
     if (r == -EMSGSIZE) {
         request_finish_kind(request, FAILURE_LIMIT, "the request's headers are too long");
         return;
     }
-    if (r == 0)
-        r = open_exchange(request);
     if (r < 0) {
         request_finish_kind(request, FAILURE_INTERNAL, "the request cannot be put together");
         return;

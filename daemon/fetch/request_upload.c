@@ -13,13 +13,54 @@ static bool is_stream(const struct request *request)
     return request->options.body_kind == REQUEST_BODY_STREAM;
 }
 
+void upload_tell_progress(struct request *request)
+{
+    const struct request_options *options = &request->options;
+    const struct upload *upload = &request->upload;
+    bool last = upload->sent == upload->taken &&
+                (upload->end_told ||
+                 (options->body_has_length && upload->sent == options->body_length));
+
+    if (!request_progress_is_due(request, &request->up_told, upload->sent, last))
+        return;
+    struct request_progress progress = {
+        .upload = true,
+        .done_bytes = upload->sent,
+        .has_total = options->body_has_length,
+        .total_bytes = options->body_length,
+        .wire_bytes = upload->sent,
+    };
+    request->events->on_progress(request->owner, &progress);
+}
+
 static void end_of_body(struct request *request)
 {
     request->upload.end_told = true;
     if (exchange_wants_body(request->exchange)) /* else its length says so already */
         exchange_end_body(request->exchange);
-    if (request->state == REQUEST_SENDING)
+    if (request->state == REQUEST_SENDING) {
         request_enter_state(request, REQUEST_AWAITING);
+        request_touch(request); /* now it is the server's turn */
+    }
+    upload_tell_progress(request);
+}
+
+/* While the head goes up nobody but the owner is waited for; an answer that has begun has a
+ * timer of its own. */
+static void wait_for_bytes(struct request *request)
+{
+    if (request->state == REQUEST_SENDING)
+        request_rest(request);
+}
+
+static size_t hand_over(struct request *request, struct span bytes)
+{
+    size_t n = bytes.len ? exchange_write_body(request->exchange, bytes) : 0;
+
+    request->upload.taken += n;
+    if (bytes.len > 0 && request->state == REQUEST_SENDING)
+        request_touch(request);
+    return n;
 }
 
 static void tell_taken(struct request *request, size_t n)
@@ -35,17 +76,17 @@ static void tell_taken(struct request *request, size_t n)
     request->events->on_upload_taken(request->owner, taken);
 }
 
-/* Return: whether the exchange can take more. */
+/* Return: whether the exchange can take more; telling the owner may have ended it. */
 static bool pump_pending(struct request *request)
 {
     struct upload *upload = &request->upload;
     size_t had = upload->pending.len;
-    size_t n = had ? exchange_write_body(request->exchange, buf_span(&upload->pending)) : 0;
+    size_t n = hand_over(request, buf_span(&upload->pending));
 
     buf_consume(&upload->pending, n);
     if (n > 0 && is_stream(request))
         tell_taken(request, n);
-    return n == had;
+    return n == had && request->exchange;
 }
 
 static void pump_inline(struct request *request)
@@ -53,7 +94,7 @@ static void pump_inline(struct request *request)
     struct upload *upload = &request->upload;
     struct span rest = {request->options.body_bytes + upload->offset,
                         (size_t)(request->options.body_length - upload->offset)};
-    size_t n = rest.len ? exchange_write_body(request->exchange, rest) : 0;
+    size_t n = hand_over(request, rest);
 
     upload->offset += n;
     if (n == rest.len)
@@ -69,16 +110,19 @@ static void pump_stream(struct request *request)
         (options->body_has_length && request->upload.received == options->body_length))
         end_of_body(request);
     else
-        request_rest(request); /* it is the owner's turn */
+        wait_for_bytes(request);
 }
 
 static void pump_file(struct request *request)
 {
     if (!pump_pending(request))
         return;
-    if (request->upload.ended)
+    if (request->upload.ended) {
         end_of_body(request);
-    else if (fd_source_read(request->upload.file) < 0)
+        return;
+    }
+    wait_for_bytes(request);
+    if (fd_source_read(request->upload.file) < 0)
         request_finish_kind(request, FAILURE_INTERNAL, "no thread to read the body");
 }
 
@@ -153,6 +197,7 @@ int upload_rewind(struct request *request)
     if (!upload_can_rewind(request))
         return -ESPIPE;
     upload->offset = 0;
+    upload->taken = 0;
     upload->sent = 0;
     upload->end_told = false;
     upload->wanted = false;
@@ -202,6 +247,8 @@ int request_end_body(struct request *request)
 
     if (!is_stream(request) || request->upload.ended)
         return -EINVAL;
+    if (request->state == REQUEST_DONE || !request->has_body)
+        return 0;
     if (options->body_has_length && request->upload.received < options->body_length)
         return -EMSGSIZE;
     request->upload.ended = true;
