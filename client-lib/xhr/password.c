@@ -43,6 +43,7 @@ static ssize_t read_line(int terminal, char *line, size_t max)
     return -EMSGSIZE;
 }
 
+/* The echo goes before the question comes: what is typed at once is not seen, and not lost. */
 static int ask(int terminal, const char *user, char **ret)
 {
     char line[PASSWORD_BYTES_MAX];
@@ -50,14 +51,13 @@ static int ask(int terminal, const char *user, char **ret)
 
     if (tcgetattr(terminal, &old) < 0)
         return -errno;
-    int r = prompt(terminal, user);
-    if (r < 0)
-        return r;
     quiet = old;
     quiet.c_lflag &= ~(tcflag_t)ECHO;
     if (tcsetattr(terminal, TCSAFLUSH, &quiet) < 0)
         return -errno;
-    ssize_t len = read_line(terminal, line, sizeof(line));
+    ssize_t len = prompt(terminal, user);
+    if (len == 0)
+        len = read_line(terminal, line, sizeof(line));
     (void)tcsetattr(terminal, TCSAFLUSH, &old);
     (void)write_all(terminal, "\n", 1);
     if (len >= 0)

@@ -69,22 +69,44 @@ static bool has_port(const char *host, size_t len)
     return false;
 }
 
-void target_add_authority(struct strbuf *out, const char *url)
+/* Host and port as they stand, without userinfo; the whole URL when it has no host. */
+static const char *host_of(const char *url, size_t *ret_len)
 {
     const char *host = authority_of(url);
+    const char *end = path_of(url);
 
     if (!host) {
-        strbuf_add_text(out, url);
-        return;
+        *ret_len = strlen(url);
+        return url;
     }
-    const char *end = path_of(url);
     for (const char *at = host; at < end; at++) {
         if (*at == '@')
             host = at + 1;
     }
-    strbuf_add(out, host, (size_t)(end - host));
-    if (!has_port(host, (size_t)(end - host)))
+    *ret_len = (size_t)(end - host);
+    return host;
+}
+
+void target_add_authority(struct strbuf *out, const char *url)
+{
+    size_t len;
+    const char *host = host_of(url, &len);
+
+    strbuf_add(out, host, len);
+    if (authority_of(url) && !has_port(host, len))
         strbuf_add_text(out, scheme_len(url) == sizeof("https:") - 1 ? ":443" : ":80");
+}
+
+void target_add_host(struct strbuf *out, const char *url)
+{
+    size_t len;
+    const char *host = host_of(url, &len);
+
+    if (authority_of(url) && has_port(host, len)) {
+        while (host[--len] != ':')
+            continue;
+    }
+    strbuf_add(out, host, len);
 }
 
 void target_add_path(struct strbuf *out, const char *url)

@@ -15,6 +15,9 @@ void target_make(struct strbuf *out, const char *url, const char *query);
 /* "example.com:443" of a URL with a scheme, without userinfo; the whole when it has no host. */
 void target_add_authority(struct strbuf *out, const char *url);
 
+/* The same without the port. */
+void target_add_host(struct strbuf *out, const char *url);
+
 /* "/path?query" as it stands in the request line. */
 void target_add_path(struct strbuf *out, const char *url);
 

@@ -54,7 +54,7 @@ static const struct words_of words_of[] = {
     [XHR_ERROR_POLICY] = {EXIT_POLICY, "refused by policy", NULL},
     [XHR_ERROR_QUOTA] = {EXIT_QUOTA, "over your quota",
                          "wait for other requests to end, see xhrctl show requests"},
-    [XHR_ERROR_DNS] = {EXIT_DNS, "could not resolve the host of %s", "check the name"},
+    [XHR_ERROR_DNS] = {EXIT_DNS, "could not resolve %s", "check the name"},
     [XHR_ERROR_CONNECT] = {EXIT_CONNECT, "could not connect to %s",
                            "check that the server runs and the port is right"},
     [XHR_ERROR_PROXY] = {EXIT_PROXY, "the proxy for %s failed", NULL},
@@ -130,7 +130,10 @@ int trouble_of_error(struct trouble *ret, const struct xhr_error *error, const c
 
     strbuf_add(&text, words->what, gap ? (size_t)(gap - words->what) : strlen(words->what));
     if (gap) {
-        target_add_authority(&text, url);
+        if (error->kind == XHR_ERROR_DNS)
+            target_add_host(&text, url);
+        else
+            target_add_authority(&text, url);
         strbuf_add_text(&text, gap + 2);
     }
     if (error->text && error->text[0] != '\0')

@@ -230,6 +230,37 @@ class Requests(unittest.TestCase):
             self.assertIn(b"-u user:password", err)
 
 
+    def ask(self, answer_bytes):
+        """xhr -u ann on a terminal of its own, which answers. Return: exit code, what was shown."""
+        with Daemon() as daemon:
+            xhr = Program("xhr", daemon)
+            pid, terminal = pty.fork()
+            if pid == 0:
+                os.execve(xhr.path, ["xhr", "-u", "ann", URL], xhr.environment)
+            shown, answered = b"", False
+            try:
+                while part := os.read(terminal, 4096):
+                    shown += part
+                    if b"'ann': " in shown and not answered:
+                        os.write(terminal, answer_bytes)
+                        answered = True
+            except OSError:  # the program has ended
+                pass
+            os.close(terminal)
+            code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+            return code, shown, [r.credentials.password for r in daemon.requests]
+
+    def test_the_password_is_asked_for_without_echo(self):
+        code, shown, passwords = self.ask(b"s3cret\n")
+        self.assertEqual((code, passwords), (0, [b"s3cret"]))
+        self.assertNotIn(b"s3cret", shown)
+        self.assertIn(b"hello", shown)
+
+    def test_an_interrupt_at_the_question_sends_nothing(self):
+        code, _, passwords = self.ask(b"\x03")
+        self.assertEqual((code, passwords), (42, []))
+
+
 class Failures(unittest.TestCase):
     CODES = {
         "ARGUMENT": 2, "URL": 3, "POLICY": 101, "QUOTA": 102, "DNS": 6, "CONNECT": 7, "PROXY": 5,

@@ -37,17 +37,17 @@ static void test_a_scheme_is_guessed_and_a_query_appended(void **state)
 static void test_the_place_for_a_message_has_a_port_and_no_password(void **state)
 {
     static const struct {
-        const char *url, *want;
+        const char *url, *want, *host;
     } rows[] = {
-        {"http://a/", "a:80"},
-        {"https://a", "a:443"},
-        {"http://a:8080/x", "a:8080"},
-        {"http://user:pass@a/", "a:80"},
-        {"http://u@v@a:1/", "a:1"},
-        {"http://[::1]/", "[::1]:80"},
-        {"http://[::1]:81/", "[::1]:81"},
-        {"http://a?q=x@y", "a:80"},
-        {"no scheme", "no scheme"},
+        {"http://a/", "a:80", "a"},
+        {"https://a", "a:443", "a"},
+        {"http://a:8080/x", "a:8080", "a"},
+        {"http://user:pass@a/", "a:80", "a"},
+        {"http://u@v@a:1/", "a:1", "a"},
+        {"http://[::1]/", "[::1]:80", "[::1]"},
+        {"http://[::1]:81/", "[::1]:81", "[::1]"},
+        {"http://a?q=x@y", "a:80", "a"},
+        {"no scheme", "no scheme", "no scheme"},
     };
 
     (void)state;
@@ -56,6 +56,9 @@ static void test_the_place_for_a_message_has_a_port_and_no_password(void **state
 
         target_add_authority(&out, rows[i].url);
         assert_string_equal(strbuf_text(&out), rows[i].want);
+        strbuf_clear(&out);
+        target_add_host(&out, rows[i].url);
+        assert_string_equal(strbuf_text(&out), rows[i].host);
         strbuf_done(&out);
     }
 }
