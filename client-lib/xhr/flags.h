@@ -27,6 +27,8 @@ enum flag_group {
 struct flag {
     enum flag_group group;
     char letter;       /* 0: none */
+    bool off;          /* a switch that clears its bool */
+    bool equals;       /* its value is optional, and comes as --name=VALUE */
     const char *name;  /* without the dashes */
     const char *value; /* what --help calls its value; NULL: it takes none */
     const char *help;
@@ -36,8 +38,6 @@ struct flag {
                 const struct flag *flag,
                 const char *value,
                 struct trouble *why);
-    bool off;    /* a switch that clears its bool */
-    bool equals; /* its value is optional, and comes as --name=VALUE */
 };
 
 extern const struct flag flags[];
