@@ -33,7 +33,8 @@ bool xhr_request_enter_state(struct xhr_request *request,
                              enum xhr_ready_state state,
                              uint64_t monotonic_us)
 {
-    struct xhr_ready_state_event event = {state, monotonic_us, request->reason};
+    enum xhr_wait_reason reason = state == XHR_OPENED ? request->reason : XHR_WAIT_NONE;
+    struct xhr_ready_state_event event = {state, monotonic_us, reason};
     uint32_t epoch = request->epoch;
 
     request->state = state;

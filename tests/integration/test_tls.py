@@ -98,3 +98,8 @@ def test_server_name_is_sent_for_names_and_not_for_addresses(client, make_tls_or
                         resolve=[("site.example", origin.port)]).done
     assert client.fetch(origin.url(), ca=ca.pem).done
     assert seen == ["site.example", None]
+
+
+def test_server_that_only_speaks_http2_fails_and_says_so(client, origin_h2, ca):
+    exchange = client.fetch(origin_h2.url("/hello"), ca=ca.pem)
+    assert exchange.failure == "EMPTY_REPLY" and exchange.text

@@ -373,6 +373,8 @@ static void on_ready_state(struct xhr_request *request,
                            void *user)
 {
     assert_int_equal(xhr_request_ready_state(request), event->state);
+    if (event->state > XHR_OPENED) /* it waits for nothing any more */
+        assert_int_equal(event->reason, XHR_WAIT_NONE);
     note(user, request, "%d", (int)event->state);
 }
 
