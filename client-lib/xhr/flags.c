@@ -159,7 +159,7 @@ static int take_jar(struct cli_options *options,
     (void)flag;
     if (value[0] == '\0')
         return trouble_set(why, EXIT_USAGE,
-                           "--jar '': name a jar: default, system, one of your own, or none "
+                           "--jar '': name a jar: default, one of your own, or none "
                            "for no cookies");
     options->jar = value;
     return 0;
@@ -318,7 +318,7 @@ const struct flag flags[] = {
 
     {GROUP_EVENTS, 0, 0, 1, "events", "FILE", "every event as a line of JSON, on stderr or in FILE", 0, take_events},
 
-    {GROUP_COOKIES, 0, 0, 0, "jar", "NAME", "cookie jar: default, system, one of your own; none: no cookies", 0, take_jar},
+    {GROUP_COOKIES, 0, 0, 0, "jar", "NAME", "cookie jar: default, or one of your own; none: no cookies", 0, take_jar},
     {GROUP_COOKIES, 'b', 0, 0, "cookie", "DATA", "send 'a=1; b=2' with this request, too", 0, take_cookie},
 
     {GROUP_AUTH, 'u', 0, 0, "user", "USER:PASSWORD", "log in; asks for the password when there is no colon", 0, take_user},

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Makes a session of the command line: reads every file it names, asks for the password. */
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "files.h"
 #include "flags.h"
@@ -18,12 +20,34 @@ static int no_memory(struct trouble *why)
     return trouble_set(why, EXIT_RESOURCES, "out of memory");
 }
 
+/* Where it was built, xhrd lies beside xhr. Return: its path; NULL: XHRD_DAEMON names one, or
+ * the library knows where it is installed. */
+static const char *daemon_beside_us(char path[PATH_MAX])
+{
+    static const char name[] = "/xhrd";
+    const char *named = getenv("XHRD_DAEMON");
+
+    if (named && *named)
+        return NULL;
+    ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - sizeof(name));
+    if (n <= 0 || n >= (ssize_t)(PATH_MAX - sizeof(name)))
+        return NULL;
+    path[n] = '\0';
+    char *slash = strrchr(path, '/');
+    if (!slash)
+        return NULL;
+    memcpy(slash, name, sizeof(name));
+    return access(path, X_OK) == 0 ? path : NULL;
+}
+
 static int load_client(struct session *session, struct trouble *why)
 {
+    char beside[PATH_MAX];
     struct xhr_client_options options = {
         .size = sizeof(options),
         .socket_path = session->options->socket_path,
         .no_start = session->options->no_start,
+        .daemon_path = daemon_beside_us(beside),
         .program = "xhr",
     };
     int r = xhr_client_new(&options, &session->client);

@@ -38,7 +38,7 @@ struct ctl_flag {
 static const struct ctl_flag ctl_flags[] = {
     {"json", NULL, "print JSON", AT(json), 0, false},
     {"socket", "PATH", "the daemon's socket", AT(socket_path), 0, false},
-    {"jar", "NAME", "the cookie jar: default, system, or one of your own", AT(jar), 0, true},
+    {"jar", "NAME", "the cookie jar: default, or one of your own", AT(jar), 0, true},
     {"domain", "DOMAIN", "cookies of exactly this domain", AT(domain), 0, true},
     {"name", "NAME", "cookies of this name", AT(name), 0, true},
     {"path", "PATH", "cookies of exactly this path", AT(path), 0, true},

@@ -326,7 +326,7 @@ static bool open_jar(struct request *request)
     if (r == -EINVAL)
         request_finish_kind(request, FAILURE_ARGUMENT,
                             "jar: wants 1 to 64 of letters, digits, '.', '_', '-', not "
-                            "beginning with '.'");
+                            "beginning with '.', and not \"system\"");
     else if (r == -EDQUOT)
         request_finish_kind(request, FAILURE_QUOTA, "too many cookie jars");
     else if (r < 0)

@@ -354,6 +354,6 @@ void cookie_service_command(struct client *client, const Xhrd__V1__CookieCommand
                      r == -EINVAL ? FAILURE_ARGUMENT
                                   : (r == -EDQUOT ? FAILURE_QUOTA : FAILURE_INTERNAL),
                      r == -EINVAL ? "jar: wants 1 to 64 of letters, digits, '.', '_' and '-', "
-                                    "not beginning with '.'"
+                                    "not beginning with '.', and not \"system\""
                                   : "the jar cannot be opened");
 }

@@ -289,7 +289,8 @@ static const struct cookie_changes store_changes = {.on_change = store_on_change
 
 bool cookie_jar_name_is_valid(struct span name)
 {
-    if (name.len == 0 || name.len > COOKIE_STORE_JAR_NAME_MAX || name.ptr[0] == '.')
+    if (name.len == 0 || name.len > COOKIE_STORE_JAR_NAME_MAX || name.ptr[0] == '.' ||
+        span_eq(name, SPAN_LIT("system"))) /* will be the machine's, and nobody's own */
         return false;
     for (size_t i = 0; i < name.len; i++) {
         char c = name.ptr[i];

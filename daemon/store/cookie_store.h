@@ -92,8 +92,8 @@ bool cookie_store_is_persistent(const struct cookie_store *store);
 /**
  * cookie_store_jar() - the jar of a name, made when it is asked for the first time
  * @who:  of the store's uid
- * @name: 1 to 64 of [a-zA-Z0-9._-], not beginning with '.'; empty is "default". Only a key,
- *        never part of a path.
+ * @name: 1 to 64 of [a-zA-Z0-9._-], not beginning with '.', not "system"; empty is "default".
+ *        Only a key, never part of a path.
  * @ret:  borrowed; lives as long as the store
  *
  * Return: 0, -EINVAL for a name of another shape, -EDQUOT past jars_max, -ENOMEM.

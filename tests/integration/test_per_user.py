@@ -84,6 +84,13 @@ def test_cookies_are_kept_below_the_users_state_directory(home, origin):
     assert stat.S_IMODE((home.state / "xhrd").stat().st_mode) == 0o700
 
 
+def test_xhr_starts_the_daemon_it_was_built_with(home, origin):
+    """The environment names none, and none is installed."""
+    del home.xhr.env["XHRD_DAEMON"]
+    assert home.xhr(origin.url(), check=0).out == "hello\n"
+    assert len(home.daemons()) == 1
+
+
 def test_hundred_processes_at_once_start_one_daemon(home, origin):
     runs = [home.xhr.start("-s", origin.url(f"/{n}")) for n in range(20 if SANITIZED else 100)]
     pids = set()

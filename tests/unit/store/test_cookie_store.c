@@ -230,8 +230,8 @@ static void test_jars_and_profiles_do_not_mix(void **state)
 static void test_ck27_a_jar_name_is_never_a_path(void **state)
 {
     static char longest[COOKIE_STORE_JAR_NAME_MAX + 2];
-    static const char *const bad[] = {"../x", "/etc/x", ".hidden", "a/b", "a b",
-                                      "a\n",  "ä",      "..",      "a\\b"};
+    static const char *const bad[] = {"../x", "/etc/x", ".hidden", "a/b",  "a b",
+                                      "a\n",  "ä",      "..",      "a\\b", "system"};
     static const char *const good[] = {"none", "a.b", "A-b_0", "x"};
     struct cookie_jar *jar = NULL;
     struct partition who;
