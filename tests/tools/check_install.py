@@ -100,7 +100,7 @@ def check_use(root: pathlib.Path, work: pathlib.Path):
     for compiler in (["gcc", "-std=c99", "-pedantic"], ["g++", "-x", "c++"]):
         call(*compiler, "-Wall", "-Wextra", "-Werror", "-I", root / "usr/include", work / "user.c",
              "-o", work / "user", *flags)
-    call("cmake", "-S", work, "-B", work / "build",
+    call("cmake", "-G", "Ninja", "-S", work, "-B", work / "build",
          f"-Dlibxhr_DIR={root / LIB / 'cmake/libxhr'}")
     call("cmake", "--build", work / "build")
     return ()

@@ -85,7 +85,7 @@ static void connect_one(struct fetch_world *world)
     struct fake_server *server = &world->servers[world->n_servers++];
     struct lease_timing timing = {.name_lookup_us = world->clock.now_us,
                                   .connected_us = world->clock.now_us};
-    struct io *io;
+    struct io *io = NULL;
     struct conn *conn;
 
     assert_true(world->n_servers <= WORLD_SERVERS_MAX);
@@ -99,7 +99,10 @@ static void connect_one(struct fetch_world *world)
         conn_new_h1(world->transport, io, &conn) < 0) {
         tell_refused(&attempt, FAILURE_INTERNAL); /* a test lets allocations fail */
         world->n_servers--;
-        io_close(TAKE(server->io));
+        if (io) { /* a connection takes it on success only */
+            io_close(io);
+            io_close(TAKE(server->io));
+        }
         return;
     }
     attempt.events->on_connected(attempt.owner, conn, &timing);

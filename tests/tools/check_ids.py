@@ -1,0 +1,42 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""check_ids.py TESTS_DIR: every statement of the reliability list that is claimed here is proved by
+a test whose name carries its id, so that a reader can go from the one to the other."""
+import pathlib
+import re
+import sys
+
+# What has been built so far; an id is added together with its tests.
+CLAIMED = """
+CK01-CK10 CK13-CK18 UR01-UR14 H101-H115 PL07 PL14-PL16 LB02 LB04-LB10 IP07-IP10
+EX01-EX03 EX09-EX11 DB01
+"""
+
+
+def expand(text: str):
+    for word in text.split():
+        first, _, last = word.partition("-")
+        letters, number = re.fullmatch(r"([A-Z]+)(\d+)", first).groups()
+        end = int(re.fullmatch(r"[A-Z]+(\d+)", last or first).group(1))
+        for n in range(int(number), end + 1):
+            yield f"{letters}{n:0{len(number)}d}".lower()
+
+
+def proved(tests: pathlib.Path):
+    """Ids in names of tests: test_ck01_ck02_... in C and Python, or a row's id="ex01_..."."""
+    names = set()
+    for path in (*tests.rglob("test_*.c"), *tests.rglob("test_*.py")):
+        names.update(re.findall(r"\btest_((?:[a-z]+\d+_)+)", path.read_text()))
+    return {part for name in names for part in name.split("_") if part}
+
+
+def main() -> int:
+    claimed = list(expand(CLAIMED))
+    missing = sorted(set(claimed) - proved(pathlib.Path(sys.argv[1])))
+    print("\n".join(f"{i.upper()}: no test carries this id" for i in missing)
+          or f"{len(claimed)} ids proved")
+    return bool(missing)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
