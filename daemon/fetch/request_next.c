@@ -8,7 +8,7 @@
 
 #include "base/fault.h"
 #include "fetch/request_priv.h"
-#include "http/field.h"
+#include "http/challenge.h"
 
 #define DRAIN_KNOWN_MAX 65536 /* a longer announced body is not waited for */
 
@@ -52,23 +52,15 @@ static bool is_redirect(struct request *request, const struct response_head *hea
     return true;
 }
 
-/* One value may hold several challenges (RFC 9110 §11.6.1); a scheme is the first word of an
- * element, or all of it. */
 static bool basic_is_offered(const struct headers *headers)
 {
-    size_t cursor = 0;
-    struct span value;
+    struct challenge_reader reader;
+    struct challenge challenge;
 
-    while (headers_find_next(headers, SPAN_LIT("WWW-Authenticate"), &cursor, &value)) {
-        struct span item;
-
-        while (field_list_next(&value, &item)) {
-            struct span scheme;
-
-            (void)span_split(&item, ' ', &scheme);
-            if (span_ieq(scheme, SPAN_LIT("Basic")))
-                return true;
-        }
+    challenge_reader_init(&reader, headers, SPAN_LIT("WWW-Authenticate"));
+    while (challenge_next(&reader, &challenge)) {
+        if (span_ieq(challenge.scheme, SPAN_LIT("Basic")))
+            return true;
     }
     return false;
 }

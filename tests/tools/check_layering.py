@@ -24,7 +24,7 @@ MAY_USE["app"] = set(MAY_USE)
 ALSO = {"fetch": {"transport/exchange.h"}}
 OUTSIDE = {
     "event2": {"loop", "net"},
-    "openssl": {"net"},
+    "openssl": {"http", "net"},  # http: digests only
     "sqlite3.h": {"store"},
     "idn2.h": {"http"},
     "zlib.h": {"http"},
