@@ -163,6 +163,7 @@ static void request_reap(struct reap *reap)
     body_pipeline_done(&request->pipeline);
     headers_done(&request->sent);
     headers_done(&request->head_headers);
+    headers_done(&request->trailers);
     buf_done(&request->head_reason);
     buf_done(&request->coding);
     buf_done(&request->upload.pending);
@@ -293,6 +294,7 @@ int request_new(struct request **ret,
                                         .jar = request->options.jar};
     headers_init(&request->sent, HEADERS_BYTES_MAX * 2, HEADERS_COUNT_MAX * 2);
     headers_init(&request->head_headers, HEADERS_BYTES_MAX, HEADERS_COUNT_MAX);
+    headers_init(&request->trailers, HEADERS_BYTES_MAX, HEADERS_COUNT_MAX);
     request->next = (struct deferred){.fn = request_on_next, .owner = request};
     timer_init(&request->phase, fetcher->loop, request_on_idle, request);
     timer_init(&request->total, fetcher->loop, request_on_total, request);
@@ -588,6 +590,11 @@ void request_get_totals(const struct request *request, struct request_totals *re
         .request_bytes = request->info.request_bytes,
         .cookies_not_persisted = request->cookies_not_persisted,
     };
+}
+
+const struct headers *request_trailers(const struct request *request)
+{
+    return &request->trailers;
 }
 
 void request_get_timing(const struct request *request, struct request_timing *ret)

@@ -116,6 +116,8 @@ struct request_totals {
 
 uint64_t request_id(const struct request *request);
 void request_get_totals(const struct request *request, struct request_totals *ret);
+/* What came behind the body; borrowed for the call. */
+const struct headers *request_trailers(const struct request *request);
 void request_get_timing(const struct request *request, struct request_timing *ret);
 
 /* For listings; borrowed for the call. */

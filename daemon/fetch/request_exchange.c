@@ -161,6 +161,14 @@ static void request_on_body(void *owner, struct span bytes)
     request_deliver(request, bytes);
 }
 
+static void request_on_trailers(void *owner, const struct headers *fields)
+{
+    struct request *request = owner;
+
+    if (!request->draining && headers_add_all(&request->trailers, fields) < 0)
+        request_finish_kind(request, FAILURE_INTERNAL, "no memory for the answer's trailers");
+}
+
 /* RFC 9112 §9.3.1: a kept connection that breaks under a request may have been closed before
  * the server saw it. */
 static bool may_retry(const struct request *request, enum exchange_replay replay)
@@ -250,5 +258,6 @@ const struct exchange_events request_exchange_events = {
     .on_body_sent = request_on_body_sent,
     .on_head = request_on_head,
     .on_body = request_on_body,
+    .on_trailers = request_on_trailers,
     .on_done = request_on_exchange_done,
 };

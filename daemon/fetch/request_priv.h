@@ -87,6 +87,7 @@ struct request {
 
     /* The head, kept while the cookies go to disk. */
     struct headers head_headers;
+    struct headers trailers;
     struct response_head head;
     struct buf head_reason;
     struct buf coding;

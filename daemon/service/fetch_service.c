@@ -320,9 +320,15 @@ static void send_done(struct client_request *entry)
 {
     Xhrd__V1__RequestDone done = XHRD__V1__REQUEST_DONE__INIT;
     Xhrd__V1__ServerMessage message = XHRD__V1__SERVER_MESSAGE__INIT;
+    struct arena *arena = &entry->client->service->out;
+    const struct headers *trailers = request_trailers(entry->request);
     Xhrd__V1__Timing timing;
     struct request_totals totals;
 
+    arena_reset(arena);
+    if (headers_count(trailers) > 0 &&
+        list_headers(arena, trailers, false, &done.trailers, &done.n_trailers) < 0)
+        log_warning(&entry->client->log, "no memory to tell of an answer's trailers");
     request_get_totals(entry->request, &totals);
     timing_to_pb(entry->request, &timing);
     done.request_id = entry->number;
@@ -337,6 +343,8 @@ static void send_done(struct client_request *entry)
     message.kind_case = XHRD__V1__SERVER_MESSAGE__KIND_DONE;
     message.done = &done;
     client_send(entry->client, &message);
+    if (done.trailers)
+        free_headers(arena, done.trailers, done.n_trailers);
 }
 
 static void entry_on_done(void *owner, const struct failure *why)
