@@ -165,6 +165,8 @@ int request_options_omit_header(struct request_options *options,
         options->omit |= REQUEST_OMIT_ACCEPT_ENCODING;
     } else if (span_ieq(name, SPAN_LIT("User-Agent"))) {
         options->omit |= REQUEST_OMIT_USER_AGENT;
+    } else if (span_ieq(name, SPAN_LIT("Expect"))) {
+        options->omit |= REQUEST_OMIT_EXPECT;
     } else if (header_is_forbidden_for_caller(name)) {
         failure_set(ret_why, FAILURE_ARGUMENT, "header \"%.*s\" cannot be left out",
                     shown(name), name.ptr);

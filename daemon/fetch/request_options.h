@@ -40,6 +40,7 @@ enum request_cookies {
 #define REQUEST_OMIT_ACCEPT          1U
 #define REQUEST_OMIT_ACCEPT_ENCODING 2U
 #define REQUEST_OMIT_USER_AGENT      4U
+#define REQUEST_OMIT_EXPECT          8U /* a long body goes without asking */
 
 /* curl's --resolve: this name at this port is at these addresses. */
 struct request_resolve {

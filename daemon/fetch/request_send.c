@@ -179,7 +179,8 @@ static void describe_body(const struct request *request, struct exchange_request
     ret->body = options->body_has_length ? EXCHANGE_BODY_KNOWN : EXCHANGE_BODY_CHUNKED;
     ret->body_bytes = options->body_length;
     ret->expect_continue =
-        !options->body_has_length || options->body_length > EXPECT_ABOVE_BYTES;
+        !(options->omit & REQUEST_OMIT_EXPECT) &&
+        (!options->body_has_length || options->body_length > EXPECT_ABOVE_BYTES);
 }
 
 static void note_times(struct request *request)

@@ -243,6 +243,18 @@ def test_request_and_its_streamed_body_may_come_in_one_write(client, origin_raw)
 
 
 @pytest.mark.shallow
+def test_long_body_asks_before_it_goes_unless_told_not_to(client, origin_raw):
+    for suppressed, asked in ([], "100-continue"), ([b"Expect"], None):
+        exchange = client.open(origin_raw.url(), method="POST", body=stream(),
+                               suppressed_headers=suppressed)
+        client.body_chunk(exchange, b"hello")
+        client.body_end(exchange)
+        assert client.finish(exchange).done, exchange.text
+        assert origin_raw.requests[-1].get("Expect") == asked
+        assert origin_raw.requests[-1].body == b"hello"
+
+
+@pytest.mark.shallow
 def test_body_beyond_its_credit_fails_whatever_comes_behind_it(client, origin_raw):
     size = client.hello.upload_credit_bytes
     with client.one_write():

@@ -324,6 +324,8 @@ class Client:
             target = getattr(request, name)
             if hasattr(target, "CopyFrom"):
                 target.CopyFrom(value)
+            elif hasattr(target, "extend"):
+                target.extend(value)
             else:
                 setattr(request, name, value)
         exchange = Exchange(self, request.request_id)
