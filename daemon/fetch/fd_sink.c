@@ -8,60 +8,43 @@
 
 #include "base/fault.h"
 #include "base/mem.h"
+#include "fetch/pipe_relay.h"
+#include "loop/loop.h"
+#include "loop/watch.h"
 #include "loop/worker.h"
 
 #define BLOCK_BYTES (256 * 1024)
 
 struct block {
-    size_t len;
+    size_t start; /* of a pipe: what has been written */
+    size_t len;   /* where the bytes end */
     char bytes[BLOCK_BYTES];
 };
 
 struct fd_sink {
-    struct job job; /* first */
+    struct job job; /* first; of a file */
+    struct loop *loop;
     struct worker_pool *workers;
     const struct fd_sink_events *events;
     void *owner;
     struct block *filling;
-    struct block *writing;
+    struct block *writing; /* of a file */
+    struct deferred step;  /* a pipe is written, a failure told: at the end of the round */
+    struct watch watch;    /* of a pipe that is full */
+    struct pipe_relay relay;
     uint64_t offset;
     int fd;
     int err;
-    bool seekable;
+    bool is_file;
+    bool is_blocked; /* the pipe is full */
     bool flushing;
     bool closed;
 };
 
-static ssize_t write_once(struct fd_sink *sink, const char *from, size_t size)
+static void free_now(struct fd_sink *sink)
 {
-    ssize_t n;
-
-    do
-        n = sink->seekable ? pwrite(sink->fd, from, size, (off_t)sink->offset)
-                           : write(sink->fd, from, size);
-    while (n < 0 && errno == EINTR);
-    return n;
-}
-
-static void sink_run(struct job *job)
-{
-    struct fd_sink *sink = (struct fd_sink *)(void *)job;
-    size_t done = 0;
-
-    while (done < sink->writing->len && sink->err == 0) {
-        ssize_t n = write_once(sink, sink->writing->bytes + done, sink->writing->len - done);
-
-        if (n <= 0) {
-            sink->err = n < 0 ? errno : EIO;
-            break;
-        }
-        done += (size_t)n;
-        sink->offset += (uint64_t)n;
-    }
-}
-
-static void sink_free(struct fd_sink *sink)
-{
+    watch_done(&sink->watch);
+    pipe_relay_done(&sink->relay);
     if (sink->fd >= 0)
         close(sink->fd);
     mem_free(sink->filling);
@@ -69,84 +52,9 @@ static void sink_free(struct fd_sink *sink)
     mem_free(sink);
 }
 
-/* Begins to write what has been filled. */
-static void start(struct fd_sink *sink)
+static bool is_idle(const struct fd_sink *sink)
 {
-    struct block *full = sink->filling;
-
-    sink->filling = sink->writing;
-    sink->writing = full;
-    sink->filling->len = 0;
-    if (worker_submit(sink->workers, &sink->job) < 0)
-        sink->err = EAGAIN;
-}
-
-static void tell(struct fd_sink *sink)
-{
-    if (sink->err) {
-        sink->events->on_failed(sink->owner, sink->err);
-    } else if (!sink->flushing) {
-        sink->events->on_room(sink->owner);
-    } else if (sink->job.state == JOB_IDLE) {
-        sink->flushing = false;
-        sink->events->on_flushed(sink->owner);
-    }
-}
-
-static void sink_done(struct job *job)
-{
-    struct fd_sink *sink = (struct fd_sink *)(void *)job;
-
-    if (sink->closed) {
-        sink_free(sink);
-        return;
-    }
-    if (job->cancelled)
-        sink->err = ECANCELED;
-    bool due = sink->flushing || sink->filling->len == BLOCK_BYTES;
-    if (sink->err == 0 && due && sink->filling->len > 0)
-        start(sink);
-    tell(sink);
-}
-
-int fd_sink_new(struct fd_sink **ret,
-                struct worker_pool *workers,
-                int fd,
-                uint64_t offset,
-                const struct fd_sink_events *events,
-                void *owner)
-{
-    struct fd_sink *sink = mem_zalloc(sizeof(*sink));
-
-    if (!sink)
-        return fault(-ENOMEM);
-    sink->job = (struct job){.run = sink_run, .done = sink_done};
-    sink->workers = workers;
-    sink->events = events;
-    sink->owner = owner;
-    sink->offset = offset;
-    sink->filling = mem_alloc(sizeof(*sink->filling));
-    sink->writing = mem_alloc(sizeof(*sink->writing));
-    sink->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-    if (!sink->filling || !sink->writing || sink->fd < 0) {
-        int r = sink->fd < 0 ? -errno : -ENOMEM;
-
-        sink_free(sink);
-        return fault(r);
-    }
-    sink->filling->len = 0;
-    sink->writing->len = 0;
-    /* O_APPEND wins over an offset anyway. */
-    sink->seekable = lseek(sink->fd, 0, SEEK_CUR) >= 0;
-    *ret = sink;
-    return 0;
-}
-
-size_t fd_sink_room(const struct fd_sink *sink)
-{
-    if (sink->err || sink->flushing)
-        return 0;
-    return BLOCK_BYTES - sink->filling->len + (sink->job.state == JOB_IDLE ? BLOCK_BYTES : 0);
+    return sink->job.state == JOB_IDLE;
 }
 
 static size_t fill(struct block *block, struct span bytes)
@@ -159,11 +67,214 @@ static size_t fill(struct block *block, struct span bytes)
     return n;
 }
 
+/* The owner may close the sink from inside. */
+static void tell_failed(struct fd_sink *sink)
+{
+    sink->events->on_failed(sink->owner, sink->err);
+}
+
+static void tell_flushed(struct fd_sink *sink)
+{
+    sink->flushing = false;
+    sink->events->on_flushed(sink->owner);
+}
+
+/* ---- files, on a thread ------------------------------------------------------------------ */
+
+static void sink_run(struct job *job)
+{
+    struct fd_sink *sink = (struct fd_sink *)(void *)job;
+    struct block *block = sink->writing;
+
+    while (block->start < block->len && sink->err == 0) {
+        ssize_t n = pwrite(sink->fd, block->bytes + block->start, block->len - block->start,
+                           (off_t)sink->offset);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            sink->err = n < 0 ? errno : EIO;
+        else
+            block->start += (size_t)n, sink->offset += (uint64_t)n;
+    }
+}
+
+/* Begins to write what has been filled. */
+static void start(struct fd_sink *sink)
+{
+    struct block *full = sink->filling;
+
+    sink->filling = sink->writing;
+    sink->writing = full;
+    sink->filling->start = 0;
+    sink->filling->len = 0;
+    if (worker_submit(sink->workers, &sink->job) == 0)
+        return;
+    sink->err = EAGAIN;
+    loop_defer(sink->loop, &sink->step);
+}
+
+static void sink_done(struct job *job)
+{
+    struct fd_sink *sink = (struct fd_sink *)(void *)job;
+
+    if (sink->closed) {
+        free_now(sink);
+        return;
+    }
+    if (job->cancelled)
+        sink->err = ECANCELED;
+    bool due = sink->flushing || sink->filling->len == BLOCK_BYTES;
+    if (sink->err == 0 && due && sink->filling->len > 0)
+        start(sink);
+    if (sink->err)
+        tell_failed(sink);
+    else if (!sink->flushing)
+        sink->events->on_room(sink->owner);
+    else if (is_idle(sink))
+        tell_flushed(sink);
+}
+
+/* ---- pipes, from the loop ---------------------------------------------------------------- */
+
+static int set_blocked(struct fd_sink *sink, bool is_blocked)
+{
+    if (sink->is_blocked == is_blocked)
+        return 0;
+    sink->is_blocked = is_blocked;
+    return watch_set(&sink->watch, is_blocked ? WATCH_WRITE : 0);
+}
+
+/* Room is what lies behind the bytes: they move down when that frees as much as it moves. */
+static void make_room(struct block *block)
+{
+    if (block->start < block->len - block->start)
+        return;
+    memmove(block->bytes, block->bytes + block->start, block->len - block->start);
+    block->len -= block->start;
+    block->start = 0;
+}
+
+/* Return: whether anything went out; sink->err when it failed. */
+static bool write_pipe(struct fd_sink *sink)
+{
+    struct block *block = sink->filling;
+    size_t before = block->start;
+    ssize_t n = 0;
+
+    while (block->start < block->len && n >= 0) {
+        n = pipe_relay_write(&sink->relay, sink->fd, block->bytes + block->start,
+                             block->len - block->start);
+        block->start += n > 0 ? (size_t)n : 0;
+    }
+    if (n < 0 && n != -EAGAIN)
+        sink->err = (int)-n;
+    int r = set_blocked(sink, n == -EAGAIN);
+    if (r < 0)
+        sink->err = -r;
+    bool has_moved = block->start > before;
+    make_room(block);
+    return has_moved;
+}
+
+static void sink_on_step(void *owner)
+{
+    struct fd_sink *sink = owner;
+    bool has_moved = !sink->is_file && sink->err == 0 && write_pipe(sink);
+
+    if (sink->err)
+        tell_failed(sink);
+    else if (sink->flushing && sink->filling->len == 0)
+        tell_flushed(sink);
+    else if (has_moved && !sink->flushing)
+        sink->events->on_room(sink->owner);
+}
+
+static void sink_on_writable(void *owner, unsigned ready)
+{
+    (void)ready;
+    sink_on_step(owner);
+}
+
+/* ---- life -------------------------------------------------------------------------------- */
+
+static int open_pipe(struct fd_sink *sink)
+{
+    int r = pipe_relay_init(&sink->relay);
+
+    if (r == 0)
+        r = watch_init(&sink->watch, sink->loop, sink->fd, sink_on_writable, sink);
+    return r;
+}
+
+static int open_file(struct fd_sink *sink)
+{
+    sink->writing = mem_alloc(sizeof(*sink->writing));
+    if (!sink->writing)
+        return fault(-ENOMEM);
+    sink->writing->start = 0;
+    sink->writing->len = 0;
+    return 0;
+}
+
+static int open_fd(struct fd_sink *sink, int fd)
+{
+    sink->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (sink->fd < 0)
+        return fault(-errno);
+    sink->filling = mem_alloc(sizeof(*sink->filling));
+    if (!sink->filling)
+        return fault(-ENOMEM);
+    sink->filling->start = 0;
+    sink->filling->len = 0;
+    sink->is_file = lseek(sink->fd, 0, SEEK_CUR) >= 0; /* O_APPEND wins over an offset anyway */
+    return sink->is_file ? open_file(sink) : open_pipe(sink);
+}
+
+int fd_sink_new(struct fd_sink **ret,
+                const struct fd_sink_options *options,
+                const struct fd_sink_events *events,
+                void *owner)
+{
+    struct fd_sink *sink = mem_zalloc(sizeof(*sink));
+
+    if (!sink)
+        return fault(-ENOMEM);
+    sink->job = (struct job){.run = sink_run, .done = sink_done};
+    sink->step = (struct deferred){.fn = sink_on_step, .owner = sink};
+    sink->relay = PIPE_RELAY_NONE;
+    sink->loop = options->loop;
+    sink->workers = options->workers;
+    sink->events = events;
+    sink->owner = owner;
+    sink->offset = options->offset;
+    int r = open_fd(sink, options->fd);
+    if (r < 0) {
+        free_now(sink);
+        return r;
+    }
+    *ret = sink;
+    return 0;
+}
+
+size_t fd_sink_room(const struct fd_sink *sink)
+{
+    if (sink->err || sink->flushing)
+        return 0;
+    return BLOCK_BYTES - sink->filling->len +
+           (sink->is_file && is_idle(sink) ? BLOCK_BYTES : 0);
+}
+
 void fd_sink_write(struct fd_sink *sink, struct span bytes)
 {
     INVARIANT(bytes.len <= fd_sink_room(sink));
     bytes = span_drop(bytes, fill(sink->filling, bytes));
-    if (sink->filling->len == BLOCK_BYTES && sink->job.state == JOB_IDLE)
+    if (!sink->is_file) {
+        if (!sink->is_blocked)
+            loop_defer(sink->loop, &sink->step);
+        return;
+    }
+    if (sink->filling->len == BLOCK_BYTES && is_idle(sink))
         start(sink);
     if (bytes.len > 0)
         (void)fill(sink->filling, bytes);
@@ -172,15 +283,18 @@ void fd_sink_write(struct fd_sink *sink, struct span bytes)
 void fd_sink_flush(struct fd_sink *sink)
 {
     sink->flushing = true;
-    if (sink->job.state == JOB_IDLE)
+    if (!sink->is_file)
+        loop_defer(sink->loop, &sink->step);
+    else if (is_idle(sink))
         start(sink); /* an empty block is fine: on_flushed comes from the loop */
 }
 
 void fd_sink_close(struct fd_sink *sink)
 {
     sink->closed = true;
-    if (sink->job.state == JOB_IDLE)
-        sink_free(sink);
+    loop_defer_cancel(sink->loop, &sink->step);
+    if (is_idle(sink))
+        free_now(sink);
     else
         worker_cancel(sink->workers, &sink->job);
 }

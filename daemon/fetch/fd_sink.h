@@ -2,8 +2,9 @@
 #pragma once
 
 /*
- * Writes the answer to a passed descriptor on a worker thread. Two blocks take turns: one
- * fills while the other is being written.
+ * Writes the answer to a passed descriptor. A regular file is written on a worker thread; two
+ * blocks take turns: one fills while the other is being written. A pipe is written from the
+ * loop, as much as it takes at the end of each round: who does not read it holds no thread.
  */
 
 #include <stdbool.h>
@@ -13,26 +14,33 @@
 #include "base/span.h"
 
 struct fd_sink;
+struct loop;
 struct worker_pool;
 
+/* All from the loop; the sink may be closed inside any of them. */
 struct fd_sink_events {
-    void (*on_room)(void *owner);            /* a block was written: fd_sink_room() has grown */
+    void (*on_room)(void *owner);            /* something was written: there is more room */
     void (*on_flushed)(void *owner);         /* after fd_sink_flush() */
     void (*on_failed)(void *owner, int err); /* positive errno; nothing is written any more */
 };
 
-/* @fd is duplicated. @offset: for a regular file. Return: 0 or -errno. */
+struct fd_sink_options {
+    struct loop *loop;
+    struct worker_pool *workers;
+    int fd;          /* a regular file or a pipe; duplicated */
+    uint64_t offset; /* for a regular file */
+};
+
+/* Return: 0 or -errno. */
 MUST_CHECK int fd_sink_new(struct fd_sink **ret,
-                           struct worker_pool *workers,
-                           int fd,
-                           uint64_t offset,
+                           const struct fd_sink_options *options,
                            const struct fd_sink_events *events,
                            void *owner);
 /* How much fd_sink_write() takes now. */
 size_t fd_sink_room(const struct fd_sink *sink);
 /* @bytes: no more than there is room. */
 void fd_sink_write(struct fd_sink *sink, struct span bytes);
-/* Everything goes out, then on_flushed. */
+/* Everything goes out, then on_flushed, unless on_failed comes. */
 void fd_sink_flush(struct fd_sink *sink);
 /* No event after it; what was not written is not. */
 void fd_sink_close(struct fd_sink *sink);

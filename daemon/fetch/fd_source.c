@@ -7,119 +7,166 @@
 
 #include "base/fault.h"
 #include "base/mem.h"
+#include "fetch/pipe_relay.h"
+#include "loop/watch.h"
 #include "loop/worker.h"
 
-#define BLOCK_BYTES (256 * 1024)
+#define FILE_BLOCK_BYTES (256 * 1024)
+#define PIPE_BLOCK_BYTES 65536
 
 struct fd_source {
-    struct job job; /* first */
+    struct job job; /* first; of a file */
     struct worker_pool *workers;
     const struct fd_source_events *events;
     void *owner;
+    struct watch watch; /* of a pipe */
+    struct pipe_relay relay;
     int fd; /* a duplicate: lives as long as a read needs it */
-    bool seekable;
+    bool is_file;
     bool closed;
     uint64_t start;
-    uint64_t length;
+    uint64_t left;     /* to be read; UINT64_MAX: whatever there is */
     uint64_t position; /* from start */
     size_t n_read;
     int err;
-    char block[BLOCK_BYTES];
+    size_t block_size;
+    char *block;
 };
 
-static ssize_t read_once(struct fd_source *source, char *to, size_t size, uint64_t position)
+static size_t want(const struct fd_source *source)
 {
-    ssize_t n;
-
-    do
-        n = source->seekable ? pread(source->fd, to, size, (off_t)(source->start + position))
-                             : read(source->fd, to, size);
-    while (n < 0 && errno == EINTR);
-    return n;
+    return source->left < source->block_size ? (size_t)source->left : source->block_size;
 }
+
+static void free_now(struct fd_source *source)
+{
+    watch_done(&source->watch);
+    pipe_relay_done(&source->relay);
+    if (source->fd >= 0)
+        close(source->fd);
+    mem_free(source->block);
+    mem_free(source);
+}
+
+/* The owner may close the source from inside. */
+static void tell(struct fd_source *source, size_t n, int err)
+{
+    source->position += n;
+    if (source->left != UINT64_MAX)
+        source->left -= n;
+    source->events->on_block(source->owner, (struct span){source->block, n}, err);
+}
+
+/* ---- files, on a thread ------------------------------------------------------------------ */
 
 static void source_run(struct job *job)
 {
     struct fd_source *source = (struct fd_source *)(void *)job;
-    uint64_t left = source->length - source->position;
-    size_t want = left < BLOCK_BYTES ? (size_t)left : BLOCK_BYTES;
-    ssize_t n = want > 0 ? read_once(source, source->block, want, source->position) : 0;
+    size_t size = want(source);
+    ssize_t n;
 
+    do
+        n = size > 0 ? pread(source->fd, source->block, size,
+                             (off_t)(source->start + source->position))
+                     : 0;
+    while (n < 0 && errno == EINTR);
     source->err = n < 0 ? errno : 0;
     source->n_read = n > 0 ? (size_t)n : 0;
-}
-
-static void source_free(struct fd_source *source)
-{
-    close(source->fd);
-    mem_free(source);
 }
 
 static void source_done(struct job *job)
 {
     struct fd_source *source = (struct fd_source *)(void *)job;
 
-    if (source->closed) {
-        source_free(source);
+    if (source->closed)
+        free_now(source);
+    else
+        tell(source, source->n_read, job->cancelled ? ECANCELED : source->err);
+}
+
+/* ---- pipes, from the loop ---------------------------------------------------------------- */
+
+static void source_on_readable(void *owner, unsigned ready)
+{
+    struct fd_source *source = owner;
+    size_t size = want(source);
+    ssize_t n = size > 0 ? pipe_relay_read(&source->relay, source->fd, source->block, size) : 0;
+
+    (void)ready;
+    if (n == -EAGAIN)
         return;
-    }
-    source->position += source->n_read;
-    source->events->on_block(source->owner, (struct span){source->block, source->n_read},
-                             job->cancelled ? ECANCELED : source->err);
+    int r = watch_set(&source->watch, 0); /* until asked again */
+    if (n >= 0 && r < 0)
+        n = r;
+    tell(source, n > 0 ? (size_t)n : 0, n < 0 ? (int)-n : 0);
+}
+
+static int open_pipe(struct fd_source *source, struct loop *loop)
+{
+    int r = pipe_relay_init(&source->relay);
+
+    if (r == 0)
+        r = watch_init(&source->watch, loop, source->fd, source_on_readable, source);
+    return r;
+}
+
+/* ---- life -------------------------------------------------------------------------------- */
+
+static int open_fd(struct fd_source *source, const struct fd_source_options *options)
+{
+    source->fd = fcntl(options->fd, F_DUPFD_CLOEXEC, 0);
+    if (source->fd < 0)
+        return fault(-errno);
+    source->is_file = lseek(source->fd, 0, SEEK_CUR) >= 0;
+    source->block_size = source->is_file ? FILE_BLOCK_BYTES : PIPE_BLOCK_BYTES;
+    source->block = mem_alloc(source->block_size);
+    if (!source->block)
+        return fault(-ENOMEM);
+    return source->is_file ? 0 : open_pipe(source, options->loop);
 }
 
 int fd_source_new(struct fd_source **ret,
-                  struct loop *loop,
-                  struct worker_pool *workers,
-                  int fd,
-                  uint64_t offset,
-                  uint64_t length,
+                  const struct fd_source_options *options,
                   const struct fd_source_events *events,
                   void *owner)
 {
-    struct fd_source *source = mem_alloc(sizeof(*source));
+    struct fd_source *source = mem_zalloc(sizeof(*source));
 
-    (void)loop;
     if (!source)
         return fault(-ENOMEM);
     source->job = (struct job){.run = source_run, .done = source_done};
-    source->workers = workers;
+    source->relay = PIPE_RELAY_NONE;
+    source->workers = options->workers;
     source->events = events;
     source->owner = owner;
-    source->start = offset;
-    source->length = length;
-    source->position = 0;
-    source->closed = false;
-    source->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-    if (source->fd < 0) {
-        mem_free(source);
-        return fault(-errno);
+    source->start = options->offset;
+    source->left = options->length;
+    int r = open_fd(source, options);
+    if (r < 0) {
+        free_now(source);
+        return r;
     }
-    source->seekable = lseek(source->fd, 0, SEEK_CUR) >= 0;
     *ret = source;
     return 0;
 }
 
 int fd_source_read(struct fd_source *source)
 {
-    return worker_submit(source->workers, &source->job);
+    if (!source->is_file)
+        return watch_set(&source->watch, WATCH_READ);
+    return source->job.state == JOB_IDLE ? worker_submit(source->workers, &source->job) : 0;
 }
 
 bool fd_source_can_rewind(const struct fd_source *source)
 {
-    return source->seekable;
-}
-
-void fd_source_rewind(struct fd_source *source)
-{
-    source->position = 0;
+    return source->is_file;
 }
 
 void fd_source_close(struct fd_source *source)
 {
     source->closed = true;
     if (source->job.state == JOB_IDLE)
-        source_free(source);
+        free_now(source);
     else
         worker_cancel(source->workers, &source->job);
 }

@@ -2,9 +2,10 @@
 #pragma once
 
 /*
- * Reads a passed descriptor on a worker thread, a block at a time: a file on a disk that hangs
- * must not stop the loop. Regular files are read at an offset of our own, so that the owner's
- * position does not move and the body can be read again.
+ * Reads a passed descriptor a block at a time. A regular file is read on a worker thread, for a
+ * disk that hangs must not stop the loop, and at an offset of our own, so that the owner's
+ * position does not move and the body can be read again. A pipe is read from the loop when
+ * there is something in it: it may stay silent for ever, and must hold no thread meanwhile.
  */
 
 #include <stdbool.h>
@@ -18,24 +19,26 @@ struct loop;
 struct worker_pool;
 
 struct fd_source_events {
-    /* A block, or its end (@bytes empty), or a positive errno. Borrowed until the next
-     * fd_source_read(). */
+    /* A block, or its end (@bytes empty), or a positive errno; from the loop. Borrowed until
+     * the next fd_source_read(). */
     void (*on_block)(void *owner, struct span bytes, int err);
 };
 
-/* @fd is borrowed until fd_source_close(). @length: UINT64_MAX: to the end. Return: 0, -ENOMEM.
- */
+struct fd_source_options {
+    struct loop *loop;
+    struct worker_pool *workers;
+    int fd; /* a regular file or a pipe; duplicated */
+    uint64_t offset;
+    uint64_t length; /* UINT64_MAX: to the end */
+};
+
+/* Return: 0 or -errno. */
 MUST_CHECK int fd_source_new(struct fd_source **ret,
-                             struct loop *loop,
-                             struct worker_pool *workers,
-                             int fd,
-                             uint64_t offset,
-                             uint64_t length,
+                             const struct fd_source_options *options,
                              const struct fd_source_events *events,
                              void *owner);
-/* Ask for the next block; one at a time. Return: 0 or -EAGAIN. */
+/* Ask for the next block; nothing happens when that is under way. Return: 0 or -errno. */
 MUST_CHECK int fd_source_read(struct fd_source *source);
 bool fd_source_can_rewind(const struct fd_source *source);
-void fd_source_rewind(struct fd_source *source); /* not while a read is under way */
 /* No event after it. A read under way keeps its own copy of the descriptor. */
 void fd_source_close(struct fd_source *source);

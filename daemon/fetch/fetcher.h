@@ -79,7 +79,7 @@ struct fetch_counters {
 struct fetcher {
     struct loop *loop;
     struct pool *pool;
-    struct worker_pool *files; /* reads and writes passed descriptors */
+    struct worker_pool *files; /* reads and writes passed regular files */
     struct cookie_access cookies;
     struct fetch_options options;
     struct fetch_counters counters;

@@ -569,8 +569,13 @@ static int open_sink(struct request *request)
 
     if (request->options.response_fd < 0)
         return 0;
-    return fd_sink_new(&request->sink, request->fetcher->files, request->options.response_fd,
-                       request->options.response_offset, &events, request);
+    struct fd_sink_options sink = {
+        .loop = request->fetcher->loop,
+        .workers = request->fetcher->files,
+        .fd = request->options.response_fd,
+        .offset = request->options.response_offset,
+    };
+    return fd_sink_new(&request->sink, &sink, &events, request);
 }
 
 /* ---- questions ------------------------------------------------------------------------- */

@@ -188,36 +188,43 @@ int request_options_set_inline_body(struct request_options *options,
     return 0;
 }
 
-/* A file, pipe, socket or terminal that is open the right way; O_PATH can do neither. */
-static bool fd_is_open_for(int fd, int unwanted_mode, mode_t *ret_type)
+/* A regular file or a pipe that is open the right way; O_PATH can do neither. */
+static bool fd_is_open_for(int fd, int unwanted_mode, struct stat *ret_st)
 {
     int flags = fcntl(fd, F_GETFL);
-    struct stat st;
 
     if (flags < 0 || (flags & O_PATH) || (flags & O_ACCMODE) == unwanted_mode ||
-        fstat(fd, &st) < 0)
+        fstat(fd, ret_st) < 0)
         return false;
-    *ret_type = st.st_mode & S_IFMT;
-    return *ret_type == S_IFREG || *ret_type == S_IFIFO;
+    return S_ISREG(ret_st->st_mode) || S_ISFIFO(ret_st->st_mode);
+}
+
+static int refuse_fd(int fd, struct failure *ret_why, const char *whose, const char *wanted)
+{
+    if (fd < 0)
+        failure_set(ret_why, FAILURE_ARGUMENT, "%s descriptor did not come along", whose);
+    else
+        failure_set(ret_why, FAILURE_ARGUMENT,
+                    "%s descriptor: wants a regular file or a pipe open for %s", whose, wanted);
+    return -EINVAL;
 }
 
 int request_options_set_fd_body(struct request_options *options,
                                 int fd,
                                 struct failure *ret_why)
 {
-    mode_t type;
+    struct stat st;
 
     close_fd(&options->body_fd);
     options->body_fd = fd;
     options->body_kind = REQUEST_BODY_FD;
-    if (fd < 0) {
-        failure_set(ret_why, FAILURE_ARGUMENT, "the body's descriptor did not come along");
-        return -EINVAL;
-    }
-    if (!fd_is_open_for(fd, O_WRONLY, &type)) {
-        failure_set(ret_why, FAILURE_ARGUMENT,
-                    "the body's descriptor: wants a regular file or a pipe open for reading");
-        return -EINVAL;
+    if (fd < 0 || !fd_is_open_for(fd, O_WRONLY, &st))
+        return refuse_fd(fd, ret_why, "the body's", "reading");
+    if (S_ISREG(st.st_mode) && !options->body_has_length) {
+        uint64_t size = (uint64_t)st.st_size;
+
+        options->body_has_length = true;
+        options->body_length = size > options->body_offset ? size - options->body_offset : 0;
     }
     return 0;
 }
@@ -226,19 +233,12 @@ int request_options_set_response_fd(struct request_options *options,
                                     int fd,
                                     struct failure *ret_why)
 {
-    mode_t type;
+    struct stat st;
 
     close_fd(&options->response_fd);
     options->response_fd = fd;
-    if (fd < 0) {
-        failure_set(ret_why, FAILURE_ARGUMENT, "the answer's descriptor did not come along");
-        return -EINVAL;
-    }
-    if (!fd_is_open_for(fd, O_RDONLY, &type)) {
-        failure_set(ret_why, FAILURE_ARGUMENT,
-                    "the answer's descriptor: wants a regular file or a pipe open for writing");
-        return -EINVAL;
-    }
+    if (fd < 0 || !fd_is_open_for(fd, O_RDONLY, &st))
+        return refuse_fd(fd, ret_why, "the answer's", "writing");
     return 0;
 }
 

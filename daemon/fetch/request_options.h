@@ -125,7 +125,8 @@ MUST_CHECK int request_options_omit_header(struct request_options *options,
 MUST_CHECK int request_options_set_inline_body(struct request_options *options,
                                                struct span bytes,
                                                struct failure *ret_why);
-/* @fd: taken, whatever the result. */
+/* @fd: taken, whatever the result. The rest of a regular file is its length, from body_offset
+ * on, unless body_has_length says how much of it. */
 MUST_CHECK int
 request_options_set_fd_body(struct request_options *options, int fd, struct failure *ret_why);
 MUST_CHECK int request_options_set_response_fd(struct request_options *options,

@@ -170,10 +170,14 @@ void upload_begin(struct request *request)
 
     if (options->body_kind != REQUEST_BODY_FD || request->upload.file)
         return;
-    int r = fd_source_new(&request->upload.file, request->fetcher->loop,
-                          request->fetcher->files, options->body_fd, options->body_offset,
-                          options->body_has_length ? options->body_length : UINT64_MAX, &events,
-                          request);
+    struct fd_source_options source = {
+        .loop = request->fetcher->loop,
+        .workers = request->fetcher->files,
+        .fd = options->body_fd,
+        .offset = options->body_offset,
+        .length = options->body_has_length ? options->body_length : UINT64_MAX,
+    };
+    int r = fd_source_new(&request->upload.file, &source, &events, request);
     if (r < 0)
         request_finish_kind(request, FAILURE_INTERNAL, "the body's descriptor cannot be used");
 }
@@ -199,6 +203,7 @@ int upload_rewind(struct request *request)
     upload->offset = 0;
     upload->taken = 0;
     upload->sent = 0;
+    request->up_told.bytes = 0;
     upload->end_told = false;
     upload->wanted = false;
     if (is_stream(request))

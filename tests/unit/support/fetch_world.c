@@ -95,8 +95,10 @@ static void connect_one(struct fetch_world *world)
         (void)snprintf(server->host, sizeof(server->host), "%.*s",
                        (int)attempt.key->route.host.len, attempt.key->route.host.ptr);
     attempt_end(first_attempt(world));
-    if (io_pair_new(world->loop, &io, &server->io) < 0 ||
-        conn_new_h1(world->transport, io, &conn) < 0) {
+    int r = io_pair_new(world->loop, &io, &server->io);
+    if (r == 0)
+        r = conn_new_h1(world->transport, io, &conn);
+    if (r < 0) {
         tell_refused(&attempt, FAILURE_INTERNAL); /* a test lets allocations fail */
         world->n_servers--;
         if (io) { /* a connection takes it on success only */
@@ -440,6 +442,8 @@ static void teller_on_wait(void *owner, enum request_wait reason)
 
     must_not_go_back(teller, READY_OPENED);
     assert_int_equal(teller->n_heads, 0);
+    if (reason == REQUEST_WAIT_AUTH)
+        teller->last_up.done_bytes = 0; /* the body goes up once more */
     if (teller->tell_waits)
         say(teller, "wait:%s ", words[reason]);
     act_now(teller);
@@ -451,6 +455,7 @@ static void teller_on_redirect(void *owner, const struct request_hop *hop)
 
     must_not_go_back(teller, READY_OPENED);
     assert_int_equal(teller->n_heads, 0);
+    teller->last_up.done_bytes = 0;
     say(teller, "redirect(%u,%s,%s) ", hop->status, hop->url->href, hop->method);
     act_now(teller);
 }
@@ -495,7 +500,8 @@ static void teller_on_progress(void *owner, const struct request_progress *progr
         teller->last_up = *progress;
     } else {
         assert_true(progress->done_bytes >= teller->last_down.done_bytes);
-        assert_int_equal(progress->done_bytes, teller->body_bytes);
+        if (!teller->into_fd)
+            assert_int_equal(progress->done_bytes, teller->body_bytes);
         teller->last_down = *progress;
     }
     teller->n_progress++;

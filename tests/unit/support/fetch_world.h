@@ -100,6 +100,7 @@ struct teller {
     size_t story_len;
     bool tell_waits; /* else they are not part of the story */
     bool tell_taken;
+    bool into_fd; /* no on_body comes */
     enum teller_act act;
     int act_at; /* in the event of this number, from 0; -1: never */
     int n_events;

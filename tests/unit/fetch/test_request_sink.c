@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: MIT */
+/* Answers that are written to a passed descriptor. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "fetch/request.h"
+#include "support/fetch_world.h"
+#include "support/test.h"
+
+static char pattern[3 << 20];
+static uint64_t fail_at; /* the allocation of request_new() that fails; 0: none */
+
+static int prepare(void **state)
+{
+    (void)state;
+    (void)signal(SIGPIPE, SIG_IGN); /* as the daemon does */
+    (void)signal(SIGXFSZ, SIG_IGN);
+    for (size_t i = 0; i < sizeof(pattern); i++)
+        pattern[i] = (char)('a' + (i * 7 + i / 251) % 26);
+    return 0;
+}
+
+static int try_to(struct teller *teller, int fd, uint64_t offset, int64_t total_us)
+{
+    struct request_options options;
+    struct failure why;
+
+    teller->into_fd = true;
+    options_get(&options, "http://a.com/");
+    options.response_credit = 0; /* means nothing here */
+    options.response_offset = offset;
+    options.total_timeout_us = total_us;
+    assert_int_equal(request_options_set_response_fd(&options, fd, &why), 0);
+    mem_fail_at(fail_at);
+    int r = teller_try(teller, &options);
+    mem_fail_at(0);
+    request_options_done(&options);
+    if (r == 0)
+        world_turn(teller->world);
+    return r;
+}
+
+static void get_to(struct teller *teller, int fd, uint64_t offset)
+{
+    assert_int_equal(try_to(teller, fd, offset, 0), 0);
+}
+
+static void server_begins(struct fetch_world *world, size_t length)
+{
+    char head[64];
+
+    (void)snprintf(head, sizeof(head), "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n",
+                   length);
+    server_says(world, head);
+}
+
+static void test_cd02_an_answer_goes_to_a_file_at_the_offset_asked_for(void **state)
+{
+    static const struct {
+        size_t size;
+        uint64_t offset;
+    } cases[] = {{0, 0}, {1, 0}, {5, 100}, {sizeof(pattern), 0}, {262144, 7}, {524288, 0}};
+    static char got[sizeof(pattern)];
+    int before = count_fds();
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct fetch_world world;
+        struct teller teller;
+        char story[64];
+        int fd = memfd_create("answer", MFD_CLOEXEC);
+        int kept = dup(fd);
+        size_t said = 0;
+
+        world_init(&world);
+        teller_init(&teller, &world);
+        get_to(&teller, fd, cases[i].offset);
+        server_begins(&world, cases[i].size);
+        while (said < cases[i].size) {
+            said += server_says_bytes(&world, world_server(&world),
+                                      (struct span){pattern + said, cases[i].size - said});
+            world_settle_files(&world);
+        }
+        world_settle_files(&world);
+        (void)snprintf(story, sizeof(story), "head(200,%zu)  done", cases[i].size);
+        assert_story(&teller, story);
+        assert_int_equal(teller.totals.body_bytes, cases[i].size);
+        assert_int_equal(teller.last_down.done_bytes, cases[i].size);
+        assert_int_equal(lseek(kept, 0, SEEK_END),
+                         cases[i].size ? cases[i].size + cases[i].offset : 0);
+        assert_int_equal(pread(kept, got, sizeof(got), (off_t)cases[i].offset), cases[i].size);
+        assert_memory_equal(got, pattern, cases[i].size);
+        close(kept);
+        world_done(&world);
+    }
+    assert_int_equal(count_fds(), before);
+}
+
+static void test_a_pipe_gets_what_has_come_without_waiting_for_more(void **state)
+{
+    struct fetch_world world;
+    struct teller teller;
+    int ends[2];
+    char got[16] = "";
+
+    (void)state;
+    world_init(&world);
+    teller_init(&teller, &world);
+    assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+    get_to(&teller, ends[1], 0);
+    server_begins(&world, 10);
+    server_says(&world, "HELLO");
+    world_settle_files(&world);
+    assert_int_equal(read(ends[0], got, sizeof(got)), 5);
+    server_says(&world, "WORLD");
+    world_settle_files(&world);
+    assert_int_equal(read(ends[0], got, sizeof(got)), 5);
+    assert_story(&teller, "head(200,10)  done");
+    assert_int_equal(read(ends[0], got, sizeof(got)), 0); /* and we let go of it */
+    close(ends[0]);
+    world_done(&world);
+}
+
+static void test_a_full_pipe_halts_the_server_and_holds_no_thread(void **state)
+{
+    enum { PIPES = 6 };
+    struct fetch_world world;
+    struct teller tellers[PIPES];
+    int readers[PIPES];
+    size_t said = 0;
+    size_t got = 0;
+    static char bytes[65536];
+    int before = count_fds();
+
+    (void)state;
+    world_init(&world);
+    for (int i = 0; i < PIPES; i++) {
+        int ends[2];
+
+        teller_init(&tellers[i], &world);
+        assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+        assert_int_equal(fcntl(ends[0], F_SETFL, O_NONBLOCK), 0);
+        readers[i] = ends[0];
+        get_to(&tellers[i], ends[1], 0);
+        server_begins(&world, sizeof(pattern));
+        said = server_says_bytes(&world, world_server(&world),
+                                 (struct span){pattern, sizeof(pattern)});
+        assert_true(said < 1500000);
+        world_pass_ms(&world, 600000); /* nobody is timed out for a reader of his own */
+        assert_int_equal(tellers[i].n_done, 0);
+    }
+    while (tellers[PIPES - 1].n_done == 0) { /* the last one is read after all */
+        ssize_t n = read(readers[PIPES - 1], bytes, sizeof(bytes));
+
+        if (n > 0)
+            assert_memory_equal(bytes, pattern + got, n);
+        got += n > 0 ? (size_t)n : 0;
+        world_turn(&world);
+        if (said < sizeof(pattern))
+            said += server_says_bytes(&world, world_server(&world),
+                                      (struct span){pattern + said, sizeof(pattern) - said});
+    }
+    for (ssize_t n; (n = read(readers[PIPES - 1], bytes, sizeof(bytes))) > 0;)
+        got += (size_t)n;
+    assert_int_equal(got, sizeof(pattern));
+    assert_false(tellers[PIPES - 1].has_failed);
+    for (int i = 0; i < PIPES; i++) {
+        if (tellers[i].request)
+            request_close(tellers[i].request);
+        close(readers[i]);
+    }
+    world_done(&world);
+    assert_int_equal(count_fds(), before);
+}
+
+static void test_cd03_a_pipe_without_reader_fails_that_request_only(void **state)
+{
+    for (int when = 0; when < 2; when++) { /* from the start; while it is full */
+        struct fetch_world world;
+        struct teller teller;
+        int ends[2];
+
+        (void)state;
+        world_init(&world);
+        teller_init(&teller, &world);
+        assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+        get_to(&teller, ends[1], 0);
+        if (when == 0)
+            close(ends[0]);
+        server_begins(&world, sizeof(pattern));
+        (void)server_says_bytes(&world, world_server(&world),
+                                (struct span){pattern, sizeof(pattern)});
+        if (when == 1)
+            close(ends[0]);
+        world_settle_files(&world);
+        assert_int_equal(teller.n_done, 1);
+        assert_int_equal(teller.failure.kind, FAILURE_WRITE);
+        assert_int_equal(teller.failure.sys_errno, EPIPE);
+        world_done(&world);
+    }
+}
+
+static void test_cd03_a_file_that_takes_no_more_fails_that_request_only(void **state)
+{
+    struct fetch_world world;
+    struct teller teller;
+    struct rlimit limit;
+    struct rlimit tight;
+    char path[] = "/tmp/xhrd-sink-XXXXXX";
+    int fd = mkstemp(path);
+
+    (void)state;
+    assert_true(fd >= 0);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    tight = (struct rlimit){100000, limit.rlim_max};
+    world_init(&world);
+    teller_init(&teller, &world);
+    get_to(&teller, fd, 0);
+    server_begins(&world, sizeof(pattern));
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
+    (void)server_says_bytes(&world, world_server(&world),
+                            (struct span){pattern, sizeof(pattern)});
+    world_settle_files(&world);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    assert_int_equal(teller.n_done, 1);
+    assert_int_equal(teller.failure.kind, FAILURE_WRITE);
+    assert_int_equal(teller.failure.sys_errno, EFBIG);
+    world_done(&world);
+}
+
+static void test_an_offset_that_no_file_has_fails(void **state)
+{
+    struct fetch_world world;
+    struct teller teller;
+
+    (void)state;
+    world_init(&world);
+    teller_init(&teller, &world);
+    get_to(&teller, memfd_create("answer", MFD_CLOEXEC), UINT64_MAX - 1);
+    server_begins(&world, 5);
+    server_says(&world, "HELLO");
+    world_settle_files(&world);
+    assert_int_equal(teller.failure.kind, FAILURE_WRITE);
+    world_done(&world);
+}
+
+static void test_an_answer_that_ends_early_fails_and_keeps_what_came(void **state)
+{
+    struct fetch_world world;
+    struct teller teller;
+
+    (void)state;
+    world_init(&world);
+    teller_init(&teller, &world);
+    get_to(&teller, memfd_create("answer", MFD_CLOEXEC), 0);
+    server_begins(&world, 10);
+    server_says(&world, "HELLO");
+    server_ends(&world);
+    world_settle_files(&world);
+    assert_story(&teller, "head(200,10)  failed:truncated");
+    world_done(&world);
+}
+
+static void test_the_total_timeout_ends_what_a_full_pipe_blocks(void **state)
+{
+    struct fetch_world world;
+    struct teller teller;
+    int ends[2];
+
+    (void)state;
+    world_init(&world);
+    teller_init(&teller, &world);
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    assert_int_equal(try_to(&teller, ends[1], 0, 5000000), 0);
+    server_begins(&world, sizeof(pattern));
+    (void)server_says_bytes(&world, world_server(&world),
+                            (struct span){pattern, sizeof(pattern)});
+    world_pass_ms(&world, 4999);
+    assert_int_equal(teller.n_done, 0);
+    world_pass_ms(&world, 1);
+    assert_int_equal(teller.failure.kind, FAILURE_TIMEOUT_TOTAL);
+    close(ends[0]);
+    world_done(&world);
+}
+
+static void test_lb04_a_request_that_writes_a_file_may_end_at_any_time(void **state)
+{
+    int before = count_fds();
+
+    (void)state;
+    for (int at = 0; at < 8; at++) {
+        for (int how = 0; how < 2; how++) {
+            struct fetch_world world;
+            struct teller teller;
+            struct failure why;
+            size_t said = 0;
+
+            world_init(&world);
+            teller_init(&teller, &world);
+            get_to(&teller, memfd_create("answer", MFD_CLOEXEC), 0);
+            server_begins(&world, sizeof(pattern));
+            for (int i = 0; i < at; i++)
+                said += server_says_bytes(
+                    &world, world_server(&world),
+                    span_take((struct span){pattern + said, sizeof(pattern) - said}, 500000));
+            failure_set(&why, FAILURE_ABORTED, "aborted");
+            if (teller.request && how)
+                request_fail(teller.request, &why);
+            else if (teller.request)
+                request_close(TAKE(teller.request));
+            world_turn(&world);
+            assert_int_equal(teller.n_done, how);
+            world_done(&world);
+        }
+    }
+    assert_int_equal(count_fds(), before);
+}
+
+static void test_no_memory_or_descriptor_for_it_is_an_error_of_the_call(void **state)
+{
+    int before = count_fds();
+
+    (void)state;
+    for (uint64_t n = 1; n < 12; n++) {
+        struct fetch_world world;
+        struct teller teller;
+        int ends[2];
+
+        world_init(&world);
+        teller_init(&teller, &world);
+        assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+        fail_at = n;
+        int r = try_to(&teller, n % 2 ? ends[1] : memfd_create("answer", MFD_CLOEXEC), 0, 0);
+        fail_at = 0;
+        assert_true(n > 3 ? r == 0 || r == -ENOMEM : r == -ENOMEM);
+        if (r == 0 && teller.request)
+            request_close(teller.request);
+        close(ends[0]);
+        if (n % 2 == 0)
+            close(ends[1]);
+        world_done(&world);
+    }
+    assert_int_equal(count_fds(), before);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_cd02_an_answer_goes_to_a_file_at_the_offset_asked_for),
+        cmocka_unit_test(test_a_pipe_gets_what_has_come_without_waiting_for_more),
+        cmocka_unit_test(test_a_full_pipe_halts_the_server_and_holds_no_thread),
+        cmocka_unit_test(test_cd03_a_pipe_without_reader_fails_that_request_only),
+        cmocka_unit_test(test_cd03_a_file_that_takes_no_more_fails_that_request_only),
+        cmocka_unit_test(test_an_offset_that_no_file_has_fails),
+        cmocka_unit_test(test_an_answer_that_ends_early_fails_and_keeps_what_came),
+        cmocka_unit_test(test_the_total_timeout_ends_what_a_full_pipe_blocks),
+        cmocka_unit_test(test_lb04_a_request_that_writes_a_file_may_end_at_any_time),
+        cmocka_unit_test(test_no_memory_or_descriptor_for_it_is_an_error_of_the_call),
+    };
+    return cmocka_run_group_tests(tests, prepare, NULL);
+}
