@@ -58,13 +58,22 @@ static void parts_done(struct parts *parts)
 
 /* ---- header ---- */
 
-static const char *default_type(const struct xhr_body *body)
+/* Text and bytes of no said type: a form, as Android sends them, or nothing, as iOS. */
+static enum xhr_body_types types_of(const struct xhr_request *request)
+{
+    return request->options.set.body_types ? request->options.set.body_types
+                                           : request->client->body_types;
+}
+
+static const char *default_type(const struct xhr_request *request, const struct xhr_body *body)
 {
     if (body->content_type)
         return body->content_type;
     if (body->kind == XHR_BODY_JSON)
         return JSON_TYPE;
-    return body->kind == XHR_BODY_STRING || body->kind == XHR_BODY_BYTES ? FORM_TYPE : NULL;
+    if (body->kind != XHR_BODY_STRING && body->kind != XHR_BODY_BYTES)
+        return NULL;
+    return types_of(request) == XHR_BODY_TYPES_IOS ? NULL : FORM_TYPE;
 }
 
 static void add_header(struct parts *parts, const char *name, const char *value)
@@ -77,10 +86,12 @@ static void add_header(struct parts *parts, const char *name, const char *value)
     parts->header_list[parts->open.n_headers++] = header;
 }
 
-static int
-put_headers(struct parts *parts, const struct xhr_fields *fields, const struct xhr_body *body)
+static int put_headers(struct parts *parts,
+                       const struct xhr_request *request,
+                       const struct xhr_outgoing *out)
 {
-    const char *type = default_type(body);
+    const struct xhr_fields *fields = &request->fields;
+    const char *type = default_type(request, &out->body);
 
     if (fields->count == 0 && !type)
         return 0;
@@ -92,7 +103,9 @@ put_headers(struct parts *parts, const struct xhr_fields *fields, const struct x
     for (size_t i = 0; i < fields->count; i++) {
         const struct xhr_field *field = &fields->at[i];
 
-        if (field->value)
+        if (out->forced_type && xhr_name_eq(field->name, "content-type"))
+            add_header(parts, field->name, out->forced_type);
+        else if (field->value)
             add_header(parts, field->name, field->value);
         else
             parts->suppressed[parts->open.n_suppressed_headers++] = borrow_text(field->name);
@@ -352,7 +365,7 @@ static void put_response(struct parts *parts, struct xhr_request *request)
 }
 
 static int
-put_all(struct parts *parts, struct xhr_request *request, const struct xhr_body *body)
+put_all(struct parts *parts, struct xhr_request *request, const struct xhr_outgoing *out)
 {
     const struct xhr_request_options *set = &request->options.set;
     int r;
@@ -368,16 +381,16 @@ put_all(struct parts *parts, struct xhr_request *request, const struct xhr_body 
     put_timeouts(parts, set);
     put_security(parts, set);
     put_response(parts, request);
-    r = put_headers(parts, &request->fields, body);
+    r = put_headers(parts, request, out);
     r = r < 0 ? r : put_network(parts, set);
-    return r < 0 ? r : put_body(parts, body);
+    return r < 0 ? r : put_body(parts, &out->body);
 }
 
-int xhr_encode_open(struct xhr_request *request, const struct xhr_body *body)
+int xhr_encode_open(struct xhr_request *request, const struct xhr_outgoing *out)
 {
     struct parts parts = {0};
     unsigned own = 0;
-    int r = put_all(&parts, request, body);
+    int r = put_all(&parts, request, out);
 
     own = parts.fds.count;
     if (r == 0) {

@@ -24,13 +24,19 @@ int xhr_take_sized(void *to, size_t to_size, const void *from)
     return 0;
 }
 
+bool xhr_is_body_types(enum xhr_body_types types)
+{
+    return types == XHR_BODY_TYPES_DEFAULT || types == XHR_BODY_TYPES_ANDROID ||
+           types == XHR_BODY_TYPES_IOS;
+}
+
 static bool is_sane(const struct xhr_request_options *set)
 {
     return (set->family == 0 || set->family == 4 || set->family == 6) &&
            set->cookies >= XHR_COOKIES_SEND_AND_STORE && set->cookies <= XHR_COOKIES_NONE &&
-           set->n_resolve <= LIST_MAX && set->n_connect_to <= LIST_MAX &&
-           set->ca_pem_len <= CA_PEM_MAX && (set->ca_pem || set->ca_pem_len == 0) &&
-           !(set->password && !set->username);
+           xhr_is_body_types(set->body_types) && set->n_resolve <= LIST_MAX &&
+           set->n_connect_to <= LIST_MAX && set->ca_pem_len <= CA_PEM_MAX &&
+           (set->ca_pem || set->ca_pem_len == 0) && !(set->password && !set->username);
 }
 
 static void free_resolve(struct xhr_resolve *resolve)

@@ -263,11 +263,9 @@ static void arm_guard(struct xhr_request *request)
     xhr_client_guard(request->client, request->late_at_us);
 }
 
-int xhr_request_send(struct xhr_request *request, const struct xhr_body *body)
+int xhr_request_may_send(const struct xhr_request *request)
 {
-    struct xhr_client *client = request->client;
-    struct xhr_body given = {.size = sizeof(given)};
-    int r;
+    const struct xhr_client *client = request->client;
 
     if (!client || client->is_freed)
         return -ENOTCONN;
@@ -275,22 +273,32 @@ int xhr_request_send(struct xhr_request *request, const struct xhr_body *body)
         return -EBUSY;
     if (request->state != XHR_OPENED)
         return -EINVAL;
-    if (body && xhr_take_sized(&given, sizeof(given), body) < 0)
-        return -EINVAL;
-    if (!request->is_async && client->is_dispatching)
-        return -EDEADLK;
-    r = xhr_client_add_slot(client, &request->slot);
-    if (r == 0) {
-        r = xhr_encode_open(request, &given);
-        if (r < 0)
-            xhr_client_remove_slot(client, &request->slot);
-    }
+    return !request->is_async && client->is_dispatching ? -EDEADLK : 0;
+}
+
+int xhr_request_begin(struct xhr_request *request, struct xhr_outgoing *out)
+{
+    struct xhr_client *client = request->client;
+    int r = xhr_client_add_slot(client, &request->slot);
+
     if (r < 0)
         return r;
+    r = xhr_encode_open(request, out);
+    if (r < 0) {
+        xhr_client_remove_slot(client, &request->slot);
+        return r;
+    }
     request->response_fd = -1; /* the link's */
     request->is_sent = true;
     arm_guard(request);
-    xhr_upload_start(request, &given);
+    xhr_upload_start(request, out);
+    return 0;
+}
+
+int xhr_request_run(struct xhr_request *request)
+{
+    struct xhr_client *client = request->client;
+    int r = 0;
 
     xhr_client_hold(client);
     xhr_client_kick(client);
@@ -298,6 +306,17 @@ int xhr_request_send(struct xhr_request *request, const struct xhr_body *body)
         r = wait_for_end(client, request);
     xhr_client_release(client);
     return r;
+}
+
+int xhr_request_send(struct xhr_request *request, const struct xhr_body *body)
+{
+    struct xhr_outgoing out = {.body.size = sizeof(out.body)};
+    int r = xhr_request_may_send(request);
+
+    if (r == 0 && body && xhr_take_sized(&out.body, sizeof(out.body), body) < 0)
+        r = -EINVAL;
+    r = r < 0 ? r : xhr_request_begin(request, &out);
+    return r < 0 ? r : xhr_request_run(request);
 }
 
 int xhr_request_abort(struct xhr_request *request)

@@ -105,6 +105,11 @@ static int decode_utf8(struct input in, struct xhr_bytes *out)
     return r < 0 ? r : xhr_bytes_append(out, good, (size_t)(in.at - good));
 }
 
+int xhr_utf8_append(struct xhr_bytes *out, const char *text)
+{
+    return decode_utf8((struct input){(const uint8_t *)text, strlen(text)}, out);
+}
+
 static uint32_t unit16(const uint8_t *at, bool big)
 {
     return big ? (uint32_t)at[0] << 8 | at[1] : (uint32_t)at[1] << 8 | at[0];

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "xhr_priv.h"
+#include "form.h"
 
 static void
 link_upload(struct xhr_client *client, struct xhr_upload *upload, struct xhr_request *own)
@@ -26,8 +26,9 @@ link_upload(struct xhr_client *client, struct xhr_upload *upload, struct xhr_req
     first->upload.prev = own;
 }
 
-void xhr_upload_start(struct xhr_request *request, const struct xhr_body *body)
+void xhr_upload_start(struct xhr_request *request, struct xhr_outgoing *out)
 {
+    const struct xhr_body *body = &out->body;
     struct xhr_client *client = request->client;
 
     request->upload = (struct xhr_upload){0};
@@ -36,10 +37,12 @@ void xhr_upload_start(struct xhr_request *request, const struct xhr_body *body)
     request->upload = (struct xhr_upload){
         .read = body->read,
         .read_user = body->read_user,
+        .form = out->form,
         .left = body->length,
         .credit = client->is_hello_read ? client->upload_credit : XHR_UPLOAD_CREDIT,
         .is_active = true,
     };
+    out->form = NULL;
     link_upload(client, &request->upload, request);
 }
 
@@ -51,6 +54,8 @@ void xhr_upload_stop(struct xhr_request *request)
     if (!upload->is_active)
         return;
     upload->is_active = false;
+    xhr_form_body_free(upload->form);
+    upload->form = NULL;
     if (upload->next == request) {
         client->uploads = NULL;
         return;
@@ -146,6 +151,18 @@ static void send_piece(struct xhr_request *request, size_t len)
         fail(request, "could not be sent: no memory", ENOMEM);
 }
 
+/* Reading failed, or gave @n bytes, more than it was asked for. */
+static void fail_reading(struct xhr_request *request, ssize_t n)
+{
+    const struct xhr_form_body *form = request->upload.form;
+    const char *what = form ? xhr_form_body_trouble(form) : NULL;
+    int error = n < 0 ? (int)-n : 0;
+
+    if (!what)
+        what = n < 0 ? xhr_errno_text(error) : "was read past its buffer";
+    fail(request, what, error);
+}
+
 static void read_piece(struct xhr_request *request)
 {
     struct xhr_upload *upload = &request->upload;
@@ -166,8 +183,7 @@ static void read_piece(struct xhr_request *request)
     else if (n > 0 && (uint64_t)n <= max)
         send_piece(request, (size_t)n);
     else if (same)
-        fail(request, n > 0 ? "was read past its buffer" : xhr_errno_text((int)-n),
-             n > 0 ? 0 : (int)-n);
+        fail_reading(request, n);
     xhr_request_release(request);
 }
 

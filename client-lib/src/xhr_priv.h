@@ -11,6 +11,7 @@
  *   request.c   HTTPClient objects: open, send, abort, free
  *   events.c    what comes for a request, and the callbacks
  *   encode.c    OpenRequest; upload.c: bodies that are streamed
+ *   form.c      form objects; form_text.c, form_body.c: as bytes
  *   response.c  what came back; text.c: as text
  *   options.c, fields.c, errors.c, cookies.c, admin.c, sync.c
  *
@@ -108,6 +109,7 @@ struct xhr_client {
     char *program;
     char *profile;
     bool no_start;
+    enum xhr_body_types body_types;
     bool is_given; /* a socket made elsewhere: no second connection */
 
     unsigned depth;
@@ -271,6 +273,9 @@ bool xhr_lines_at(const struct xhr_lines *lines,
 int xhr_lines_join(const struct xhr_lines *lines, const char *name, char **ret);
 int xhr_lines_all(const struct xhr_lines *lines, char **ret);
 
+/* text.c: @text as UTF-8, U+FFFD for what is none. Return: 0 or -ENOMEM. */
+int xhr_utf8_append(struct xhr_bytes *out, const char *text);
+
 /* ---- options ---- */
 
 struct xhr_options {
@@ -285,6 +290,7 @@ struct xhr_options {
 
 int xhr_options_take(struct xhr_options *options, const struct xhr_request_options *from);
 void xhr_options_done(struct xhr_options *options);
+bool xhr_is_body_types(enum xhr_body_types types);
 /* memcpy of a structure that starts with its size. Return: 0 or -EINVAL. */
 int xhr_take_sized(void *to, size_t to_size, const void *from);
 
@@ -293,7 +299,8 @@ int xhr_take_sized(void *to, size_t to_size, const void *from);
 struct xhr_upload {
     ssize_t (*read)(struct xhr_request *request, void *buffer, size_t len, void *read_user);
     void *read_user;
-    uint64_t left; /* XHR_LENGTH_UNKNOWN: to the end */
+    struct xhr_form_body *form; /* that @read reads; NULL: none */
+    uint64_t left;              /* XHR_LENGTH_UNKNOWN: to the end */
     uint64_t credit;
     bool is_active;
     bool is_paused;
@@ -376,7 +383,21 @@ struct xhr_request {
     struct xhr_error error;
 };
 
+/* What is sent: the body, and for a form what goes beside it. */
+struct xhr_outgoing {
+    struct xhr_body body;
+    const char *forced_type;    /* in place of the program's own Content-Type; NULL: none */
+    struct xhr_form_body *form; /* NULL: none; taken over while it is streamed */
+};
+
 /* request.c */
+/* Return: 0, or what xhr_request_send() says of a request that cannot be sent now. */
+int xhr_request_may_send(const struct xhr_request *request);
+/* Queues it; nothing is told to the program yet. @out.form is NULL afterwards if it was taken
+ * over. */
+int xhr_request_begin(struct xhr_request *request, struct xhr_outgoing *out);
+/* Sends it, and if it is not async waits for its end. */
+int xhr_request_run(struct xhr_request *request);
 void xhr_request_hold(struct xhr_request *request);
 void xhr_request_release(struct xhr_request *request); /* may free */
 void xhr_request_leave_client(struct xhr_request *request);
@@ -408,7 +429,7 @@ int xhr_answer_take_head(struct xhr_answer *answer, const Xhrd__V1__ResponseHead
 void xhr_answer_take_timing(struct xhr_answer *answer, const Xhrd__V1__Timing *timing);
 
 /* encode.c: Return: 0, -EMSGSIZE, -ENOMEM, -EBADF, -EINVAL. */
-int xhr_encode_open(struct xhr_request *request, const struct xhr_body *body);
+int xhr_encode_open(struct xhr_request *request, const struct xhr_outgoing *out);
 /* @kind: abort, credit or body_end. */
 int xhr_encode_simple(struct xhr_client *client,
                       Xhrd__V1__ClientMessage__KindCase kind,
@@ -416,7 +437,7 @@ int xhr_encode_simple(struct xhr_client *client,
                       uint32_t bytes);
 
 /* upload.c */
-void xhr_upload_start(struct xhr_request *request, const struct xhr_body *body);
+void xhr_upload_start(struct xhr_request *request, struct xhr_outgoing *out);
 void xhr_upload_stop(struct xhr_request *request);
 void xhr_upload_pump(struct xhr_client *client);
 bool xhr_upload_wants_write(const struct xhr_client *client);

@@ -48,6 +48,7 @@ extern "C" {
 struct xhr_client;
 struct xhr_request;
 struct xhr_response;
+struct xhr_form;
 struct xhr_cookies;
 
 /* ---- words ---------------------------------------------------------------------------- */
@@ -145,6 +146,13 @@ XHR_API const char *xhr_wait_reason_name(enum xhr_wait_reason reason);
 
 /* ---- client: the connection to the daemon ---------------------------------------------- */
 
+/* What Content-Type a body of kind STRING or BYTES has when nobody says it. */
+enum xhr_body_types {
+    XHR_BODY_TYPES_DEFAULT = 0, /* of a request: its client's; of a client: Android's */
+    XHR_BODY_TYPES_ANDROID = 1, /* application/x-www-form-urlencoded */
+    XHR_BODY_TYPES_IOS = 2      /* none */
+};
+
 struct xhr_client_options {
     size_t size;             /* sizeof(struct xhr_client_options) */
     const char *socket_path; /* else XHRD_SOCKET, the user's daemon, the system's */
@@ -152,6 +160,7 @@ struct xhr_client_options {
     const char *daemon_path; /* what to start; else XHRD_DAEMON, else the installed one */
     const char *program;     /* for administrators, up to 64 bytes; else the process's name */
     const char *profile;     /* 1 to 31 of [a-z0-9_-]: cookies, connections, all apart */
+    enum xhr_body_types body_types;
 };
 
 /**
@@ -323,6 +332,7 @@ struct xhr_request_options {
     uint64_t response_bytes_max; /* decoded; more fails with class limit; 0: no such limit */
     size_t memory_bytes_max;     /* kept for xhr_request_response_body(); 0: 256 MiB */
     uint32_t credit_bytes;       /* the daemon may send ahead of us; 0: 1 MiB */
+    enum xhr_body_types body_types;
 };
 
 /**
@@ -380,7 +390,7 @@ xhr_request_set_header(struct xhr_request *request, const char *name, const char
 
 enum xhr_body_kind {
     XHR_BODY_NONE = 0,
-    XHR_BODY_STRING = 1, /* Content-Type application/x-www-form-urlencoded unless set */
+    XHR_BODY_STRING = 1, /* Content-Type as enum xhr_body_types says unless set */
     XHR_BODY_BYTES = 2,  /* the same */
     XHR_BODY_JSON = 3, /* Content-Type application/json unless set; the text is not looked at */
     XHR_BODY_FD = 4,   /* read by the daemon; the best way for files */
@@ -416,6 +426,73 @@ struct xhr_body {
  * callback 0 for onload, else -ECANCELED for onabort, else the error's xhr_error_errno().
  */
 XHR_API int xhr_request_send(struct xhr_request *request, const struct xhr_body *body);
+
+/* ---- forms ---- */
+
+enum xhr_form_encoding {
+    XHR_FORM_MULTIPART = 0, /* multipart/form-data (RFC 7578), escapes as HTML says */
+    XHR_FORM_URLENCODED = 1 /* application/x-www-form-urlencoded; no files in it */
+};
+
+enum xhr_part_kind {
+    XHR_PART_BYTES = 0,
+    XHR_PART_PATH = 1,  /* a regular file, opened when the form is sent */
+    XHR_PART_FD = 2,    /* of a regular file */
+    XHR_PART_STREAM = 3 /* asked of a callback, once: the form can be sent once */
+};
+
+struct xhr_form_part {
+    size_t size; /* sizeof(struct xhr_form_part) */
+    enum xhr_part_kind kind;
+    const char *name;  /* UTF-8 */
+    const void *bytes; /* BYTES: copied; sent as they are */
+    uint64_t length;   /* BYTES */
+    const char *path;
+    int fd; /* FD: duplicated; read from @offset, its position is not moved */
+    uint64_t offset;
+    /* STREAM: as that of struct xhr_body. */
+    ssize_t (*read)(struct xhr_request *request, void *buffer, size_t len, void *read_user);
+    void *read_user;
+    const char *filename;     /* NULL: none for BYTES, the last name of the path, or "blob" */
+    const char *content_type; /* NULL: by the filename's ending, none without a filename */
+    bool no_filename;         /* what is in the file is a value, not a file */
+};
+
+/* Entries are sent in the order they were added, equal names beside each other are fine. A form
+ * belongs to no client, and may be changed, sent again and freed as soon as send has returned.
+ * Return: 0 or -ENOMEM. */
+XHR_API int xhr_form_new(struct xhr_form **ret);
+XHR_API struct xhr_form *xhr_form_free(struct xhr_form *form); /* NULL */
+
+/* Return: 0; -EINVAL for a part that makes no sense, or line ends in its content type; -EBADF;
+ * -E2BIG for more than 10,000 parts; -ENOMEM. */
+XHR_API int
+xhr_form_add(struct xhr_form *form, const char *name, const void *bytes, size_t len);
+XHR_API int xhr_form_add_file(struct xhr_form *form,
+                              const char *name,
+                              const char *path,
+                              const char *filename,      /* NULL: the last name of @path */
+                              const char *content_type); /* NULL: by the filename's ending */
+XHR_API int xhr_form_add_part(struct xhr_form *form, const struct xhr_form_part *part);
+XHR_API int xhr_form_set_encoding(struct xhr_form *form, enum xhr_form_encoding encoding);
+
+/**
+ * xhr_request_send_form() - xhr_request_send() with a form as body
+ *
+ * Files are opened and measured now, and streamed: memory stays constant. Content-Length is
+ * known unless a part is a STREAM or a file that has no size (/proc); then the body is chunked.
+ * A file that becomes shorter meanwhile fails the request with class body-read.
+ *
+ * For a redirect of 307 or 308 or a 401 the body must be sent again. That works for forms
+ * without files, and for those of 1 MiB at most with files in them, which are read whole now;
+ * any other fails then with class rewind.
+ *
+ * Return: as xhr_request_send(). A file that cannot be read is its errno (-ENOENT, -EACCES,
+ * -EISDIR, -ESPIPE when it is no regular file …) and nothing is sent; -EINVAL for a file in an
+ * urlencoded form; xhr_form_error_text() says which.
+ */
+XHR_API int xhr_request_send_form(struct xhr_request *request, struct xhr_form *form);
+XHR_API const char *xhr_form_error_text(const struct xhr_form *form); /* "" */
 
 /* DONE, then onabort, from inside; nothing after that. Before send, and after DONE, it only
  * goes back to UNSENT. Return: 0. */
