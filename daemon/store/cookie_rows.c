@@ -23,6 +23,7 @@ struct cookie_rows {
     struct db *db;
     sqlite3_stmt *put;
     sqlite3_stmt *remove;
+    struct hsts_rows *hosts;
 };
 
 void saved_list_append(struct saved_list *list, struct saved_cookie *saved)
@@ -43,6 +44,7 @@ void saved_list_done(struct saved_list *list)
         list->first = saved->next;
         saved_cookie_free(saved);
     }
+    saved_hosts_done(&list->hosts);
     *list = (struct saved_list){0};
 }
 
@@ -208,6 +210,8 @@ int cookie_rows_new(struct cookie_rows **ret, struct db *db, struct db_error *re
     if (r == DB_OK)
         r = prepare(rows, "DELETE FROM cookie WHERE id=?1", SQLITE_PREPARE_PERSISTENT,
                     &rows->remove, ret_error);
+    if (r == DB_OK)
+        r = hsts_rows_new(&rows->hosts, db, ret_error);
     if (r != DB_OK)
         return r;
 
@@ -222,6 +226,7 @@ struct cookie_rows *cookie_rows_free(struct cookie_rows *rows)
         return NULL;
     (void)sqlite3_finalize(rows->put);
     (void)sqlite3_finalize(rows->remove);
+    rows->hosts = hsts_rows_free(rows->hosts);
     return mem_free(rows);
 }
 
@@ -278,6 +283,7 @@ int cookie_rows_read(struct cookie_rows *rows,
                      struct db_error *ret_error)
 {
     struct saved_list bad = {0};
+    size_t bad_hosts = 0;
     sqlite3_stmt *statement = NULL;
     int rc = SQLITE_DONE;
     int r = prepare(rows, "SELECT " COLUMNS " FROM cookie ORDER BY last_access_s, id", 0,
@@ -291,7 +297,9 @@ int cookie_rows_read(struct cookie_rows *rows,
     if (r == DB_OK && bad.count > 0)
         r = cookie_rows_write(rows, &bad, false, ret_error);
     if (r == DB_OK)
-        *ret_bad = bad.count;
+        r = hsts_rows_read(rows->hosts, &ret->hosts, &bad_hosts, ret_error);
+    if (r == DB_OK)
+        *ret_bad = bad.count + bad_hosts;
     saved_list_done(&bad);
     return r;
 }
@@ -363,6 +371,8 @@ int cookie_rows_write(struct cookie_rows *rows,
         has_rows |= !at->is_deleted;
     }
     if (r == DB_OK)
+        r = hsts_rows_write(rows->hosts, &changes->hosts, wipe, ret_error);
+    if (r == DB_OK)
         r = db_exec(rows->db, "COMMIT", "saving", ret_error);
     if (r != DB_OK) {
         struct db_error ignored;
@@ -371,7 +381,7 @@ int cookie_rows_write(struct cookie_rows *rows,
         (void)!db_exec(rows->db, "ROLLBACK", "saving", &ignored);
         return r;
     }
-    if (has_rows)
+    if (has_rows || changes->hosts.count > 0)
         db_mark_rows(rows->db);
     return DB_OK;
 }

@@ -16,6 +16,7 @@
 #include "policy/cookie_jar.h"
 #include "store/cookie_store.h"
 #include "store/db.h"
+#include "store/hsts_rows.h"
 
 /* A cookie with whose it is; one allocation. */
 struct saved_cookie {
@@ -31,6 +32,7 @@ struct saved_list {
     struct saved_cookie *first;
     struct saved_cookie **end; /* where the next one is linked; NULL while empty */
     size_t count;
+    struct saved_hosts hosts; /* what goes the same way in the same transaction */
 };
 
 void saved_list_append(struct saved_list *list, struct saved_cookie *saved);
@@ -72,7 +74,7 @@ struct cookie_rows *cookie_rows_free(struct cookie_rows *rows);
 DEFINE_CLEANUP(cookie_rows, cookie_rows_free)
 
 /**
- * cookie_rows_read() - all rows, least recently used first
+ * cookie_rows_read() - all rows, least recently used first; and all known hosts
  * @ret:     appended to
  * @ret_bad: rows whose checksum is wrong; they are deleted
  * Return: as db_open().

@@ -21,6 +21,7 @@
 #include "loop/timer.h"
 #include "loop/worker.h"
 #include "store/cookie_disk.h"
+#include "store/hsts_book.h"
 
 #define LOCK_POLL_US  INT64_C(20000)
 #define SWEEP_EVERY_S 60 /* expired cookies leave with the next commit after this */
@@ -63,6 +64,7 @@ struct cookie_store {
     struct map jars;
     uint64_t order; /* of all jars: ids of rows */
     size_t bytes;   /* in all jars */
+    struct hsts_book hosts;
 
     enum store_state state;
     bool was_loaded;  /* what is on disk is known: memory is the truth */
@@ -188,6 +190,13 @@ static void plan_rewrite(struct cookie_store *store)
 {
     store->rewrite_all = true;
     forget_changes(store);
+    hsts_book_forget_changes(&store->hosts);
+}
+
+static bool must_commit(const struct cookie_store *store)
+{
+    return store->rewrite_all || !list_is_empty(&store->changed) ||
+           hsts_book_has_changes(&store->hosts);
 }
 
 static struct change *find_change(struct cookie_store *store, uint64_t id)
@@ -254,6 +263,18 @@ static void schedule(struct cookie_store *store)
         arm_retry(store, store->options.retry_us);
 }
 
+/* One change more. Return: whether it is to be noted. */
+static bool count_change(struct cookie_store *store)
+{
+    store->n_changes++;
+    if (store->state == STORE_MEMORY)
+        return false;
+    if (store->state == STORE_FAILED)
+        store->rewrite_all = true;
+    schedule(store);
+    return !store->rewrite_all;
+}
+
 static void store_on_change(void *owner,
                             enum cookie_cause cause,
                             const struct cookie *before,
@@ -267,12 +288,7 @@ static void store_on_change(void *owner,
     (void)cause;
     if (!had_row && !has_row)
         return;
-    store->n_changes++;
-    if (store->state == STORE_MEMORY)
-        return;
-    if (store->state == STORE_FAILED)
-        store->rewrite_all = true;
-    if (!store->rewrite_all) {
+    if (count_change(store)) {
         uint64_t id = after ? after->order : before->order;
 
         note_change(store, id,
@@ -280,10 +296,32 @@ static void store_on_change(void *owner,
                             : saved_cookie_new_deleted(id),
                     had_row);
     }
-    schedule(store);
 }
 
 static const struct cookie_changes store_changes = {.on_change = store_on_change};
+
+static bool store_on_host_change(void *owner)
+{
+    return count_change(owner);
+}
+
+static void store_on_host_short(void *owner)
+{
+    plan_rewrite(owner);
+}
+
+static const struct hsts_book_events store_host_events = {
+    .on_change = store_on_host_change,
+    .on_short = store_on_host_short,
+};
+
+int cookie_store_hosts(struct cookie_store *store,
+                       const struct partition *who,
+                       struct hsts **ret)
+{
+    INVARIANT(who->uid == store->options.uid);
+    return hsts_book_set(&store->hosts, who->profile, ret);
+}
 
 /* Jars */
 
@@ -519,6 +557,7 @@ static void restore_rows(struct cookie_store *store)
     make_way(store);
     for (const struct saved_cookie *at = store->disk.rows.first; at; at = at->next)
         n_restored += restore_row(store, at);
+    hsts_book_restore(&store->hosts, &store->disk.rows.hosts, loop_wall_s(store->loop));
     log_debug(&store->log, "%s: %zu of %zu cookies loaded", store->path, n_restored,
               store->disk.rows.count);
     if (store->jars.count >= store->options.jars_max)
@@ -562,7 +601,7 @@ static void load_done(struct cookie_store *store)
     if (!store->was_loaded)
         restore_rows(store);
     store->was_loaded = true;
-    if (store->rewrite_all || !list_is_empty(&store->changed))
+    if (must_commit(store))
         schedule(store);
     else
         recover(store);
@@ -588,6 +627,7 @@ static void sweep(struct cookie_store *store)
         return;
     store->swept_s = now_s;
     map_each(&store->jars, expire_jar, &now_s);
+    hsts_book_expire(&store->hosts, now_s);
 }
 
 struct collection {
@@ -627,7 +667,8 @@ static int collect_all(struct cookie_store *store)
     struct collection collection = {.list = &store->disk.rows};
 
     map_each(&store->jars, collect_jar, &collection);
-    if (!collection.is_short)
+    if (!collection.is_short &&
+        hsts_book_collect_all(&store->hosts, &store->disk.rows.hosts) == 0)
         return 0;
     saved_list_done(&store->disk.rows);
     return fault(-ENOMEM);
@@ -641,6 +682,7 @@ static void collect_changes(struct cookie_store *store)
         saved_list_append(&store->disk.rows, TAKE(change->saved));
         forget_change(store, change);
     }
+    hsts_book_take_changes(&store->hosts, &store->disk.rows.hosts);
 }
 
 static void begin_commit(void *owner)
@@ -650,7 +692,7 @@ static void begin_commit(void *owner)
     if (store->state != STORE_OPEN || cookie_disk_is_busy(&store->disk))
         return;
     sweep(store);
-    if (!store->rewrite_all && list_is_empty(&store->changed)) {
+    if (!must_commit(store)) {
         store->n_saved = store->n_changes; /* what came had gone again */
         tell_synced(store, store->n_saved, true);
         return;
@@ -678,8 +720,7 @@ static void commit_done(struct cookie_store *store)
     }
     recover(store);
     store->n_saved = store->n_batch;
-    if (store->rewrite_all || !list_is_empty(&store->changed) ||
-        store->n_saved != store->n_changes)
+    if (must_commit(store) || store->n_saved != store->n_changes)
         schedule(store);
     if (store->options.durability != COOKIE_DURABILITY_POWER && !store->is_closing &&
         !timer_is_armed(&store->flush_timer) &&
@@ -762,6 +803,7 @@ int cookie_store_open(struct cookie_store **ret,
     store->rules = rules;
     store->log = (struct log_subject){.uid = options->uid, .has_uid = true};
     link_init(&store->changed);
+    hsts_book_init(&store->hosts, &store_host_events, store);
     link_init(&store->syncs);
     link_init(&store->waits);
     store->commit_task = (struct deferred){.fn = begin_commit, .owner = store};
@@ -819,6 +861,7 @@ struct cookie_store *cookie_store_free(struct cookie_store *store)
     map_done(&store->changes);
     map_each(&store->jars, free_jar, store);
     map_done(&store->jars);
+    hsts_book_done(&store->hosts);
     mem_free(store->path);
     return mem_free(store);
 }

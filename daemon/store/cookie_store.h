@@ -2,9 +2,10 @@
 #pragma once
 
 /*
- * All cookie jars of one uid, kept on disk. The jars answer from memory; every change of a
- * persistent cookie is noted, and what has been noted in a round of the loop goes to the disk
- * in one transaction on a worker thread, one at a time. cookie_store_sync() tells when.
+ * All cookie jars of one uid and the hosts it knows to want https, kept on disk. The jars
+ * answer from memory; every change of a persistent cookie is noted, and what has been noted in
+ * a round of the loop goes to the disk in one transaction on a worker thread, one at a time.
+ * cookie_store_sync() tells when.
  *
  * A disk that does not take it costs persistence, never a request: the cookies stay in memory,
  * one warning is logged, and the store tries again until the disk takes them.
@@ -21,6 +22,7 @@
 #include "base/partition.h"
 #include "base/span.h"
 #include "policy/cookie_jar.h"
+#include "policy/hsts.h"
 #include "policy/public_suffix.h"
 
 struct cookie_store;
@@ -115,6 +117,15 @@ void cookie_store_each_jar(
     void *arg);
 
 bool cookie_jar_name_is_valid(struct span name);
+
+/**
+ * cookie_store_hosts() - the known hosts of a partition (RFC 6797); they last like cookies
+ * @who: of the store's uid
+ * @ret: borrowed; lives as long as the store
+ * Return: 0, -EDQUOT past HSTS_BOOK_SETS_MAX profiles, -ENOMEM.
+ */
+MUST_CHECK int
+cookie_store_hosts(struct cookie_store *store, const struct partition *who, struct hsts **ret);
 
 enum cookie_sync_outcome {
     COOKIE_SYNC_SAVED = 0, /* nothing is left to be saved */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Finding rows in a file that SQLite refuses. Every page is looked at for itself: what is a
- * leaf of a table and holds records of our shape with the right checksum is a cookie, whatever
+ * leaf of a table and holds records of our shape with the right checksum is ours, whatever
  * the header, the tree above it or the other pages look like. Committed pages of the -wal stand
  * in for those of the file, so that what was deleted last does not come back.
  *
@@ -220,9 +220,9 @@ static struct column read_value(uint64_t type, const unsigned char *at, size_t l
     return column;
 }
 
-/* Return: whether it is a record of as many columns as ours. */
+/* Return: whether it is a record of @n_columns. */
 static bool
-split_record(const unsigned char *record, size_t len, struct column ret[SCHEMA_COOKIE_COLUMNS])
+split_record(const unsigned char *record, size_t len, size_t n_columns, struct column *ret)
 {
     const unsigned char *end = record + len;
     uint64_t header_len = 0;
@@ -233,7 +233,7 @@ split_record(const unsigned char *record, size_t len, struct column ret[SCHEMA_C
     const unsigned char *type_at = record + n;
     const unsigned char *types_end = record + header_len;
     const unsigned char *value_at = types_end;
-    for (size_t i = 0; i < SCHEMA_COOKIE_COLUMNS; i++) {
+    for (size_t i = 0; i < n_columns; i++) {
         uint64_t type = 0;
 
         n = get_varint(type_at, types_end, &type);
@@ -248,14 +248,36 @@ split_record(const unsigned char *record, size_t len, struct column ret[SCHEMA_C
 }
 
 /* The columns in schema.c's order. Return: 0 or -ENOMEM. */
+static int take_host(const unsigned char *record, size_t len, struct saved_hosts *ret)
+{
+    struct column columns[SCHEMA_HSTS_COLUMNS];
+    struct saved_host *saved = NULL;
+
+    if (!split_record(record, len, SCHEMA_HSTS_COLUMNS, columns))
+        return 0;
+    const struct host_view view = {
+        .profile = columns[1].bytes,
+        .host = columns[2].bytes,
+        .flags = columns[3].number,
+        .expires_s = columns[4].number,
+        .checksum = columns[5].number,
+    };
+
+    int r = host_decode(&view, &saved);
+    if (r == ROW_OK)
+        saved_hosts_append(ret, saved);
+    return r < 0 ? r : 0;
+}
+
+/* The same for a cookie, or what else it may be. */
 static int
 take_record(int64_t id, const unsigned char *record, size_t len, struct saved_list *ret)
 {
     struct column columns[SCHEMA_COOKIE_COLUMNS];
     struct saved_cookie *saved = NULL;
 
-    if (!split_record(record, len, columns))
-        return 0;
+    if (!split_record(record, len, SCHEMA_COOKIE_COLUMNS, columns))
+        return take_host(record, len, &ret->hosts);
     const struct row_view view = {
         .id = id,
         .profile = columns[1].bytes,

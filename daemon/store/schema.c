@@ -22,6 +22,16 @@ static const char *const steps[SCHEMA_VERSION] = {
     "  last_access_s INTEGER NOT NULL,\n"
     "  checksum INTEGER NOT NULL\n"
     ")",
+    /* Named by profile and host; the id is the order in which they last changed. */
+    "CREATE TABLE hsts (\n"
+    "  id INTEGER PRIMARY KEY,\n"
+    "  profile TEXT NOT NULL,\n"
+    "  host TEXT NOT NULL,\n"
+    "  flags INTEGER NOT NULL,\n"
+    "  expires_s INTEGER NOT NULL,\n"
+    "  checksum INTEGER NOT NULL,\n"
+    "  UNIQUE (profile, host)\n"
+    ")",
 };
 
 const char *schema_step(int from)

@@ -10,9 +10,10 @@
 
 #include "base/span.h"
 
-#define SCHEMA_VERSION        1
+#define SCHEMA_VERSION        2
 #define SCHEMA_APPLICATION_ID 0x78687264 /* "xhrd" */
 #define SCHEMA_COOKIE_COLUMNS 12         /* with the id, which is the rowid */
+#define SCHEMA_HSTS_COLUMNS   6          /* likewise */
 
 /* What leads from version @from to the next, without BEGIN and COMMIT. */
 const char *schema_step(int from);
