@@ -35,7 +35,7 @@ static int serve(struct options *options, struct sockets *sockets)
 
 int main(int argc, char **argv)
 {
-    struct options options;
+    struct options options = {0};
     struct sockets sockets;
 
     tune_malloc();

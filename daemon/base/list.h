@@ -63,6 +63,8 @@ static inline struct link *list_first(const struct link *head)
 }
 
 /* The body may remove @at, nothing else. */
+// NOLINTBEGIN(bugprone-macro-parentheses): @at is a declaration
 #define LIST_FOREACH(at, head)                                                                 \
     for (struct link *at = (head)->next, *at##_next = at->next; at != (head);                  \
          at = at##_next, at##_next = at->next)
+// NOLINTEND(bugprone-macro-parentheses)

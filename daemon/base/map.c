@@ -106,6 +106,7 @@ static int grow(struct map *map)
     struct map bigger = {.n_buckets = map->n_buckets ? map->n_buckets * 2 : 16,
                          .count = map->count};
 
+    // NOLINTNEXTLINE(bugprone-sizeof-expression): pointers they are
     bigger.buckets = mem_array(bigger.n_buckets, sizeof(*bigger.buckets));
     if (!bigger.buckets)
         return fault(-ENOMEM);

@@ -285,6 +285,7 @@ static void keep_fds(struct session *session, const struct cmsghdr *part, bool *
 }
 
 /* Return: bytes read, 0 at the end, -EAGAIN, -EMFILE for too many descriptors, -errno. */
+// NOLINTNEXTLINE(readability-non-const-parameter): the iovec writes to it
 static ssize_t receive(struct session *session, char *to, size_t size)
 {
     union {
@@ -476,6 +477,7 @@ int session_take_fd(struct session *session)
 
 /* ---- life ------------------------------------------------------------------------------ */
 
+// NOLINTNEXTLINE(readability-function-size): seven, each of another type
 int session_new(struct session **ret,
                 struct loop *loop,
                 int fd,

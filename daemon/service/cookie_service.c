@@ -193,6 +193,7 @@ static int send_page(struct client *client,
 {
     Xhrd__V1__CookieReply reply = XHRD__V1__COOKIE_REPLY__INIT;
     CLEANUP_MEM Xhrd__V1__Cookie *cookies = mem_array(n, sizeof(*cookies));
+    // NOLINTNEXTLINE(bugprone-sizeof-expression): pointers they are
     CLEANUP_MEM Xhrd__V1__Cookie **pointers = mem_array(n, sizeof(*pointers));
 
     if (!cookies || !pointers)

@@ -129,6 +129,7 @@ static int list_headers(struct arena *arena,
     size_t count = headers_count(headers);
     size_t n = 0;
     Xhrd__V1__Header *lines = arena_alloc(arena, count * sizeof(*lines));
+    // NOLINTNEXTLINE(bugprone-sizeof-expression): pointers they are
     Xhrd__V1__Header **list = arena_alloc(arena, count * sizeof(*list));
 
     if (!lines || !list) {

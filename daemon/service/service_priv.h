@@ -97,7 +97,7 @@ MUST_CHECK int fetch_options_of_message(struct client *client,
 
 /* ---- cookie_service.c, admin_service.c --------------------------------------------------- */
 
-void cookie_service_command(struct client *client, const Xhrd__V1__CookieCommand *message);
+void cookie_service_command(struct client *client, const Xhrd__V1__CookieCommand *command);
 void cookie_service_close_all(struct client *client);
 void admin_service_command(struct client *client, const Xhrd__V1__AdminCommand *message);
 
