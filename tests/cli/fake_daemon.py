@@ -12,7 +12,7 @@ import tempfile
 import threading
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
-BUILD = pathlib.Path(os.environ.get("XHRD_BUILD") or SOURCE / "build/dev")
+BUILD = pathlib.Path(os.environ.get("XHRD_BUILD") or SOURCE / "build/dev").resolve()
 sys.path.insert(0, str(SOURCE / "tests/integration"))
 
 from wire import (ClientMessage, ServerMessage, admin_pb2, cookie_pb2, failure_pb2,  # noqa: E402
