@@ -6,6 +6,7 @@ POST /login logs in, with a cookie that ends with the session and one that stays
 /account knows who you are; /logout forgets you. Its certificate lies in site.pem beside where it is
 started: nobody but --cacert site.pem trusts it."""
 import http.server
+import itertools
 import ssl
 import subprocess
 import sys
@@ -14,6 +15,11 @@ import urllib.parse
 
 class Site(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    numbers = itertools.count(1)
+
+    def setup(self):
+        super().setup()
+        self.number = next(self.numbers)
 
     def answer(self, text, *cookies):
         body = (text + "\n").encode()
@@ -38,19 +44,10 @@ class Site(http.server.BaseHTTPRequestHandler):
             self.answer("goodbye", "user=; Path=/; Secure; Max-Age=0")
         else:
             self.answer(f"hello, {cookies.get('user', 'stranger')}, on connection "
-                        f"{self.server.connections} of this site")
+                        f"{self.number} of this site")
 
     def log_message(self, *_):
         pass
-
-
-class Server(http.server.ThreadingHTTPServer):
-    daemon_threads = True
-    connections = 0
-
-    def process_request(self, request, client_address):
-        self.connections += 1
-        super().process_request(request, client_address)
 
 
 def main():
@@ -60,7 +57,8 @@ def main():
                     "-keyout", "site.key", "-out", "site.pem"], check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain("site.pem", "site.key")
-    server = Server(("127.0.0.1", port), Site)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Site)
+    server.daemon_threads = True
     server.socket = context.wrap_socket(server.socket, server_side=True)
     print(f"https://localhost:{port}/", flush=True)
     server.serve_forever()

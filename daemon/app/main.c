@@ -49,7 +49,7 @@ int main(int argc, char **argv)
     if (r < 0)
         return r == -EINVAL ? 2 : EXIT_FAILURE;
 
-    r = sockets_open(&sockets, options.socket_path);
+    r = sockets_open(&sockets, options.socket_path, !options.daemon.per_user);
     if (r < 0) {
         if (r == -EADDRINUSE)
             log_err(NULL, "%s: a daemon listens there already", options.socket_path);

@@ -70,7 +70,7 @@ static int remove_stale(const struct sockaddr_un *name)
     return unlink(name->sun_path) < 0 ? -errno : 0;
 }
 
-static int bind_path(struct sockets *sockets, const char *path)
+static int bind_path(struct sockets *sockets, const char *path, bool for_everyone)
 {
     struct sockaddr_un name = {.sun_family = AF_UNIX};
 
@@ -83,7 +83,8 @@ static int bind_path(struct sockets *sockets, const char *path)
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return fault(-errno);
-    if (bind(fd, (const struct sockaddr *)&name, sizeof(name)) < 0 || listen(fd, BACKLOG) < 0) {
+    if (bind(fd, (const struct sockaddr *)&name, sizeof(name)) < 0 ||
+        chmod(path, for_everyone ? 0666 : 0600) < 0 || listen(fd, BACKLOG) < 0) {
         r = -errno;
         close(fd);
         return r;
@@ -95,7 +96,7 @@ static int bind_path(struct sockets *sockets, const char *path)
     return 0;
 }
 
-int sockets_open(struct sockets *ret, const char *path)
+int sockets_open(struct sockets *ret, const char *path, bool for_everyone)
 {
     *ret = (struct sockets){.lock_fd = -1};
 
@@ -104,7 +105,7 @@ int sockets_open(struct sockets *ret, const char *path)
         return n;
     if (n > 0)
         return take_over(ret, n);
-    return path ? bind_path(ret, path) : -ENOENT;
+    return path ? bind_path(ret, path, for_everyone) : -ENOENT;
 }
 
 /* Return: the lock, or -errno; -EWOULDBLOCK while somebody starts a daemon. */

@@ -26,9 +26,10 @@ struct sockets {
 /**
  * sockets_open() - those handed over, else bind @path
  * @path: NULL when it was not given
+ * @for_everyone: who may connect to @path: all users, or our own alone
  * Return: 0; -ENOENT: neither; -EADDRINUSE: a daemon is there; -errno.
  */
-MUST_CHECK int sockets_open(struct sockets *ret, const char *path);
+MUST_CHECK int sockets_open(struct sockets *ret, const char *path, bool for_everyone);
 
 enum sockets_leave {
     SOCKETS_LEFT = 0, /* nobody can connect any more, and nobody was left waiting */

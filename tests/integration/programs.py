@@ -58,8 +58,9 @@ class Daemon:
         self.socket_path = folder / "socket"
         self.state_dir = state_dir or folder / "state"
         self.log_path = folder / "log"
-        self.arguments = ["--user", "--state-dir", str(self.state_dir), "--log-level", "debug",
-                          *arguments]
+        self.arguments = ["--state-dir", str(self.state_dir), "--log-level", "debug", *arguments]
+        if "--system" not in arguments:
+            self.arguments.insert(0, "--user")
         self.config_path = folder / "xhrd.conf"
         self.config_path.write_text(config or "")
         self.arguments += ["--config", str(self.config_path)]
