@@ -13,11 +13,13 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "wire/codec.h"
 #include "xhr_priv.h"
 
-#define MARKS_MIN   4
-#define PROTOCOL    1
-#define PROGRAM_MAX 64
+#define MARKS_MIN    4
+#define PROTOCOL     1
+#define PROGRAM_MAX  64
+#define PACKED_BYTES 1024 /* of the stack; a larger message is put straight into the queue */
 
 static uint64_t out_end(const struct xhr_client *client)
 {
@@ -69,8 +71,12 @@ static void put_mark(struct xhr_client *client, uint64_t at, const struct xhr_fr
 static int put_message(struct xhr_client *client, const Xhrd__V1__ClientMessage *message)
 {
     uint8_t prefix[WIRE_FRAME_PREFIX_MAX];
-    size_t len = xhrd__v1__client_message__get_packed_size(message);
+    uint8_t block[PACKED_BYTES];
+    uint8_t *packed = NULL;
+    size_t len = wire_pack(&message->base, block, sizeof(block), &packed);
 
+    if (len == 0) /* a large one */
+        len = xhrd__v1__client_message__get_packed_size(message);
     if (len > WIRE_FRAME_BYTES_MAX)
         return -EMSGSIZE;
     size_t prefix_len = wire_frame_prefix(prefix, len);
@@ -79,7 +85,10 @@ static int put_message(struct xhr_client *client, const Xhrd__V1__ClientMessage 
         return r;
     uint8_t *at = xhr_bytes_end(&client->out);
     memcpy(at, prefix, prefix_len);
-    (void)xhrd__v1__client_message__pack(message, at + prefix_len);
+    if (packed)
+        memcpy(at + prefix_len, packed, len);
+    else
+        (void)xhrd__v1__client_message__pack(message, at + prefix_len);
     client->out.len += prefix_len + len;
     return 0;
 }

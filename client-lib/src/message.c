@@ -4,11 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "wire/codec.h"
 #include "wire/precheck.h"
 #include "xhr_priv.h"
 
 #define PROTOCOL          1
 #define VERSION_BYTES_MAX 256
+#define MESSAGE_BYTES     4096 /* of the stack; a head with some forty fields */
 
 static int refuse(struct xhr_failure *why, const char *what)
 {
@@ -150,9 +152,10 @@ take(struct xhr_client *client, const Xhrd__V1__ServerMessage *message, struct x
     return on_request_message(client, message, why);
 }
 
-int xhr_message_take(struct xhr_client *client,
-                     const struct wire_frame *frame,
-                     struct xhr_failure *ret_why)
+/* What wire_unpack() leaves: the unusual and the wrong. */
+static int take_slowly(struct xhr_client *client,
+                       const struct wire_frame *frame,
+                       struct xhr_failure *ret_why)
 {
     enum wire_verdict verdict =
         wire_precheck(&xhrd__v1__server_message__descriptor, frame->bytes, frame->len);
@@ -167,6 +170,18 @@ int xhr_message_take(struct xhr_client *client,
     r = take(client, message, ret_why);
     xhrd__v1__server_message__free_unpacked(message, NULL);
     return r;
+}
+
+/* The message borrows from the receive buffer, which stands still while callbacks run. */
+int xhr_message_take(struct xhr_client *client,
+                     const struct wire_frame *frame,
+                     struct xhr_failure *ret_why)
+{
+    _Alignas(8) uint8_t block[MESSAGE_BYTES];
+    const Xhrd__V1__ServerMessage *message = wire_unpack(
+        &xhrd__v1__server_message__descriptor, frame->bytes, frame->len, block, sizeof(block));
+
+    return message ? take(client, message, ret_why) : take_slowly(client, frame, ret_why);
 }
 
 int xhr_message_take_body(struct xhr_client *client,

@@ -9,6 +9,7 @@
 #include "base/fault.h"
 #include "base/mem.h"
 #include "service/service_priv.h"
+#include "wire/codec.h"
 #include "wire/frame.h"
 #include "wire/precheck.h"
 
@@ -19,10 +20,14 @@
 
 static int queue_message(struct client *client, const Xhrd__V1__ServerMessage *message)
 {
-    size_t size = xhrd__v1__server_message__get_packed_size(message);
+    struct service *service = client->service;
     uint8_t prefix[WIRE_FRAME_PREFIX_MAX];
+    uint8_t *packed = NULL;
+    size_t size = wire_pack(&message->base, service->packed, sizeof(service->packed), &packed);
     char *to;
 
+    if (size == 0) /* a large one */
+        size = xhrd__v1__server_message__get_packed_size(message);
     if (size > WIRE_FRAME_BYTES_MAX)
         return fault(-EMSGSIZE);
     size_t prefix_len = wire_frame_prefix(prefix, size);
@@ -30,7 +35,10 @@ static int queue_message(struct client *client, const Xhrd__V1__ServerMessage *m
     if (r < 0)
         return r;
     memcpy(to, prefix, prefix_len);
-    xhrd__v1__server_message__pack(message, (uint8_t *)to + prefix_len);
+    if (packed)
+        memcpy(to + prefix_len, packed, size);
+    else
+        xhrd__v1__server_message__pack(message, (uint8_t *)to + prefix_len);
     session_commit(client->session, prefix_len + size);
     return 0;
 }
@@ -154,9 +162,19 @@ static bool is_hello(const Xhrd__V1__ClientMessage *message)
     return message->kind_case == XHRD__V1__CLIENT_MESSAGE__KIND_HELLO;
 }
 
-static void unpack_and_dispatch(struct client *client, const struct wire_frame *frame)
+static void judge_and_dispatch(struct client *client, const Xhrd__V1__ClientMessage *message)
 {
-    struct service *service = client->service;
+    if (!client->greeted && !is_hello(message))
+        client_refuse(client, XHRD__V1__SESSION_ERROR__KIND__KIND_PROTOCOL,
+                      "the first message must be ClientHello");
+    else
+        dispatch(client, message);
+}
+
+/* What wire_unpack() leaves: the unusual and the wrong. */
+static void unpack_slowly(struct client *client, const struct wire_frame *frame)
+{
+    struct arena *arena = &client->service->in;
     enum wire_verdict verdict =
         wire_precheck(&xhrd__v1__client_message__descriptor, frame->bytes, frame->len);
 
@@ -165,19 +183,29 @@ static void unpack_and_dispatch(struct client *client, const struct wire_frame *
                       wire_verdict_text(verdict));
         return;
     }
-    arena_reset(&service->in);
+    arena_reset(arena);
     Xhrd__V1__ClientMessage *message =
-        xhrd__v1__client_message__unpack(&service->in.allocator, frame->len, frame->bytes);
-    if (!message)
+        xhrd__v1__client_message__unpack(&arena->allocator, frame->len, frame->bytes);
+    if (!message) {
         client_refuse(client, XHRD__V1__SESSION_ERROR__KIND__KIND_PROTOCOL,
                       "a frame that is no ClientMessage");
-    else if (!client->greeted && !is_hello(message))
-        client_refuse(client, XHRD__V1__SESSION_ERROR__KIND__KIND_PROTOCOL,
-                      "the first message must be ClientHello");
-    else
-        dispatch(client, message);
+        return;
+    }
+    judge_and_dispatch(client, message);
+    xhrd__v1__client_message__free_unpacked(message, &arena->allocator);
+}
+
+static void unpack_and_dispatch(struct client *client, const struct wire_frame *frame)
+{
+    struct arena *arena = &client->service->in;
+    const Xhrd__V1__ClientMessage *message =
+        wire_unpack(&xhrd__v1__client_message__descriptor, frame->bytes, frame->len,
+                    arena->block, sizeof(arena->block));
+
     if (message)
-        xhrd__v1__client_message__free_unpacked(message, &service->in.allocator);
+        judge_and_dispatch(client, message);
+    else
+        unpack_slowly(client, frame);
 }
 
 static void client_on_frame(void *owner, const struct wire_frame *frame)

@@ -16,7 +16,8 @@
 #include "service/service.h"
 #include "service/user.h"
 
-#define CLIENT_PROGRAM_MAX 64 /* bytes shown of the name a client gives itself */
+#define CLIENT_PROGRAM_MAX   64   /* bytes shown of the name a client gives itself */
+#define SERVICE_PACKED_BYTES 8192 /* a larger message is put straight into the queue */
 
 struct service {
     struct fetcher *fetcher;
@@ -32,8 +33,9 @@ struct service {
     struct deferred goodbye; /* tells every client that we leave */
     bool shutting_down;
     bool was_idle;
-    struct arena in;  /* the message being handled */
-    struct arena out; /* the message being put together */
+    struct arena in;                      /* the message being handled */
+    struct arena out;                     /* the message being put together */
+    uint8_t packed[SERVICE_PACKED_BYTES]; /* the same as bytes */
 };
 
 struct client {

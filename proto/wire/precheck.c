@@ -1,37 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "wire/precheck.h"
 
-#include <stdbool.h>
 #include <string.h>
 
-#define VARINT_BYTES_MAX 10
-
-enum wire_type { VARINT = 0, FIXED64 = 1, DELIMITED = 2, FIXED32 = 5 };
+#include "wire/reader_priv.h"
 
 struct walk {
     size_t fields; /* seen so far, on all levels */
 };
-
-struct reader {
-    const uint8_t *at;
-    size_t left;
-};
-
-static bool read_varint(struct reader *reader, uint64_t *ret)
-{
-    uint64_t value = 0;
-
-    for (unsigned i = 0; i < VARINT_BYTES_MAX && i < reader->left; i++) {
-        value |= (uint64_t)(reader->at[i] & 0x7fu) << (7 * i);
-        if (!(reader->at[i] & 0x80u)) {
-            reader->at += i + 1;
-            reader->left -= i + 1;
-            *ret = value;
-            return true;
-        }
-    }
-    return false;
-}
 
 static bool skip(struct reader *reader, uint64_t len)
 {

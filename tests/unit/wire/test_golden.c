@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "support/test.h"
+#include "wire/codec.h"
 #include "wire/frame.h"
 #include "wire/precheck.h"
 #include "xhrd/v1/envelope.pb-c.h"
@@ -13,6 +14,34 @@
 static int digit(char c)
 {
     return c <= '9' ? c - '0' : c - 'a' + 10;
+}
+
+/* Our own packer and unpacker do what protobuf-c does. */
+static void check_codec(const char *name,
+                        const ProtobufCMessageDescriptor *type,
+                        const uint8_t *bytes,
+                        size_t len)
+{
+    _Alignas(16) uint8_t block[16384];
+    uint8_t packed[4096];
+    uint8_t *at = NULL;
+
+    ProtobufCMessage *message = wire_unpack(type, bytes, len, block, sizeof(block));
+    if (!message)
+        fail_msg("%s: is left to protobuf-c", name);
+    assert_int_equal(protobuf_c_message_get_packed_size(message), len);
+    assert_int_equal(protobuf_c_message_pack(message, packed), len);
+    if (memcmp(packed, bytes, len) != 0)
+        fail_msg("%s: unpacks to something else", name);
+    assert_int_equal(wire_pack(message, packed, sizeof(packed), &at), len);
+    if (len > 0 && memcmp(at, bytes, len) != 0)
+        fail_msg("%s: is packed to other bytes", name);
+    for (size_t room = 0; room < len; room++)
+        assert_int_equal(wire_pack(message, packed, room, &at), 0);
+    for (size_t room = 0; room < 1024; room += 8)
+        if (wire_unpack(type, bytes, len, block, room))
+            return;
+    assert_non_null(wire_unpack(type, bytes, len, block, sizeof(block)));
 }
 
 static void check_bytes(const char *name,
@@ -34,6 +63,7 @@ static void check_bytes(const char *name,
     if (memcmp(packed, bytes, len) != 0)
         fail_msg("%s: packs to other bytes", name);
     protobuf_c_message_free_unpacked(message, NULL);
+    check_codec(name, type, bytes, len);
 }
 
 /* The hand-written head of a body chunk is what the library writes. */

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* What this folder's readers of messages share. */
+
+#include <protobuf-c/protobuf-c.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define VARINT_BYTES_MAX 10
+
+enum wire_type { VARINT = 0, FIXED64 = 1, DELIMITED = 2, FIXED32 = 5 };
+
+struct reader {
+    const uint8_t *at;
+    size_t left;
+};
+
+static inline bool read_varint(struct reader *reader, uint64_t *ret)
+{
+    uint64_t value = 0;
+
+    for (unsigned i = 0; i < VARINT_BYTES_MAX && i < reader->left; i++) {
+        value |= (uint64_t)(reader->at[i] & 0x7fu) << (7 * i);
+        if (!(reader->at[i] & 0x80u)) {
+            reader->at += i + 1;
+            reader->left -= i + 1;
+            *ret = value;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Types of the schema that travel as a varint; any other number is protobuf-c's business. */
+static inline bool is_number(const ProtobufCFieldDescriptor *field)
+{
+    return field->type == PROTOBUF_C_TYPE_UINT32 || field->type == PROTOBUF_C_TYPE_UINT64 ||
+           field->type == PROTOBUF_C_TYPE_INT64 || field->type == PROTOBUF_C_TYPE_BOOL ||
+           field->type == PROTOBUF_C_TYPE_ENUM;
+}
+
+static inline bool is_wide(const ProtobufCFieldDescriptor *field)
+{
+    return field->type == PROTOBUF_C_TYPE_UINT64 || field->type == PROTOBUF_C_TYPE_INT64;
+}
