@@ -58,6 +58,13 @@ def flags_that_are_none(text: str, programs):
                 yield f"README.md: {command[1]} has no {flag}: {code}"
 
 
+def flags_that_are_there_after_all(text: str, help_text: str):
+    section = text.split("## What it does not do\n")[1].split("\n## ")[0]
+    for flag in re.findall(r"(?<=`)--?[\w.-]+", section):
+        if re.search(rf"(?<![\w-]){re.escape(flag)}(?![\w.-])", help_text):
+            yield f"README.md: says that there is no {flag}, but xhr --help lists it"
+
+
 def dev_commands_that_are_none(text: str, dev: str):
     for word in sorted({word for code in code_of(text) for word in re.findall(r"\./dev (\w+)", code)}):
         if not re.search(rf"^cmd_{word}\(\)", dev, re.M):
@@ -80,6 +87,7 @@ def main() -> int:
     programs = {pathlib.Path(path).name: help_of(path) for path in sys.argv[5:]}
     text = (root / "README.md").read_text()
     found = [*programs_in_c(root, compile_with), *flags_that_are_none(text, programs),
+             *flags_that_are_there_after_all(text, programs["xhr"]),
              *dev_commands_that_are_none(text, (root / "dev").read_text()),
              *files_that_are_gone(text, root)]
     print("\n".join(found))
