@@ -121,6 +121,14 @@ static int store_of(struct cookie_stores *stores, uint32_t uid, struct uid_store
 /* ---- struct cookie_access ------------------------------------------------------------------
  */
 
+static int wait_for(struct uid_store *of_uid, struct cookie_wait *wait)
+{
+    link_init(&wait->link);
+    list_append(&of_uid->waiters, &wait->link);
+    wait->store = of_uid;
+    return COOKIE_OPEN_WAIT;
+}
+
 static int access_open(void *owner,
                        const struct partition *who,
                        struct span jar_name,
@@ -134,10 +142,22 @@ static int access_open(void *owner,
         return r;
     if (cookie_store_is_ready(of_uid->store))
         return cookie_store_jar(of_uid->store, who, jar_name, ret);
-    link_init(&wait->link);
-    list_append(&of_uid->waiters, &wait->link);
-    wait->store = of_uid;
-    return COOKIE_OPEN_WAIT;
+    return wait_for(of_uid, wait);
+}
+
+static int access_open_hosts(void *owner,
+                             const struct partition *who,
+                             struct cookie_wait *wait,
+                             struct hsts **ret)
+{
+    struct uid_store *of_uid;
+    int r = store_of(owner, who->uid, &of_uid);
+
+    if (r < 0)
+        return r;
+    if (cookie_store_is_ready(of_uid->store))
+        return cookie_store_hosts(of_uid->store, who, ret);
+    return wait_for(of_uid, wait);
 }
 
 static void access_open_cancel(struct cookie_wait *wait)
@@ -194,6 +214,7 @@ struct cookie_access cookie_stores_access(struct cookie_stores *stores)
 {
     return (struct cookie_access){
         .open = access_open,
+        .open_hosts = access_open_hosts,
         .open_cancel = access_open_cancel,
         .commit = access_commit,
         .commit_cancel = access_commit_cancel,

@@ -15,11 +15,13 @@
 #include "pool/pool_key.h"
 
 struct cookie_jar;
+struct hsts;
 struct loop;
 struct pool;
 struct worker_pool;
 
-/* Waits until a uid's cookies are in memory. Embedded; zero is "does not wait". */
+/* Waits until a uid's cookies and known hosts are in memory. Embedded; zero is "does not wait".
+ */
 struct cookie_wait {
     struct link link;
     void (*on_ready)(void *owner);
@@ -45,7 +47,7 @@ enum cookie_commit_outcome {
     COOKIE_COMMIT_WAIT = 2,      /* on_committed will be called */
 };
 
-/* The jars, seen from here. app/ fills it with store/. */
+/* The jars and the hosts that want https, seen from here. app/ fills it with store/. */
 struct cookie_access {
     /* Return: an outcome; -EINVAL: no jar can have this name; -EDQUOT: too many; -ENOMEM. */
     int (*open)(void *owner,
@@ -53,8 +55,14 @@ struct cookie_access {
                 struct span jar_name,
                 struct cookie_wait *wait,
                 struct cookie_jar **ret);
-    void (*open_cancel)(struct cookie_wait *wait);
-    /* Return: an outcome. */
+    /* The known hosts of a partition. Return: an outcome; -EDQUOT: too many profiles; -ENOMEM.
+     */
+    int (*open_hosts)(void *owner,
+                      const struct partition *who,
+                      struct cookie_wait *wait,
+                      struct hsts **ret);
+    void (*open_cancel)(struct cookie_wait *wait); /* of either */
+    /* Of all that was stored or learned. Return: an outcome. */
     int (*commit)(void *owner, const struct partition *who, struct cookie_commit *commit);
     void (*commit_cancel)(struct cookie_commit *commit);
     void *owner;

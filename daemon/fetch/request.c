@@ -346,6 +346,8 @@ void request_decide(struct request *request)
             return;
         }
     }
+    if (!request_upgrade(request))
+        return;
     int r = origin_of_url(&request->url, &request->origin);
     if (r != ORIGIN_OK) {
         request_finish_kind(request, FAILURE_URL, origin_outcome_text(r));

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the exchange tells, turned into what the owner is told. Cookies are stored the moment
- * the head is in, and the head is not told before the disk has those that are meant to last:
- * whoever has seen HEADERS_RECEIVED can rely on them, in every process and after a crash.
+ * What the exchange tells, turned into what the owner is told. Cookies are stored, and hosts
+ * that want https learned, the moment the head is in, and the head is not told before the disk
+ * has those that are meant to last: whoever has seen HEADERS_RECEIVED can rely on them, in
+ * every process and after a crash.
  */
 #include <errno.h>
 
@@ -37,6 +38,7 @@ static int store_cookies(struct request *request, const struct headers *headers)
         return 0;
     int r = cookie_jar_store_response(request->jar, &from, headers, &refusals, &summary);
     request->must_commit |= summary.must_be_saved;
+    request->has_new_cookies |= summary.must_be_saved;
     return r;
 }
 
@@ -70,12 +72,12 @@ static void request_on_committed(void *owner, bool saved)
 {
     struct request *request = owner;
 
-    request->cookies_not_persisted |= !saved;
+    request->cookies_not_persisted |= !saved && request->has_new_cookies;
     tell_what_waited(request);
 }
 
 /* Return: whether the head can be told now. */
-static bool commit_cookies(struct request *request)
+static bool commit_learned(struct request *request)
 {
     const struct cookie_access *cookies = &request->fetcher->cookies;
 
@@ -92,7 +94,7 @@ static bool commit_cookies(struct request *request)
             request_finish_kind(request, FAILURE_INTERNAL, "out of memory");
         return false;
     }
-    request->cookies_not_persisted |= r != COOKIE_COMMIT_SAVED;
+    request->cookies_not_persisted |= r != COOKIE_COMMIT_SAVED && request->has_new_cookies;
     return true;
 }
 
@@ -122,7 +124,8 @@ static void request_on_head(void *owner, const struct response_head *head)
 
     request_touch(request);
     request->head = *head;
-    if (store_cookies(request, head->headers) < 0) {
+    if (store_cookies(request, head->headers) < 0 ||
+        request_learn_host(request, head->headers) < 0) {
         request_finish_kind(request, FAILURE_INTERNAL, "no memory for the answer's cookies");
         return;
     }
@@ -130,7 +133,7 @@ static void request_on_head(void *owner, const struct response_head *head)
         return;
     if (!begin_decoding(request, head))
         return;
-    if (!request->must_commit || commit_cookies(request))
+    if (!request->must_commit || commit_learned(request))
         request_tell_head(request);
     if (request->state == REQUEST_RECEIVING && request->congested) {
         request_rest(request);

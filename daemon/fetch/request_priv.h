@@ -11,6 +11,7 @@
 #include "fetch/request.h"
 #include "loop/loop.h"
 #include "loop/timer.h"
+#include "policy/hsts.h"
 #include "policy/redirect.h"
 #include "pool/pool.h"
 
@@ -79,10 +80,12 @@ struct request {
     struct redirect redirect; /* where to, if has_redirect */
     uint64_t drained_bytes;
 
+    struct hsts *hosts; /* known to want https; NULL until they were asked for */
     struct cookie_jar *jar;
     struct cookie_wait cookie_wait;
     struct cookie_commit cookie_commit;
-    bool must_commit; /* something persistent was stored since the last commit */
+    bool must_commit;     /* something persistent was stored or learned since the last commit */
+    bool has_new_cookies; /* ever: they are what the owner is told of */
     bool cookies_not_persisted;
 
     /* The head, kept while the cookies go to disk. */
@@ -146,3 +149,7 @@ void upload_done(struct request *request);
 /* request_next.c: redirects and credentials */
 bool request_goes_on(struct request *request, const struct response_head *head);
 void request_next_hop(struct request *request);
+
+/* request_hsts.c: hosts that want https (RFC 6797) */
+bool request_upgrade(struct request *request); /* Return: whether to go on now. */
+int request_learn_host(struct request *request, const struct headers *headers); /* or -ENOMEM */

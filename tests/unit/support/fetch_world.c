@@ -13,6 +13,7 @@
 #include "loop/worker.h"
 #include "net/io_pair.h"
 #include "policy/cookie_jar.h"
+#include "policy/hsts.h"
 #include "pool/pool.h"
 #include "pool/pool_stats.h"
 #include "support/test.h"
@@ -163,6 +164,13 @@ void world_pass_ms(struct fetch_world *world, int64_t ms)
 /* ---- cookies ------------------------------------------------------------------------------
  */
 
+static void fake_wait(struct fetch_world *world, struct cookie_wait *wait)
+{
+    link_init(&wait->link);
+    list_append(&world->cookie_waiters, &wait->link);
+    wait->store = world;
+}
+
 static int fake_open(void *owner,
                      const struct partition *who,
                      struct span jar_name,
@@ -173,14 +181,26 @@ static int fake_open(void *owner,
 
     (void)who;
     (void)jar_name;
-    if (world->open_result == COOKIE_OPEN_READY) {
+    if (world->open_result == COOKIE_OPEN_READY)
         *ret = world->jar;
-    } else if (world->open_result == COOKIE_OPEN_WAIT) {
-        link_init(&wait->link);
-        list_append(&world->cookie_waiters, &wait->link);
-        wait->store = world;
-    }
+    else if (world->open_result == COOKIE_OPEN_WAIT)
+        fake_wait(world, wait);
     return world->open_result;
+}
+
+static int fake_open_hosts(void *owner,
+                           const struct partition *who,
+                           struct cookie_wait *wait,
+                           struct hsts **ret)
+{
+    struct fetch_world *world = owner;
+
+    (void)who;
+    if (world->hosts_result == COOKIE_OPEN_READY)
+        *ret = world->hosts;
+    else if (world->hosts_result == COOKIE_OPEN_WAIT)
+        fake_wait(world, wait);
+    return world->hosts_result;
 }
 
 static void fake_open_cancel(struct cookie_wait *wait)
@@ -194,6 +214,7 @@ static void fake_open_cancel(struct cookie_wait *wait)
 void world_cookies_ready(struct fetch_world *world)
 {
     world->open_result = COOKIE_OPEN_READY;
+    world->hosts_result = COOKIE_OPEN_READY;
     while (!list_is_empty(&world->cookie_waiters)) {
         struct cookie_wait *wait =
             CONTAINER_OF(list_first(&world->cookie_waiters), struct cookie_wait, link);
@@ -252,6 +273,7 @@ void world_init(struct fetch_world *world)
     static const char *const suffixes[] = {"com", "co.uk", NULL};
     struct pool_options pool = pool_options_default();
     struct cookie_jar_options jar = cookie_jar_options_default();
+    struct hsts_options hosts = hsts_options_default();
 
     *world = (struct fetch_world){.connector.ops = &connector_ops};
     link_init(&world->attempts);
@@ -264,6 +286,7 @@ void world_init(struct fetch_world *world)
     assert_int_equal(worker_pool_new(&world->files, world->loop, 2), 0);
     suffix_table_init(&world->suffixes, suffixes);
     assert_int_equal(cookie_jar_new(&world->jar, &world->suffixes.rules, &jar), 0);
+    assert_int_equal(hsts_new(&world->hosts, &hosts), 0);
     world->fetcher = malloc(sizeof(*world->fetcher));
     assert_non_null(world->fetcher);
     fetcher_init(world->fetcher, world->loop);
@@ -271,6 +294,7 @@ void world_init(struct fetch_world *world)
     world->fetcher->files = world->files;
     world->fetcher->options.user_agent = "t";
     world->fetcher->cookies = (struct cookie_access){.open = fake_open,
+                                                     .open_hosts = fake_open_hosts,
                                                      .open_cancel = fake_open_cancel,
                                                      .commit = fake_commit,
                                                      .commit_cancel = fake_commit_cancel,
@@ -302,6 +326,7 @@ void world_done(struct fetch_world *world)
     assert_int_equal(loop_turn(world->loop, false), 0);
     transport_free(world->transport);
     cookie_jar_free(world->jar);
+    hsts_free(world->hosts);
     free(world->fetcher);
     loop_free(world->loop);
 }

@@ -40,6 +40,8 @@ struct fetch_world {
 
     struct suffix_table suffixes;
     struct cookie_jar *jar;
+    struct hsts *hosts;
+    int hosts_result;                                 /* as open_result */
     int open_result;                                  /* enum cookie_open_outcome or -errno */
     struct link cookie_waiters;                       /* struct cookie_wait */
     int commit_result;                                /* enum cookie_commit_outcome */
