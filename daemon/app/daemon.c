@@ -392,6 +392,8 @@ struct daemon *daemon_free(struct daemon *daemon)
     daemon->resolver = resolver_free(daemon->resolver);
     daemon->tls_contexts = tls_contexts_free(daemon->tls_contexts);
     daemon->tls_sessions = tls_sessions_free(daemon->tls_sessions);
+    if (daemon->fetcher)
+        fetcher_done(daemon->fetcher);
     mem_free(daemon->fetcher);
     daemon->notify = notify_free(daemon->notify);
     daemon->signals = signals_free(daemon->signals);

@@ -12,6 +12,7 @@
 #include "base/partition.h"
 #include "base/span.h"
 #include "http/headers.h"
+#include "policy/auth_cache.h"
 #include "pool/pool_key.h"
 
 struct cookie_jar;
@@ -91,6 +92,7 @@ struct fetcher {
     struct cookie_access cookies;
     struct fetch_options options;
     struct fetch_counters counters;
+    struct auth_cache logins;
     struct link requests; /* all that are not done */
     uint64_t n_requests;
     uint64_t last_id;

@@ -18,6 +18,12 @@ void fetcher_init(struct fetcher *fetcher, struct loop *loop)
                                             .idle_timeout_us = INT64_C(60000000),
                                             .user_agent = "xhrd"}};
     link_init(&fetcher->requests);
+    auth_cache_init(&fetcher->logins);
+}
+
+void fetcher_done(struct fetcher *fetcher)
+{
+    auth_cache_done(&fetcher->logins);
 }
 
 void request_enter_state(struct request *request, enum request_state next)
@@ -170,6 +176,7 @@ static void request_reap(struct reap *reap)
     url_done(&request->url);
     if (request->has_redirect)
         redirect_done(&request->redirect);
+    request_auth_done(request);
     request_options_done(&request->options);
     mem_free(request);
 }

@@ -139,3 +139,4 @@ void request_each(struct fetcher *fetcher,
                   void *arg);
 
 void fetcher_init(struct fetcher *fetcher, struct loop *loop);
+void fetcher_done(struct fetcher *fetcher); /* what it keeps between requests */

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Answers that are not the last word: a redirect to be followed (Fetch, "HTTP-redirect
- * fetch"), a 401 that asks for credentials the caller has given. What is left of such an answer
+ * fetch"), a 401 that request_auth.c can answer. What is left of such an answer
  * is read a little, so that the connection can be used again, and dropped.
  */
 #include <errno.h>
 
 #include "base/fault.h"
 #include "fetch/request_priv.h"
-#include "http/challenge.h"
 
 #define DRAIN_KNOWN_MAX 65536 /* a longer announced body is not waited for */
 
@@ -52,36 +51,11 @@ static bool is_redirect(struct request *request, const struct response_head *hea
     return true;
 }
 
-static bool basic_is_offered(const struct headers *headers)
-{
-    struct challenge_reader reader;
-    struct challenge challenge;
-
-    challenge_reader_init(&reader, headers, SPAN_LIT("WWW-Authenticate"));
-    while (challenge_next(&reader, &challenge)) {
-        if (span_ieq(challenge.scheme, SPAN_LIT("Basic")))
-            return true;
-    }
-    return false;
-}
-
-static bool asks_for_credentials(struct request *request, const struct response_head *head)
-{
-    const struct request_options *options = &request->options;
-
-    if (head->status != 401 || request->authorized || !options->user || request->left_origin ||
-        options->auth_preemptive || !basic_is_offered(head->headers))
-        return false;
-    if (request->has_body && !upload_can_rewind(request))
-        return false; /* the 401 is the answer then */
-    request->options.auth_preemptive = true;
-    return true;
-}
-
 bool request_goes_on(struct request *request, const struct response_head *head)
 {
-    bool again = asks_for_credentials(request, head);
-
+    if (!request_trusts_server(request, head->headers))
+        return true;
+    bool again = request_answers_challenge(request, head);
     if (!again && !is_redirect(request, head))
         return false;
     if (request->state == REQUEST_DONE)
@@ -102,6 +76,7 @@ static void leave_origin(struct request *request)
 
     if (redirect->is_cross_origin)
         request->left_origin = true;
+    request_auth_begin_hop(request, redirect->is_cross_origin);
     redirect_strip_headers(redirect, &request->options.headers);
 }
 

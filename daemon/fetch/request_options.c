@@ -9,6 +9,7 @@
 #include "base/fault.h"
 #include "base/mem.h"
 #include "http/auth_basic.h"
+#include "http/auth_bearer.h"
 
 void request_options_init(struct request_options *options)
 {
@@ -60,6 +61,8 @@ void request_options_done(struct request_options *options)
     mem_free(options->user);
     if (options->password)
         mem_free_secret(options->password, strlen(options->password));
+    if (options->bearer_token)
+        mem_free_secret(options->bearer_token, strlen(options->bearer_token));
     free_resolve(options);
     free_connect_to(options);
     request_options_init(options);
@@ -242,26 +245,69 @@ int request_options_set_response_fd(struct request_options *options,
     return 0;
 }
 
-int request_options_set_credentials(struct request_options *options,
-                                    struct span user,
-                                    struct span password,
-                                    bool preemptive,
-                                    struct failure *ret_why)
+static int refuse_credentials(struct failure *ret_why, const char *what)
+{
+    failure_set(ret_why, FAILURE_ARGUMENT, "credentials: %s", what);
+    return -EINVAL;
+}
+
+static int take_token(struct request_options *options,
+                      const struct request_credentials *from,
+                      struct failure *ret_why)
+{
+    if (from->user.len + from->password.len > 0 || from->preemptive)
+        return refuse_credentials(ret_why, "a bearer token has no user and no password and "
+                                           "always goes ahead; give the token alone");
+    if (!auth_bearer_is_token(from->token))
+        return refuse_credentials(ret_why, "a bearer token wants 1 to 16384 printable ASCII "
+                                           "characters and no blanks");
+    options->bearer_token = mem_dup(from->token);
+    return options->bearer_token ? 0 : no_memory(ret_why);
+}
+
+/* What Basic cannot carry is refused for Digest, too: the server may offer either. */
+static int check_user(const struct request_credentials *from, struct failure *ret_why)
 {
     CLEANUP_BUF struct buf value = BUF_INIT(0);
-    int r = auth_basic_format(&value, user, password);
+    int r = auth_basic_format(&value, from->user, from->password);
 
+    if (value.storage)
+        explicit_bzero(value.storage, value.capacity);
     if (r < 0)
         return no_memory(ret_why);
-    if (r != AUTH_BASIC_OK) {
-        failure_set(ret_why, FAILURE_ARGUMENT, "credentials: %s", auth_basic_outcome_text(r));
-        return -EINVAL;
-    }
-    explicit_bzero(value.storage, value.capacity);
-    options->user = mem_dup(user);
-    options->password = mem_dup(password);
-    options->auth_preemptive = preemptive;
+    return r == AUTH_BASIC_OK ? 0 : refuse_credentials(ret_why, auth_basic_outcome_text(r));
+}
+
+static int take_user(struct request_options *options,
+                     const struct request_credentials *from,
+                     struct failure *ret_why)
+{
+    int r = check_user(from, ret_why);
+
+    if (r < 0)
+        return r;
+    options->user = mem_dup(from->user);
+    options->password = mem_dup(from->password);
+    options->auth_preemptive = from->preemptive;
     return options->user && options->password ? 0 : no_memory(ret_why);
+}
+
+int request_options_set_credentials(struct request_options *options,
+                                    const struct request_credentials *from,
+                                    struct failure *ret_why)
+{
+    bool is_basic = from->scheme == AUTH_SCHEME_BASIC;
+
+    options->auth_scheme = from->scheme;
+    if (from->scheme == AUTH_SCHEME_BEARER)
+        return take_token(options, from, ret_why);
+    if (from->token.len > 0)
+        return refuse_credentials(ret_why, "a token wants AUTH_SCHEME_BEARER");
+    if (from->preemptive && !is_basic)
+        return refuse_credentials(ret_why, "only AUTH_SCHEME_BASIC can be preemptive");
+    if (!is_basic && from->user.len + from->password.len == 0)
+        return 0; /* those of the URL */
+    return take_user(options, from, ret_why);
 }
 
 int request_options_set_tls(struct request_options *options,

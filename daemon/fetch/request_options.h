@@ -16,6 +16,7 @@
 #include "http/method.h"
 #include "http/origin.h"
 #include "http/url.h"
+#include "policy/auth_choice.h"
 #include "pool/pool_key.h"
 
 #define REQUEST_ROUTES_MAX    64 /* --resolve and --connect-to entries */
@@ -58,6 +59,14 @@ struct request_connect_to {
     uint16_t to_port;
 };
 
+struct request_credentials {
+    enum auth_scheme scheme;
+    struct span user; /* empty, with Digest or any: those of the URL, if it has some */
+    struct span password;
+    struct span token; /* of AUTH_SCHEME_BEARER alone */
+    bool preemptive;   /* of AUTH_SCHEME_BASIC alone */
+};
+
 struct request_options {
     struct partition partition;
     char method[METHOD_BYTES_MAX + 1];
@@ -91,9 +100,11 @@ struct request_options {
     struct pool_tls tls; /* ca_pem points to ca_pem_bytes */
     char *ca_pem_bytes;  /* owned */
 
+    enum auth_scheme auth_scheme;
     char *user; /* owned, NULL: none */
     char *password;
-    bool auth_preemptive;
+    bool auth_preemptive; /* Basic without being asked */
+    char *bearer_token;   /* owned; of AUTH_SCHEME_BEARER */
 
     uint8_t family; /* 0, 4, 6 */
     struct request_resolve *resolve;
@@ -133,9 +144,7 @@ MUST_CHECK int request_options_set_response_fd(struct request_options *options,
                                                int fd,
                                                struct failure *ret_why);
 MUST_CHECK int request_options_set_credentials(struct request_options *options,
-                                               struct span user,
-                                               struct span password,
-                                               bool preemptive,
+                                               const struct request_credentials *from,
                                                struct failure *ret_why);
 MUST_CHECK int request_options_set_tls(struct request_options *options,
                                        bool insecure,

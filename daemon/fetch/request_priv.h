@@ -9,6 +9,7 @@
 #include "fetch/fd_sink.h"
 #include "fetch/fd_source.h"
 #include "fetch/request.h"
+#include "http/auth_digest.h"
 #include "loop/loop.h"
 #include "loop/timer.h"
 #include "policy/hsts.h"
@@ -47,6 +48,17 @@ struct progress_told {
     uint64_t bytes;
 };
 
+/* How the login of this hop stands. */
+struct request_auth {
+    unsigned answers; /* 401s that were answered */
+    bool went_early;  /* Digest, with a nonce other requests had left */
+    bool wants_basic; /* this origin has asked for it */
+    bool sent;        /* credentials are on the request that is out */
+    bool sent_digest; /* and they are Digest's */
+    char *realm;      /* owned; of the Digest challenge, NULL: none yet */
+    struct digest_proof proof;
+};
+
 struct request {
     struct reap reap; /* first */
     struct link link; /* in fetcher->requests */
@@ -70,9 +82,9 @@ struct request {
     struct exchange_info info; /* kept when the exchange is gone */
     bool has_body;             /* a redirect may drop it */
     bool retried;              /* a dead connection was replaced once */
-    bool authorized;           /* credentials are on this hop's request */
     bool left_origin; /* a redirect led elsewhere: the caller's credentials stay home */
     unsigned redirects;
+    struct request_auth auth;
 
     /* The answer to a hop that is not the last: its body is read a little and dropped. */
     bool draining;
@@ -146,7 +158,16 @@ bool upload_can_rewind(const struct request *request);
 int upload_rewind(struct request *request);
 void upload_done(struct request *request);
 
-/* request_next.c: redirects and credentials */
+/* request_auth.c */
+int request_add_credentials(struct request *request);
+/* Return: whether the request goes out again with an answer, or has failed. */
+bool request_answers_challenge(struct request *request, const struct response_head *head);
+/* Return: false: the request has failed. */
+bool request_trusts_server(struct request *request, const struct headers *headers);
+void request_auth_begin_hop(struct request *request, bool is_cross_origin);
+void request_auth_done(struct request *request);
+
+/* request_next.c: redirects and challenges */
 bool request_goes_on(struct request *request, const struct response_head *head);
 void request_next_hop(struct request *request);
 

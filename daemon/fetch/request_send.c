@@ -8,9 +8,7 @@
 
 #include "base/fault.h"
 #include "fetch/request_priv.h"
-#include "http/auth_basic.h"
 #include "http/coding.h"
-#include "http/percent.h"
 #include "policy/cookie_jar.h"
 
 #define EXPECT_ABOVE_BYTES (1024 * 1024) /* a longer body asks before it goes */
@@ -116,54 +114,16 @@ static int add_cookies(struct request *request)
     return headers_set(&request->sent, SPAN_LIT("Cookie"), buf_span(&value));
 }
 
-static int add_basic(struct request *request, struct span user, struct span password)
-{
-    CLEANUP_BUF struct buf value = BUF_INIT(0);
-    int r = auth_basic_format(&value, user, password);
-
-    if (r > 0) {
-        log_debug(&request->log, "credentials not sent: %s", auth_basic_outcome_text(r));
-        return 0;
-    }
-    if (r == 0)
-        r = headers_set(&request->sent, SPAN_LIT("Authorization"), buf_span(&value));
-    if (value.storage)
-        explicit_bzero(value.storage, value.capacity);
-    request->authorized = r == 0;
-    return r;
-}
-
-/* Those in the URL are for this hop, those of the caller for the origin he opened. */
-static int add_credentials(struct request *request)
-{
-    const struct request_options *options = &request->options;
-
-    if (url_has_credentials(&request->url)) {
-        CLEANUP_BUF struct buf user = BUF_INIT(0);
-        CLEANUP_BUF struct buf password = BUF_INIT(0);
-        int r = percent_decode(&user, request->url.username);
-
-        if (r == 0)
-            r = percent_decode(&password, request->url.password);
-        return r < 0 ? r : add_basic(request, buf_span(&user), buf_span(&password));
-    }
-    if (!options->user || request->left_origin || !options->auth_preemptive)
-        return 0;
-    return add_basic(request, span_of(options->user), span_of(options->password));
-}
-
 static int build_headers(struct request *request)
 {
     headers_clear(&request->sent);
-    request->authorized = false;
-
     int r = headers_add_all(&request->sent, &request->options.headers);
     if (r == 0)
         r = add_defaults(request);
     if (r == 0)
         r = add_cookies(request);
     if (r == 0)
-        r = add_credentials(request);
+        r = request_add_credentials(request);
     return r;
 }
 

@@ -127,16 +127,35 @@ take_timeouts(struct client *client, const Xhrd__V1__Timeouts *from, struct requ
         to->total_timeout_us = (int64_t)from->total_ms * 1000;
 }
 
+static enum auth_scheme scheme_of(Xhrd__V1__AuthScheme scheme)
+{
+    switch (scheme) {
+    case XHRD__V1__AUTH_SCHEME__AUTH_SCHEME_BASIC: return AUTH_SCHEME_BASIC;
+    case XHRD__V1__AUTH_SCHEME__AUTH_SCHEME_DIGEST: return AUTH_SCHEME_DIGEST;
+    case XHRD__V1__AUTH_SCHEME__AUTH_SCHEME_ANY: return AUTH_SCHEME_ANY;
+    case XHRD__V1__AUTH_SCHEME__AUTH_SCHEME_BEARER: return AUTH_SCHEME_BEARER;
+    case XHRD__V1__AUTH_SCHEME__AUTH_SCHEME_UNSPECIFIED:
+    case _XHRD__V1__AUTH_SCHEME_IS_INT_SIZE: break;
+    }
+    return AUTH_SCHEME_NONE;
+}
+
 static int take_credentials(const Xhrd__V1__Credentials *from,
                             struct request_options *to,
                             struct failure *why)
 {
     if (!from)
         return 0;
-    if (from->scheme != XHRD__V1__AUTH_SCHEME__AUTH_SCHEME_BASIC)
-        return refuse(why, "credentials: wants AUTH_SCHEME_BASIC");
-    return request_options_set_credentials(
-        to, span_of_bytes(from->user), span_of_bytes(from->password), from->preemptive, why);
+    struct request_credentials credentials = {
+        .scheme = scheme_of(from->scheme),
+        .user = span_of_bytes(from->user),
+        .password = span_of_bytes(from->password),
+        .token = span_of_bytes(from->bearer_token),
+        .preemptive = from->preemptive,
+    };
+    if (credentials.scheme == AUTH_SCHEME_NONE)
+        return refuse(why, "credentials: wants one of the AUTH_SCHEME values");
+    return request_options_set_credentials(to, &credentials, why);
 }
 
 static int take_resolve(const Xhrd__V1__ResolveOverride *from,

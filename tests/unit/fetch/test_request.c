@@ -318,11 +318,15 @@ static void test_a_redirect_whose_body_never_ends_is_followed_after_a_moment(voi
 
 static void with_credentials(struct request_options *options, bool preemptive)
 {
+    const struct request_credentials credentials = {
+        .scheme = AUTH_SCHEME_BASIC,
+        .user = SPAN_LIT("u"),
+        .password = SPAN_LIT("p"),
+        .preemptive = preemptive,
+    };
     struct failure why;
 
-    assert_int_equal(request_options_set_credentials(options, SPAN_LIT("u"), SPAN_LIT("p"),
-                                                     preemptive, &why),
-                     0);
+    assert_int_equal(request_options_set_credentials(options, &credentials, &why), 0);
 }
 
 #define ASK_BASIC                                                                              \

@@ -130,6 +130,8 @@ test_lb03_an_inline_body_is_sent_again_for_307_401_and_a_dead_connection(void **
     struct teller teller;
     struct request_options options;
     struct failure why;
+    const struct request_credentials basic = {
+        .scheme = AUTH_SCHEME_BASIC, .user = SPAN_LIT("u"), .password = SPAN_LIT("p")};
 
     (void)state;
     world_init(&world);
@@ -139,9 +141,7 @@ test_lb03_an_inline_body_is_sent_again_for_307_401_and_a_dead_connection(void **
     teller_init(&teller, &world);
     options_of(&options, "PUT", "http://a.com/");
     assert_int_equal(request_options_set_inline_body(&options, SPAN_LIT("body"), &why), 0);
-    assert_int_equal(
-        request_options_set_credentials(&options, SPAN_LIT("u"), SPAN_LIT("p"), false, &why),
-        0);
+    assert_int_equal(request_options_set_credentials(&options, &basic, &why), 0);
     teller_send(&teller, &options);
     server_ends(&world); /* PUT is idempotent */
     assert_int_equal(world.n_servers, 2);

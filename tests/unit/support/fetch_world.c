@@ -327,6 +327,7 @@ void world_done(struct fetch_world *world)
     transport_free(world->transport);
     cookie_jar_free(world->jar);
     hsts_free(world->hosts);
+    fetcher_done(world->fetcher);
     free(world->fetcher);
     loop_free(world->loop);
 }
