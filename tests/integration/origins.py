@@ -328,6 +328,15 @@ http {{
       add_header Set-Cookie "theme=dark; Path=/; Max-Age=86400";
       return 200 "welcome, ann\\n";
     }}
+    location = /strict {{
+      add_header Strict-Transport-Security "max-age=86400; includeSubDomains" always;
+      return 200 "over $scheme\n";
+    }}
+    location = /lax {{
+      add_header Strict-Transport-Security "max-age=0" always;
+      return 200 "over $scheme\n";
+    }}
+    location = /scheme {{ return 200 "over $scheme\n"; }}
     location = /account {{ return 200 "hello, $who\\n"; }}
     location = /cookie {{ return 200 "$http_cookie\\n"; }}
     location = /connection {{ return 200 "$connection $connection_requests\\n"; }}

@@ -9,7 +9,7 @@ import pytest
 from origins import response
 from programs import XHRD, Program
 from waiting import wait_until
-from wire import Client, Closed, envelope_pb2
+from wire import Client, Closed, envelope_pb2, fetch_pb2
 
 pytestmark = [pytest.mark.shallow,
               pytest.mark.skipif(os.geteuid() != 0, reason="only root can ask as somebody else")]
@@ -39,6 +39,21 @@ def machine(make_xhrd, folder):
     folder.chmod(0o711)
     daemon.socket_path.chmod(0o666)
     return daemon
+
+
+def test_hs10_a_host_that_told_one_user_is_http_to_another(machine, make_tls_origin, origin_raw,
+                                                             ca):
+    tls = make_tls_origin("strict.example")
+    tls.reply(response(b"tls", fields=[("Strict-Transport-Security", "max-age=900")]))
+    origin_raw.reply(response(b"plain"))
+    network = fetch_pb2.NetworkOptions(connect_to=[
+        fetch_pb2.ConnectTo(port=port, to_host=b"127.0.0.1", to_port=to)
+        for port, to in ((80, origin_raw.port), (443, tls.port))])
+    with client_of(machine, ANN) as ann, client_of(machine, BOB) as bob:
+        assert ann.fetch("https://strict.example/", network=network, ca=ca.pem).done
+        url = "http://strict.example/"
+        assert bob.fetch(url, network=network, ca=ca.pem).body == b"plain"
+        assert ann.fetch(url, network=network, ca=ca.pem).body == b"tls"
 
 
 def test_what_one_user_was_given_another_one_does_not_send(machine, origin_raw, folder):

@@ -9,7 +9,7 @@ import sys
 # What has been built so far; an id is added together with its tests.
 CLAIMED = """
 CK01-CK10 CK13-CK18 UR01-UR14 H101-H115 PL07 PL14-PL16 LB02 LB04-LB10 IP07-IP10
-EX01-EX03 EX09-EX11 DB01
+EX01-EX03 EX09-EX11 DB01 HS01-HS10
 """
 
 
