@@ -312,14 +312,26 @@ static void put_security(struct parts *parts, const struct xhr_request_options *
         parts->tls.ca_pem = borrow(set->ca_pem, set->ca_pem_len);
         parts->open.tls = &parts->tls;
     }
-    if (set->username) {
-        xhrd__v1__credentials__init(&parts->credentials);
-        parts->credentials.scheme = XHRD__V1__AUTH_SCHEME__AUTH_SCHEME_BASIC;
-        parts->credentials.user = borrow_text(set->username);
-        parts->credentials.password = borrow_text(set->password);
-        parts->credentials.preemptive = set->preemptive_auth;
-        parts->open.credentials = &parts->credentials;
-    }
+}
+
+static void put_credentials(struct parts *parts, const struct xhr_request_options *set)
+{
+    static const Xhrd__V1__AuthScheme schemes[] = {
+        [XHR_AUTH_BASIC] = XHRD__V1__AUTH_SCHEME__AUTH_SCHEME_BASIC,
+        [XHR_AUTH_DIGEST] = XHRD__V1__AUTH_SCHEME__AUTH_SCHEME_DIGEST,
+        [XHR_AUTH_ANY] = XHRD__V1__AUTH_SCHEME__AUTH_SCHEME_ANY,
+        [XHR_AUTH_BEARER] = XHRD__V1__AUTH_SCHEME__AUTH_SCHEME_BEARER,
+    };
+
+    if (!set->username && set->auth_scheme == XHR_AUTH_BASIC)
+        return;
+    xhrd__v1__credentials__init(&parts->credentials);
+    parts->credentials.scheme = schemes[set->auth_scheme];
+    parts->credentials.user = borrow_text(set->username);
+    parts->credentials.password = borrow_text(set->password);
+    parts->credentials.preemptive = set->preemptive_auth;
+    parts->credentials.bearer_token = borrow_text(set->bearer_token);
+    parts->open.credentials = &parts->credentials;
 }
 
 static void put_choices(Xhrd__V1__OpenRequest *open, const struct xhr_request_options *set)
@@ -380,6 +392,7 @@ put_all(struct parts *parts, struct xhr_request *request, const struct xhr_outgo
     put_choices(&parts->open, set);
     put_timeouts(parts, set);
     put_security(parts, set);
+    put_credentials(parts, set);
     put_response(parts, request);
     r = put_headers(parts, request, out);
     r = r < 0 ? r : put_network(parts, set);

@@ -30,13 +30,23 @@ bool xhr_is_body_types(enum xhr_body_types types)
            types == XHR_BODY_TYPES_IOS;
 }
 
+static bool is_sane_login(const struct xhr_request_options *set)
+{
+    bool is_bearer = set->auth_scheme == XHR_AUTH_BEARER;
+
+    return set->auth_scheme >= XHR_AUTH_BASIC && set->auth_scheme <= XHR_AUTH_BEARER &&
+           !(set->password && !set->username) && is_bearer == (set->bearer_token != NULL) &&
+           !(is_bearer && set->username) &&
+           !(set->preemptive_auth && set->auth_scheme != XHR_AUTH_BASIC);
+}
+
 static bool is_sane(const struct xhr_request_options *set)
 {
     return (set->family == 0 || set->family == 4 || set->family == 6) &&
            set->cookies >= XHR_COOKIES_SEND_AND_STORE && set->cookies <= XHR_COOKIES_NONE &&
            xhr_is_body_types(set->body_types) && set->n_resolve <= LIST_MAX &&
            set->n_connect_to <= LIST_MAX && set->ca_pem_len <= CA_PEM_MAX &&
-           (set->ca_pem || set->ca_pem_len == 0) && !(set->password && !set->username);
+           (set->ca_pem || set->ca_pem_len == 0) && is_sane_login(set);
 }
 
 static void free_resolve(struct xhr_resolve *resolve)
@@ -110,6 +120,7 @@ static int copy(struct xhr_options *options, const struct xhr_request_options *f
     int r = xhr_dup_string(from->username, &options->username);
 
     r = r < 0 ? r : xhr_dup_string(from->password, &options->password);
+    r = r < 0 ? r : xhr_dup_string(from->bearer_token, &options->bearer_token);
     r = r < 0 ? r : xhr_dup_string(from->jar, &options->jar);
     if (r == 0 && from->ca_pem_len > 0) {
         options->ca_pem = xhr_dup(from->ca_pem, from->ca_pem_len);
@@ -119,6 +130,7 @@ static int copy(struct xhr_options *options, const struct xhr_request_options *f
         r = copy_lists(options, from);
     options->set.username = options->username;
     options->set.password = options->password;
+    options->set.bearer_token = options->bearer_token;
     options->set.jar = options->jar;
     options->set.ca_pem = options->ca_pem;
     options->set.resolve = options->resolve;
@@ -152,6 +164,13 @@ int xhr_options_take(struct xhr_options *options, const struct xhr_request_optio
     return 0;
 }
 
+static void free_secret(char *text)
+{
+    if (text)
+        explicit_bzero(text, strlen(text));
+    free(text);
+}
+
 void xhr_options_done(struct xhr_options *options)
 {
     for (size_t i = 0; i < options->set.n_resolve; i++)
@@ -163,9 +182,8 @@ void xhr_options_done(struct xhr_options *options)
     free(options->resolve);
     free(options->connect_to);
     free(options->username);
-    if (options->password)
-        explicit_bzero(options->password, strlen(options->password));
-    free(options->password);
+    free_secret(options->password);
+    free_secret(options->bearer_token);
     free(options->jar);
     free(options->ca_pem);
     *options = (struct xhr_options){.set.size = sizeof(options->set)};

@@ -282,6 +282,7 @@ struct xhr_options {
     struct xhr_request_options set; /* its pointers are ours */
     char *username;
     char *password;
+    char *bearer_token;
     char *jar;
     void *ca_pem;
     struct xhr_resolve *resolve;

@@ -166,20 +166,39 @@ static int take_jar(struct cli_options *options,
 }
 
 /* Kept as a copy: what stands in argv can be read by everybody. */
+static int copy_secret(struct cli_options *options,
+                       const char *value,
+                       const char **ret,
+                       struct trouble *why)
+{
+    char *copy = strdup(value);
+
+    if (!copy || !words_add(&options->copies, copy)) {
+        free(copy);
+        return no_memory(why);
+    }
+    *ret = copy;
+    return 0;
+}
+
 static int take_user(struct cli_options *options,
                      const struct flag *flag,
                      const char *value,
                      struct trouble *why)
 {
-    char *copy = strdup(value);
-
     (void)flag;
-    if (!copy || !words_add(&options->copies, copy)) {
-        free(copy);
-        return no_memory(why);
-    }
-    options->user = copy;
-    return 0;
+    return copy_secret(options, value, &options->user, why);
+}
+
+static int take_bearer(struct cli_options *options,
+                       const struct flag *flag,
+                       const char *value,
+                       struct trouble *why)
+{
+    (void)flag;
+    if (value[0] == '\0')
+        return trouble_set(why, EXIT_USAGE, "--oauth2-bearer '': the token is missing");
+    return copy_secret(options, value, &options->bearer, why);
 }
 
 static int take_family(struct cli_options *options,
@@ -323,6 +342,9 @@ const struct flag flags[] = {
 
     {GROUP_AUTH, 'u', 0, 0, "user", "USER:PASSWORD", "log in; asks for the password when there is no colon", 0, take_user},
     {GROUP_AUTH, 0, 0, 0, "basic", NULL, "by Basic: the default", AT(basic), NULL},
+    {GROUP_AUTH, 0, 0, 0, "digest", NULL, "by Digest, SHA-256 or MD5", AT(digest), NULL},
+    {GROUP_AUTH, 0, 0, 0, "anyauth", NULL, "by the strongest the server offers; Basic over https only", AT(anyauth), NULL},
+    {GROUP_AUTH, 0, 0, 0, "oauth2-bearer", "TOKEN", "log in with this bearer token", 0, take_bearer},
 
     {GROUP_TLS, 'k', 0, 0, "insecure", NULL, "do not check the server's certificate", AT(insecure), NULL},
     {GROUP_TLS, 0, 0, 0, "cacert", "FILE", "trust the authorities in FILE (PEM) instead of the system's", AT(ca_file), NULL},

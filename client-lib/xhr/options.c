@@ -57,6 +57,12 @@ static void set_switch(struct cli_options *options, const struct flag *flag, boo
     *(bool *)((char *)options + flag->offset) = on != flag->off;
 }
 
+/* Others can read argv in the list of processes. */
+static bool is_secret(const struct flag *flag)
+{
+    return flag->letter == 'u' || strcmp(flag->name, "oauth2-bearer") == 0;
+}
+
 /* @value: NULL for a flag without one. */
 static int
 apply(struct command_line *line, const struct flag *flag, char *value, const char *shown)
@@ -67,7 +73,7 @@ apply(struct command_line *line, const struct flag *flag, char *value, const cha
     if (flag->take) {
         int r = flag->take(line->options, flag, value, line->why);
 
-        if (r == 0 && value && flag->letter == 'u')
+        if (r == 0 && value && is_secret(flag))
             memset(value, ' ', strlen(value));
         return r;
     }
@@ -205,6 +211,19 @@ static int take_argument(struct command_line *line, char *argument, bool *flags_
     return take_letters(line, argument);
 }
 
+static int check_login(const struct cli_options *options, struct trouble *why)
+{
+    if (options->basic + options->digest + options->anyauth > 1)
+        return trouble_set(why, EXIT_USAGE,
+                           "--basic, --digest and --anyauth: take one of them");
+    if (options->bearer &&
+        (options->user || options->basic || options->digest || options->anyauth))
+        return trouble_set(why, EXIT_USAGE,
+                           "--oauth2-bearer is a login of its own: leave out -u, --basic, "
+                           "--digest and --anyauth");
+    return 0;
+}
+
 /* What is right by itself and wrong together. */
 static int check(const struct cli_options *options, struct trouble *why)
 {
@@ -230,7 +249,7 @@ static int check(const struct cli_options *options, struct trouble *why)
         if (options->urls.items[i][0] == '\0')
             return trouble_set(why, EXIT_URL, "the URL is empty");
     }
-    return 0;
+    return check_login(options, why);
 }
 
 int cli_options_parse(int argc, char **argv, struct cli_options *ret, struct trouble *ret_why)

@@ -95,6 +95,9 @@ struct cli_options {
 
     const char *user; /* "name:password" or "name": copied, and wiped from argv */
     bool basic;
+    bool digest;
+    bool anyauth;
+    const char *bearer; /* copied, and wiped from argv */
 
     bool insecure;
     const char *ca_file;
@@ -126,9 +129,9 @@ struct cli_options {
 
 /**
  * cli_options_parse() - read the command line
- * @argv: of main(); the argument of -u is overwritten, so that no other user can read it
- * Return: 0, or EXIT_USAGE, EXIT_RESOURCES with *ret_why filled; *ret is to be given to
- * cli_options_done() in any case.
+ * @argv: of main(); the arguments of -u and --oauth2-bearer are overwritten, so that no other
+ * user can read it Return: 0, or EXIT_USAGE, EXIT_RESOURCES with *ret_why filled; *ret is to be
+ * given to cli_options_done() in any case.
  */
 int cli_options_parse(int argc, char **argv, struct cli_options *ret, struct trouble *ret_why);
 void cli_options_done(struct cli_options *options);

@@ -229,6 +229,15 @@ static uint32_t hops_of(int64_t max_redirs)
                              : (uint32_t)max_redirs;
 }
 
+static enum xhr_auth_scheme scheme_of(const struct cli_options *options)
+{
+    if (options->bearer)
+        return XHR_AUTH_BEARER;
+    if (options->anyauth)
+        return XHR_AUTH_ANY;
+    return options->digest ? XHR_AUTH_DIGEST : XHR_AUTH_BASIC;
+}
+
 static void make_request_options(struct session *session)
 {
     const struct cli_options *options = session->options;
@@ -244,7 +253,10 @@ static void make_request_options(struct session *session)
         .redirects_max = hops_of(options->max_redirs),
         .username = session->user,
         .password = session->password,
-        .preemptive_auth = session->user != NULL, /* curl does not wait to be asked */
+        /* curl does not wait to be asked */
+        .preemptive_auth = session->user && scheme_of(options) == XHR_AUTH_BASIC,
+        .auth_scheme = scheme_of(options),
+        .bearer_token = options->bearer,
         .insecure = options->insecure,
         .ca_pem = session->ca_pem.bytes,
         .ca_pem_len = session->ca_pem.len,

@@ -73,7 +73,6 @@ const char *flag_instead(char letter, const char *name)
         {'F', "form", "-d or --data-urlencode sends a form"},
         {'T', "upload-file", "-X PUT --data-binary @FILE"},
         {'C', "continue-at", "-r OFFSET- asks for the rest"},
-        {0, "oauth2-bearer", "-H 'Authorization: Bearer TOKEN'"},
         {0, "url", "write the URL alone"},
         {'N', "no-buffer", "nothing is buffered"},
         {'g', "globoff", "URLs are not globbed"},

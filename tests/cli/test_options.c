@@ -243,6 +243,43 @@ static void test_user_is_copied_and_wiped_from_the_arguments(void **state)
     }
 }
 
+static void test_bearer_token_is_copied_and_wiped_from_the_arguments(void **state)
+{
+    struct parsed *p = parse("--oauth2-bearer|secret|http://a/");
+
+    (void)state;
+    assert_int_equal(p->code, 0);
+    assert_string_equal(p->options.bearer, "secret");
+    for (size_t j = 0; p->argv[j]; j++)
+        assert_null(strstr(p->argv[j], "secret"));
+    done(p);
+}
+
+static void test_one_way_to_log_in_is_taken(void **state)
+{
+    static const struct {
+        const char *line;
+        int code;
+    } rows[] = {
+        {"--digest|-u|a:b|http://a/", 0},
+        {"--anyauth|http://a/", 0},
+        {"--basic|--digest|http://a/", EXIT_USAGE},
+        {"--digest|--anyauth|http://a/", EXIT_USAGE},
+        {"--oauth2-bearer|t|-u|a:b|http://a/", EXIT_USAGE},
+        {"--oauth2-bearer|t|--anyauth|http://a/", EXIT_USAGE},
+        {"--oauth2-bearer||http://a/", EXIT_USAGE},
+        {"--oauth2-bearer", EXIT_USAGE},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct parsed *p = parse(rows[i].line);
+
+        assert_int_equal(p->code, rows[i].code);
+        done(p);
+    }
+}
+
 static void test_events_go_to_stderr_or_to_a_file_and_take_no_next_word(void **state)
 {
     struct parsed *p = parse("--events|http://a/");
@@ -353,6 +390,8 @@ int main(void)
         cmocka_unit_test(test_switches_can_be_turned_off_again),
         cmocka_unit_test(test_the_last_of_4_and_6_holds),
         cmocka_unit_test(test_user_is_copied_and_wiped_from_the_arguments),
+        cmocka_unit_test(test_bearer_token_is_copied_and_wiped_from_the_arguments),
+        cmocka_unit_test(test_one_way_to_log_in_is_taken),
         cmocka_unit_test(test_events_go_to_stderr_or_to_a_file_and_take_no_next_word),
         cmocka_unit_test(test_resolve_takes_addresses_with_and_without_brackets),
         cmocka_unit_test(test_connect_to_takes_empty_parts_and_brackets),

@@ -111,6 +111,62 @@ static void test_methods_and_urls_are_judged_by_open(void **state)
     peer_done(&peer);
 }
 
+static void test_schemes_of_logins_travel(void **state)
+{
+    static const struct {
+        struct xhr_request_options set;
+        int taken;
+        bool sent;
+        Xhrd__V1__AuthScheme scheme;
+    } rows[] = {
+        {{.username = "u"}, 0, true, XHRD__V1__AUTH_SCHEME__AUTH_SCHEME_BASIC},
+        {{.auth_scheme = XHR_AUTH_DIGEST, .username = "u", .password = "p"},
+         0,
+         true,
+         XHRD__V1__AUTH_SCHEME__AUTH_SCHEME_DIGEST},
+        {{.auth_scheme = XHR_AUTH_ANY}, 0, true, XHRD__V1__AUTH_SCHEME__AUTH_SCHEME_ANY},
+        {{.auth_scheme = XHR_AUTH_BEARER, .bearer_token = "t"},
+         0,
+         true,
+         XHRD__V1__AUTH_SCHEME__AUTH_SCHEME_BEARER},
+        {{.auth_scheme = XHR_AUTH_BASIC}, 0, false, 0},
+        {{.auth_scheme = (enum xhr_auth_scheme)4}, -EINVAL, false, 0},
+        {{.auth_scheme = XHR_AUTH_BEARER}, -EINVAL, false, 0},
+        {{.auth_scheme = XHR_AUTH_BEARER, .bearer_token = "t", .username = "u"},
+         -EINVAL,
+         false,
+         0},
+        {{.bearer_token = "t"}, -EINVAL, false, 0},
+        {{.auth_scheme = XHR_AUTH_DIGEST, .username = "u", .preemptive_auth = true},
+         -EINVAL,
+         false,
+         0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        struct xhr_request_options options = rows[i].set;
+        struct record record = {0};
+        struct peer peer;
+
+        options.size = sizeof(options);
+        peer_init(&peer, false);
+        struct xhr_request *request = new_request(peer.client, &record, &record_callbacks);
+        assert_int_equal(xhr_request_set_options(request, &options), rows[i].taken);
+        assert_int_equal(xhr_request_send(request, NULL), 0);
+        const Xhrd__V1__OpenRequest *open =
+            peer_expect(&peer, XHRD__V1__CLIENT_MESSAGE__KIND_OPEN)->open;
+        assert_int_equal(open->credentials != NULL, rows[i].sent);
+        if (rows[i].sent) {
+            assert_int_equal(open->credentials->scheme, rows[i].scheme);
+            assert_int_equal(open->credentials->bearer_token.len,
+                             rows[i].set.bearer_token ? 1 : 0);
+        }
+        xhr_request_free(request);
+        peer_done(&peer);
+    }
+}
+
 static void test_options_travel(void **state)
 {
     const char *const addresses[] = {"127.0.0.1", "::1"};
@@ -382,6 +438,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_header_fields_combine_replace_and_go),
         cmocka_unit_test(test_methods_and_urls_are_judged_by_open),
+        cmocka_unit_test(test_schemes_of_logins_travel),
         cmocka_unit_test(test_options_travel),
         cmocka_unit_test(test_no_options_are_the_defaults_said_aloud),
         cmocka_unit_test(test_options_outside_their_range_change_nothing),

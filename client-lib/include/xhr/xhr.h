@@ -301,6 +301,13 @@ enum xhr_cookie_mode {
     XHR_COOKIES_NONE = 2
 };
 
+enum xhr_auth_scheme {
+    XHR_AUTH_BASIC = 0,  /* over plain http, too: that is your word for it */
+    XHR_AUTH_DIGEST = 1, /* RFC 7616, SHA-256 and MD5 */
+    XHR_AUTH_ANY = 2,    /* the strongest that is offered; Basic over https only */
+    XHR_AUTH_BEARER = 3  /* bearer_token, without being asked */
+};
+
 #define XHR_NO_TIMEOUT   UINT32_MAX
 #define XHR_NO_REDIRECTS UINT32_MAX
 
@@ -312,7 +319,7 @@ struct xhr_request_options {
     uint32_t timeout_for_resource_ms; /* the whole; 0: none */
     bool no_redirect;                 /* autoRedirect off: a 3xx is delivered as it is */
     uint32_t redirects_max;           /* 0: 20; XHR_NO_REDIRECTS: the first one is an error */
-    const char *username;             /* Basic, as answer to a 401 */
+    const char *username;             /* the answer to a 401; see auth_scheme */
     const char *password;
     bool preemptive_auth; /* Basic without being asked */
     bool insecure;        /* validatesSecureCertificate off, for this object alone */
@@ -333,6 +340,8 @@ struct xhr_request_options {
     size_t memory_bytes_max;     /* kept for xhr_request_response_body(); 0: 256 MiB */
     uint32_t credit_bytes;       /* the daemon may send ahead of us; 0: 1 MiB */
     enum xhr_body_types body_types;
+    enum xhr_auth_scheme auth_scheme; /* DIGEST and ANY without username: those of the URL */
+    const char *bearer_token;         /* of XHR_AUTH_BEARER, which has no username */
 };
 
 /**
