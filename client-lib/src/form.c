@@ -124,7 +124,7 @@ static int entry_init(struct xhr_form_entry *entry, const struct xhr_form_part *
     }
     entry->content_type = part->content_type;
     if (r == 0 && entry->filename && !entry->content_type)
-        entry->content_type = xhr_form_guess_type(entry->filename);
+        entry->content_type = xhr_form_guess_type(entry->filename, part->path);
     return r;
 }
 

@@ -37,8 +37,9 @@ int xhr_boundary_new(char ret[XHR_BOUNDARY_BYTES]);
 int xhr_form_add_name(struct xhr_bytes *out, const char *name);
 int xhr_form_add_filename(struct xhr_bytes *out, const char *filename);
 int xhr_form_add_urlencoded(struct xhr_bytes *out, const void *bytes, size_t len);
-/* By the name's ending; application/octet-stream when it says nothing. */
-const char *xhr_form_guess_type(const char *filename);
+/* By the ending of the one, else the other (NULL: none); application/octet-stream when neither
+ * says anything. */
+const char *xhr_form_guess_type(const char *filename, const char *path);
 
 /* form_body.c */
 

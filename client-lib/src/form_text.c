@@ -111,7 +111,8 @@ int xhr_form_add_urlencoded(struct xhr_bytes *out, const void *bytes, size_t len
     return r;
 }
 
-const char *xhr_form_guess_type(const char *filename)
+/* NULL: says nothing. */
+static const char *type_of_ending(const char *filename)
 {
     static const struct {
         const char *ending;
@@ -130,5 +131,14 @@ const char *xhr_form_guess_type(const char *filename)
     for (size_t i = 0; dot && i < sizeof(types) / sizeof(*types); i++)
         if (xhr_name_eq(dot + 1, types[i].ending))
             return types[i].type;
-    return DEFAULT_TYPE;
+    return NULL;
+}
+
+const char *xhr_form_guess_type(const char *filename, const char *path)
+{
+    const char *type = type_of_ending(filename);
+
+    if (!type && path)
+        type = type_of_ending(path);
+    return type ? type : DEFAULT_TYPE;
 }

@@ -106,6 +106,35 @@ static int take_data(struct cli_options *options,
     return trouble_set(why, EXIT_USAGE, "--%s takes no data", flag->name);
 }
 
+static int take_form(struct cli_options *options,
+                     const struct flag *flag,
+                     const char *value,
+                     struct trouble *why)
+{
+    struct form_choice *form =
+        reallocarray(options->form, options->n_form + 1, sizeof(*options->form));
+
+    if (!form)
+        return no_memory(why);
+    options->form = form;
+    form[options->n_form++] = (struct form_choice){value, flag->letter == 0};
+    return 0;
+}
+
+static int take_upload(struct cli_options *options,
+                       const struct flag *flag,
+                       const char *value,
+                       struct trouble *why)
+{
+    (void)flag;
+    if (value[0] == '\0')
+        return trouble_set(why, EXIT_USAGE, "-T '': the name of a file is missing");
+    if (options->upload_file)
+        return trouble_set(why, EXIT_USAGE, "-T: one file to one URL; write xhr once for each");
+    options->upload_file = value;
+    return 0;
+}
+
 static int take_output(struct cli_options *options,
                        const struct flag *flag,
                        const char *value,
@@ -319,6 +348,9 @@ const struct flag flags[] = {
     {GROUP_BODY, 0, 0, 0, "data-binary", "DATA", "the same, @FILE is sent as it is", 0, take_data},
     {GROUP_BODY, 0, 0, 0, "data-urlencode", "DATA", "percent-encoded: TEXT, =TEXT, NAME=TEXT, @FILE, NAME@FILE", 0, take_data},
     {GROUP_BODY, 0, 0, 0, "json", "DATA", "send JSON and accept it; @FILE, @-", 0, take_data},
+    {GROUP_BODY, 'F', 0, 0, "form", "PART", "a part of multipart/form-data: NAME=VALUE, NAME=@FILE, NAME=<FILE, ;type=, ;filename=", 0, take_form},
+    {GROUP_BODY, 0, 0, 0, "form-string", "PART", "the same, NAME=VALUE as it stands", 0, take_form},
+    {GROUP_BODY, 'T', 0, 0, "upload-file", "FILE", "send this file (PUT); - is stdin, chunked", 0, take_upload},
 
     {GROUP_OUTPUT, 'o', 0, 0, "output", "FILE", "write the body to FILE, - is stdout; once for each URL", 0, take_output},
     {GROUP_OUTPUT, 'O', 0, 0, "remote-name", NULL, "write it to the file the URL's path ends in", 0, take_output},

@@ -44,6 +44,7 @@ void cli_options_done(struct cli_options *options)
     free(options->resolve);
     free(options->connect_to);
     free(options->data);
+    free(options->form);
     free(options->outputs);
     words_done(&options->copies);
     words_done(&options->cookies);
@@ -238,6 +239,14 @@ static int check(const struct cli_options *options, struct trouble *why)
             why, EXIT_USAGE,
             "-I is HEAD and data is POST: take one of them, or add -G to put the "
             "data into the URL");
+    if ((options->n_data > 0) + (options->n_form > 0) + (options->upload_file != NULL) > 1)
+        return trouble_set(why, EXIT_USAGE,
+                           "-d, -F and -T are bodies of their own: take one of them");
+    if ((options->head || options->get) && (options->n_form > 0 || options->upload_file))
+        return trouble_set(why, EXIT_USAGE, "%s sends no body, -F and -T are one",
+                           options->head ? "-I" : "-G");
+    if (options->upload_file && options->urls.count > 1)
+        return trouble_set(why, EXIT_USAGE, "-T: one file to one URL; write xhr once for each");
     if (options->raw && options->compressed)
         return trouble_set(why, EXIT_USAGE,
                            "--raw and --compressed contradict each other: take one of them");

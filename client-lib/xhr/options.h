@@ -31,6 +31,11 @@ struct data_piece {
     const char *text;
 };
 
+struct form_choice {
+    const char *text;
+    bool literal; /* --form-string */
+};
+
 enum output_kind {
     OUTPUT_STDOUT,
     OUTPUT_FILE,        /* -o */
@@ -71,6 +76,9 @@ struct cli_options {
 
     struct data_piece *data;
     size_t n_data;
+    struct form_choice *form; /* -F, --form-string */
+    size_t n_form;
+    const char *upload_file; /* -T */
 
     struct output_choice *outputs; /* of the first URL, the second … */
     size_t n_outputs;

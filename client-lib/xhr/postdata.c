@@ -148,7 +148,18 @@ static int peek(struct postdata *ret, struct trouble *why)
     return 0;
 }
 
-static int open_file(struct postdata *ret, const char *name, struct trouble *why)
+/* A file of /proc has no size, and yet bytes. */
+static bool has_size(int fd, const struct stat *status)
+{
+    char first;
+
+    return S_ISREG(status->st_mode) && (status->st_size > 0 || pread(fd, &first, 1, 0) <= 0);
+}
+
+/* Return: 0 and *ret_sized whether it is a file whose size is known, which then is filled in.
+ */
+static int
+open_file(struct postdata *ret, const char *name, bool *ret_sized, struct trouble *why)
 {
     struct stat status;
 
@@ -156,15 +167,45 @@ static int open_file(struct postdata *ret, const char *name, struct trouble *why
     ret->fd = strcmp(name, "-") == 0 ? STDIN_FILENO : open(name, O_RDONLY | O_CLOEXEC);
     if (ret->fd < 0 || fstat(ret->fd, &status) < 0)
         return read_error(why, name, -errno);
-    if (!S_ISREG(status.st_mode))
-        return peek(ret, why);
-
+    if (S_ISDIR(status.st_mode))
+        return read_error(why, name, -EISDIR);
+    *ret_sized = has_size(ret->fd, &status);
+    if (!*ret_sized)
+        return 0;
     off_t at = lseek(ret->fd, 0, SEEK_CUR);
     if (at < 0)
         return read_error(why, name, -errno);
     ret->kind = POSTDATA_FILE;
     ret->offset = (uint64_t)at;
     ret->length = status.st_size > at ? (uint64_t)(status.st_size - at) : 0;
+    return 0;
+}
+
+int postdata_open(struct postdata *ret, const char *name, bool keep, struct trouble *why)
+{
+    bool is_sized = false;
+    int r = open_file(ret, name, &is_sized, why);
+
+    if (r != 0 || is_sized)
+        return r;
+    if (!keep)
+        return peek(ret, why);
+    ret->kind = POSTDATA_BYTES;
+    r = read_all(ret->fd, SIZE_MAX / 8, &ret->bytes);
+    return r < 0 ? read_error(why, name, r) : 0;
+}
+
+/* -T: as curl, what has no size and what comes by standard input is chunked. */
+static int open_upload(struct postdata *ret, const char *name, struct trouble *why)
+{
+    bool is_sized = false;
+    int r = open_file(ret, name, &is_sized, why);
+
+    ret->is_upload = true;
+    if (r != 0)
+        return r;
+    if (!is_sized || ret->fd == STDIN_FILENO)
+        ret->kind = POSTDATA_PIPE;
     return 0;
 }
 
@@ -175,12 +216,14 @@ int postdata_load(const struct cli_options *options, struct postdata *ret, struc
     *ret = (struct postdata){.fd = -1};
     for (size_t i = 0; i < options->n_data; i++)
         ret->json |= options->data[i].kind == DATA_JSON;
+    if (options->upload_file)
+        return open_upload(ret, options->upload_file, why);
     if (options->n_data == 0)
         return 0;
     /* With several URLs a pipe must be kept: each gets the whole of it. */
     if (options->n_data == 1 && only->kind != DATA_PLAIN && is_file(only) && !options->get &&
         options->urls.count == 1)
-        return open_file(ret, only->text + 1, why);
+        return postdata_open(ret, only->text + 1, false, why);
     return add_pieces(options, ret, why);
 }
 
@@ -218,7 +261,8 @@ void postdata_body(struct postdata *postdata, bool typed, struct xhr_body *ret)
 {
     const char *type = postdata->json ? JSON_TYPE : FORM_TYPE;
 
-    *ret = (struct xhr_body){.size = sizeof(*ret), .content_type = typed ? NULL : type};
+    *ret = (struct xhr_body){.size = sizeof(*ret),
+                             .content_type = typed || postdata->is_upload ? NULL : type};
     switch (postdata->kind) {
     case POSTDATA_NONE: ret->kind = XHR_BODY_NONE; break;
     case POSTDATA_BYTES:

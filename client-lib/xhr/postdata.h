@@ -25,6 +25,7 @@ struct postdata {
     uint64_t offset;
     uint64_t length;
     bool json;
+    bool is_upload; /* of -T: it has no type */
 
     size_t given; /* PIPE: of bytes */
     bool waiting; /* PIPE: fd has nothing; poll it, then xhr_request_resume_upload() */
@@ -39,6 +40,13 @@ struct postdata {
  */
 int postdata_load(const struct cli_options *options, struct postdata *ret, struct trouble *why);
 void postdata_done(struct postdata *postdata);
+
+/**
+ * postdata_open() - one file by itself; "-" is standard input
+ * @keep: it will be sent more than once: a pipe is read to its end
+ * Return: as postdata_load().
+ */
+int postdata_open(struct postdata *ret, const char *name, bool keep, struct trouble *why);
 
 /* Fills *ret, which borrows from @postdata. @typed: the user set a Content-Type. */
 void postdata_body(struct postdata *postdata, bool typed, struct xhr_body *ret);

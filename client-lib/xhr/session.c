@@ -203,6 +203,8 @@ static int load_data(struct session *session, struct trouble *why)
 {
     int r = postdata_load(session->options, &session->postdata, why);
 
+    if (r == 0)
+        r = formdata_load(session->options, &session->formdata, why);
     if (r != 0 || !session->options->get)
         return r;
     session->query = session->postdata.bytes;
@@ -312,6 +314,7 @@ int session_close(struct session *session, struct trouble *why)
     int r = event_log_close(&session->events, why);
 
     (void)xhr_client_free(session->client);
+    formdata_done(&session->formdata);
     postdata_done(&session->postdata);
     strbuf_done(&session->query);
     strbuf_done(&session->write_out);

@@ -70,8 +70,7 @@ const char *flag_instead(char letter, const char *name)
     } table[] = {
         {'c', "cookie-jar", "the daemon keeps cookies: --jar NAME"},
         {'j', "junk-session-cookies", "take a jar of its own: --jar NAME"},
-        {'F', "form", "-d or --data-urlencode sends a form"},
-        {'T', "upload-file", "-X PUT --data-binary @FILE"},
+        {0, "form-escape", "names are escaped as browsers do"},
         {'C', "continue-at", "-r OFFSET- asks for the rest"},
         {0, "url", "write the URL alone"},
         {'N', "no-buffer", "nothing is buffered"},

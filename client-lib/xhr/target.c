@@ -137,6 +137,30 @@ void target_add_file_name(struct strbuf *out, const char *url)
     strbuf_add(out, path + start, len - start);
 }
 
+void target_add_upload_name(struct strbuf *url, const char *file)
+{
+    const char *slash = strrchr(file, '/');
+    const char *path = path_of(strbuf_text(url));
+    size_t path_len = strcspn(path, "?#");
+    size_t end = (size_t)(path - strbuf_text(url)) + path_len;
+    struct strbuf made = {0};
+
+    if (path_len > 0 && path[path_len - 1] != '/')
+        return;
+    strbuf_add(&made, strbuf_text(url), end);
+    if (path_len == 0)
+        strbuf_add_char(&made, '/');
+    for (const char *at = slash ? slash + 1 : file; *at; at++) {
+        if (*at == ' ')
+            strbuf_add_text(&made, "%20");
+        else
+            strbuf_add_urlencoded(&made, at, 1);
+    }
+    strbuf_add_text(&made, strbuf_text(url) + end);
+    strbuf_done(url);
+    *url = made;
+}
+
 /* RFC 3986 §5.2.4, in place on what stands in @out from @start: a path with its query. */
 static void remove_dots(struct strbuf *out, size_t start)
 {

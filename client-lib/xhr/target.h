@@ -27,5 +27,8 @@ void target_add_scheme(struct strbuf *out, const char *url);
 /* The last segment of the path, without query; may be empty. */
 void target_add_file_name(struct strbuf *out, const char *url);
 
+/* -T: a URL whose path ends in "/" gets the file's name, as curl does it. */
+void target_add_upload_name(struct strbuf *url, const char *file);
+
 /* What a Location of @reference means to a page at @base: RFC 3986 §5.2, without a check. */
 void target_add_resolved(struct strbuf *out, const char *base, const char *reference);

@@ -365,7 +365,9 @@ static const char *method_of(const struct session *session)
         return options->method;
     if (options->head)
         return "HEAD";
-    return options->n_data > 0 && !options->get ? "POST" : "GET";
+    if (options->upload_file)
+        return "PUT";
+    return (options->n_data > 0 || options->n_form > 0) && !options->get ? "POST" : "GET";
 }
 
 static int set_up(struct transfer *t, struct trouble *why)
@@ -409,13 +411,32 @@ static int open_request(struct transfer *t, struct trouble *why)
     return r < 0 ? trouble_set(why, EXIT_RESOURCES, "%s", strerror(-r)) : 0;
 }
 
-static int send_request(struct transfer *t, struct trouble *why)
+static int send_form(struct transfer *t, struct trouble *why)
+{
+    struct xhr_form *form = t->session->formdata.form;
+    int r = xhr_request_send_form(t->request, form);
+
+    if (r < 0 && xhr_form_error_text(form)[0])
+        return trouble_set(why, EXIT_READ, "%s", xhr_form_error_text(form));
+    return r;
+}
+
+static int send_body(struct transfer *t)
 {
     struct postdata *postdata = &t->session->postdata;
     struct xhr_body body;
 
     postdata_body(postdata, has_header(t->session, "Content-Type"), &body);
-    int r = xhr_request_send(t->request, body.kind == XHR_BODY_NONE ? NULL : &body);
+    return xhr_request_send(t->request, body.kind == XHR_BODY_NONE ? NULL : &body);
+}
+
+static int send_request(struct transfer *t, struct trouble *why)
+{
+    const struct postdata *postdata = &t->session->postdata;
+    int r = t->session->formdata.form ? send_form(t, why) : send_body(t);
+
+    if (r > 0)
+        return r;
     if (r == -EMSGSIZE)
         return trouble_set(why, EXIT_USAGE,
                            "URL, header, --cacert and the other options are more than 1 MiB "
@@ -469,14 +490,21 @@ static void wait_ready(struct pollfd *fds, nfds_t n, int ms)
     (void)sigprocmask(SIG_SETMASK, &old, NULL);
 }
 
+/* What is to be sent and is not there yet; NULL: nothing. */
+static struct postdata *waiting_for(const struct transfer *t)
+{
+    return t->session->postdata.waiting ? &t->session->postdata
+                                        : formdata_waiting(&t->session->formdata);
+}
+
 static void turn(struct transfer *t)
 {
     struct xhr_client *client = t->session->client;
-    struct postdata *postdata = &t->session->postdata;
+    struct postdata *postdata = waiting_for(t);
     short events = POLLIN | (xhr_client_wants_write(client) ? POLLOUT : 0);
     struct pollfd fds[] = {
         {.fd = xhr_client_fd(client), .events = events},
-        {.fd = postdata->waiting ? postdata->fd : -1, .events = POLLIN},
+        {.fd = postdata ? postdata->fd : -1, .events = POLLIN},
     };
 
     wait_ready(fds, 2, timeout_ms(t));
@@ -484,7 +512,7 @@ static void turn(struct transfer *t)
         (void)xhr_request_abort(t->request);
         return;
     }
-    if (fds[1].revents) {
+    if (postdata && fds[1].revents) {
         postdata->waiting = false;
         (void)xhr_request_resume_upload(t->request);
     }
@@ -508,6 +536,8 @@ static bool wants_bar(const struct transfer *t)
 static int start(struct transfer *t, struct trouble *why)
 {
     target_make(&t->target, t->url, strbuf_text(&t->session->query));
+    if (t->options->upload_file && strcmp(t->options->upload_file, "-") != 0)
+        target_add_upload_name(&t->target, t->options->upload_file);
     if (t->target.failed)
         return trouble_set(why, EXIT_RESOURCES, "out of memory");
     int r = output_choose(&t->body, t->options, t->index, t->target.bytes, why);

@@ -7,6 +7,7 @@
  */
 
 #include "event_log.h"
+#include "formdata.h"
 #include "options.h"
 #include "postdata.h"
 
@@ -16,6 +17,7 @@ struct session {
     struct xhr_client *client;
     struct xhr_request_options request_options;
     struct postdata postdata;
+    struct formdata formdata;
     struct event_log events;
     struct strbuf query;     /* of -G */
     struct strbuf write_out; /* its format; empty: none */

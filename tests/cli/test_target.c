@@ -104,6 +104,32 @@ static void test_path_and_scheme(void **state)
 }
 
 /* RFC 3986 §5.4, the references that a Location may hold. */
+static void test_an_uploads_name_completes_a_url_that_ends_in_a_slash(void **state)
+{
+    static const struct {
+        const char *url, *file, *want;
+    } rows[] = {
+        {"http://a", "f", "http://a/f"},
+        {"http://a/", "d/f", "http://a/f"},
+        {"http://a/d/", "/x/y z;", "http://a/d/y%20z%3B"},
+        {"http://a/d", "f", "http://a/d"},
+        {"http://a/?q=/", "f", "http://a/f?q=/"},
+        {"http://a?q", "f", "http://a/f?q"},
+        {"http://a/d?q/", "f", "http://a/d?q/"},
+        {"http://a/#h", "f", "http://a/f#h"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct strbuf url = {0};
+
+        strbuf_add_text(&url, rows[i].url);
+        target_add_upload_name(&url, rows[i].file);
+        assert_string_equal(strbuf_text(&url), rows[i].want);
+        strbuf_done(&url);
+    }
+}
+
 static void test_locations_are_resolved_as_the_rfcs_examples(void **state)
 {
     static const struct {
@@ -150,6 +176,7 @@ int main(void)
         cmocka_unit_test(test_the_place_for_a_message_has_a_port_and_no_password),
         cmocka_unit_test(test_the_file_name_is_the_paths_last_segment),
         cmocka_unit_test(test_path_and_scheme),
+        cmocka_unit_test(test_an_uploads_name_completes_a_url_that_ends_in_a_slash),
         cmocka_unit_test(test_locations_are_resolved_as_the_rfcs_examples),
     };
 

@@ -20,7 +20,8 @@ struct scene {
     struct record record;
     struct xhr_request *request;
     struct xhr_form *form;
-    Xhrd__V1__OpenRequest *open;
+    Xhrd__V1__OpenRequest *open; /* the peer's, until it takes the next message */
+    uint32_t id;
     struct xhr_bytes body; /* what came, streamed or not */
     bool ended;
 };
@@ -47,6 +48,7 @@ static void send_form(struct scene *scene)
     assert_int_equal(xhr_request_send_form(scene->request, scene->form), 0);
     assert_string_equal(xhr_form_error_text(scene->form), "");
     scene->open = peer_expect(&scene->peer, XHRD__V1__CLIENT_MESSAGE__KIND_OPEN)->open;
+    scene->id = scene->open->request_id;
 }
 
 /* As text, until the next message. */
@@ -101,7 +103,6 @@ static void expect_body(struct scene *scene, const char *expected)
 static void take_stream(struct scene *scene)
 {
     const Xhrd__V1__ClientMessage *message;
-    uint32_t id = scene->open->request_id;
     size_t before;
 
     do {
@@ -114,7 +115,7 @@ static void take_stream(struct scene *scene)
                 continue;
             size_t n = message->body->data.len;
             assert_int_equal(xhr_bytes_append(&scene->body, message->body->data.data, n), 0);
-            peer_credit(&scene->peer, id, (uint32_t)n);
+            peer_credit(&scene->peer, scene->id, (uint32_t)n);
         }
     } while (scene->body.len > before);
 }
@@ -190,7 +191,9 @@ static void test_a_type_is_guessed_by_the_last_ending(void **state)
 
     (void)state;
     for (size_t i = 0; i < LEN(rows); i++)
-        assert_string_equal(xhr_form_guess_type(rows[i].filename), rows[i].type);
+        assert_string_equal(xhr_form_guess_type(rows[i].filename, NULL), rows[i].type);
+    assert_string_equal(xhr_form_guess_type("a.png", "b.txt"), "image/png");
+    assert_string_equal(xhr_form_guess_type("a.bin", "b.txt"), "text/plain");
 }
 
 static int compare_boundaries(const void *a, const void *b)

@@ -456,14 +456,15 @@ struct xhr_form_part {
     const char *name;  /* UTF-8 */
     const void *bytes; /* BYTES: copied; sent as they are */
     uint64_t length;   /* BYTES */
-    const char *path;
-    int fd; /* FD: duplicated; read from @offset, its position is not moved */
+    const char
+        *path; /* PATH; of other kinds, what a complaint names and a type is guessed by */
+    int fd;    /* FD: duplicated; read from @offset, its position is not moved */
     uint64_t offset;
     /* STREAM: as that of struct xhr_body. */
     ssize_t (*read)(struct xhr_request *request, void *buffer, size_t len, void *read_user);
     void *read_user;
     const char *filename;     /* NULL: none for BYTES, the last name of the path, or "blob" */
-    const char *content_type; /* NULL: by the filename's ending, none without a filename */
+    const char *content_type; /* NULL: by the ending of filename or path; a value has none */
     bool no_filename;         /* what is in the file is a value, not a file */
 };
 
