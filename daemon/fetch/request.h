@@ -104,6 +104,8 @@ void request_set_congested(struct request *request, bool congested);
  */
 MUST_CHECK int request_write_body(struct request *request, struct span bytes);
 MUST_CHECK int request_end_body(struct request *request);
+/* Is more of a streamed body, or its end, still wanted? */
+bool request_awaits_body(const struct request *request);
 
 struct request_totals {
     uint64_t body_bytes; /* decoded, given to the owner */

@@ -246,6 +246,12 @@ int request_write_body(struct request *request, struct span bytes)
     return 0;
 }
 
+bool request_awaits_body(const struct request *request)
+{
+    return is_stream(request) && request->has_body && !request->upload.ended &&
+           !request->upload.end_told && request->state != REQUEST_DONE;
+}
+
 int request_end_body(struct request *request)
 {
     const struct request_options *options = &request->options;

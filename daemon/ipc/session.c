@@ -274,13 +274,16 @@ static void keep_fds(struct session *session, const struct cmsghdr *part, bool *
         int fd;
 
         memcpy(&fd, CMSG_DATA(part) + i * sizeof(int), sizeof(int));
-        if (session->n_fds < session->options.fds_max && session->n_fds < FDS_MAX &&
-            charge_take(&session->fd_charge, session->quota, QUOTA_FDS, 1) == 0) {
-            session->fds[session->n_fds++] = fd;
+        if (session->n_fds == session->options.fds_max || session->n_fds == FDS_MAX) {
+            close(fd);
+            *ret_too_many = true;
             continue;
         }
-        close(fd);
-        *ret_too_many = true;
+        if (charge_take(&session->fd_charge, session->quota, QUOTA_FDS, 1) < 0) {
+            close(fd);
+            fd = -EDQUOT; /* keeps its place: the frame that takes it is told */
+        }
+        session->fds[session->n_fds++] = fd;
     }
 }
 
@@ -470,7 +473,7 @@ int session_take_fd(struct session *session)
     int fd = session->fds[0];
     session->n_fds--;
     memmove(session->fds, session->fds + 1, session->n_fds * sizeof(int));
-    if (session->fd_charge.quota) /* none any more while the last word goes out */
+    if (fd >= 0 && session->fd_charge.quota) /* none any more while the last word goes out */
         charge_give_back(&session->fd_charge, 1);
     return fd;
 }
@@ -539,8 +542,10 @@ void session_close(struct session *session)
     timer_disarm(&session->deadline);
     watch_done(&session->watch);
     close(session->fd);
-    for (unsigned i = 0; i < session->n_fds; i++)
-        close(session->fds[i]);
+    for (unsigned i = 0; i < session->n_fds; i++) {
+        if (session->fds[i] >= 0)
+            close(session->fds[i]);
+    }
     release_charges(session);
     loop_defer_free(session->loop, &session->reap, session_reap);
 }

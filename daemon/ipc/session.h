@@ -100,5 +100,6 @@ session_send_payload(struct session *session, struct span head, struct span payl
 size_t session_queued_bytes(const struct session *session);
 bool session_is_congested(const struct session *session);
 
-/* The next descriptor that came along, or -1. The caller's to close. */
+/* The next descriptor that came along, the caller's to close; -1: there is none; -EDQUOT: it
+ * was one more than the uid may hold, and is closed. */
 int session_take_fd(struct session *session);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the daemon holds and does, in rows. A user is shown his own, root and a per-user
- * daemon's owner everything. A listing longer than one frame goes on in the next reply.
+ * What the daemon holds and does, in rows. A user is shown his own, root everything. A listing
+ * longer than one frame goes on in the next reply.
  */
 #include <stdio.h>
 #include <unistd.h>

@@ -7,7 +7,7 @@
 
 void *arena_alloc(struct arena *arena, size_t size)
 {
-    size_t rounded = (size + 15) & ~(size_t)15;
+    size_t rounded = size ? (size + 15) & ~(size_t)15 : 16; /* nobody's piece lies at the end */
 
     if (size > ARENA_BYTES || rounded > ARENA_BYTES - arena->used)
         return mem_alloc(size);

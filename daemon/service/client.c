@@ -239,6 +239,7 @@ static void client_on_end(void *owner, enum session_end end)
     switch (end) {
     case SESSION_END_EOF:
         client->half_closed = true;
+        fetch_service_end_of_input(client);
         client_check_done(client);
         return;
     case SESSION_END_FRAME:

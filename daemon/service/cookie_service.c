@@ -280,6 +280,7 @@ set(struct client *client, const Xhrd__V1__CookieCommand *command, struct cookie
     int r = from->url.len ? url_parse(span_of_bytes(from->url), NULL, &url) : URL_OK;
 
     if (r != URL_OK || !from->cookie) {
+        url_done(&url);
         send_failure(client, command->command_id, FAILURE_ARGUMENT,
                      r != URL_OK ? url_outcome_text(r) : "set: no cookie in the message");
         return;

@@ -14,6 +14,12 @@ static int refuse(struct failure *why, const char *what)
     return -EINVAL;
 }
 
+static int refuse_fd(struct failure *why)
+{
+    failure_set(why, FAILURE_QUOTA, "too many descriptors of this user are held");
+    return -EDQUOT;
+}
+
 static int
 take_headers(const open_message *message, struct request_options *to, struct failure *why)
 {
@@ -37,7 +43,8 @@ static int take_fd_body(struct client *client,
         to->body_has_length = true;
         to->body_length = fd->length_bytes;
     }
-    return request_options_set_fd_body(to, session_take_fd(client->session), why);
+    int taken = session_take_fd(client->session);
+    return taken == -EDQUOT ? refuse_fd(why) : request_options_set_fd_body(to, taken, why);
 }
 
 static int take_body(struct client *client,
@@ -80,7 +87,8 @@ static int take_response(struct client *client,
     if (!message->response_fd)
         return 0;
     to->response_offset = message->response_fd->offset;
-    return request_options_set_response_fd(to, session_take_fd(client->session), why);
+    int taken = session_take_fd(client->session);
+    return taken == -EDQUOT ? refuse_fd(why) : request_options_set_response_fd(to, taken, why);
 }
 
 static int
@@ -175,6 +183,9 @@ static int take_resolve(const Xhrd__V1__ResolveOverride *from,
 /* A name in the message, with a NUL behind it. */
 static bool copy_name(ProtobufCBinaryData from, char *to, size_t size)
 {
+    to[0] = '\0';
+    if (from.len == 0)
+        return true;
     if (from.len >= size || memchr(from.data, '\0', from.len))
         return false;
     memcpy(to, from.data, from.len);

@@ -17,7 +17,9 @@ struct client_request {
     struct link link;     /* in client->request_list */
     struct client *client;
     struct request *request;
-    struct charge charge;
+    struct charge place; /* one of QUOTA_REQUESTS */
+    struct charge bytes; /* what its message brought */
+    struct charge fds;   /* that it holds */
     uint32_t number;
     bool loading_told;
     bool tell_sent;
@@ -33,13 +35,20 @@ static struct client_request *find(const struct client *client, uint32_t number)
     return node ? CONTAINER_OF(node, struct client_request, node) : NULL;
 }
 
+static void release_charges(struct client_request *entry)
+{
+    charge_release(&entry->place);
+    charge_release(&entry->bytes);
+    charge_release(&entry->fds);
+}
+
 static void forget(struct client_request *entry)
 {
     struct client *client = entry->client;
 
     map_remove(&client->requests, &entry->node);
     link_remove(&entry->link);
-    charge_release(&entry->charge);
+    release_charges(entry);
     mem_free(entry);
 }
 
@@ -119,7 +128,7 @@ static bool is_secret(struct span name)
            span_ieq(name, SPAN_LIT("Proxy-Authorization"));
 }
 
-/* Field lines as messages, in the arena. Return: 0 or -ENOMEM. */
+/* Field lines as messages, in the arena; nothing when there are none. Return: 0 or -ENOMEM. */
 static int list_headers(struct arena *arena,
                         const struct headers *headers,
                         bool hide_secrets,
@@ -128,15 +137,18 @@ static int list_headers(struct arena *arena,
 {
     size_t count = headers_count(headers);
     size_t n = 0;
+
+    if (count == 0)
+        return 0;
     Xhrd__V1__Header *lines = arena_alloc(arena, count * sizeof(*lines));
     // NOLINTNEXTLINE(bugprone-sizeof-expression): pointers they are
     Xhrd__V1__Header **list = arena_alloc(arena, count * sizeof(*list));
-
     if (!lines || !list) {
         arena_release(arena, lines);
         arena_release(arena, list);
         return fault(-ENOMEM);
     }
+    list[0] = lines; /* what free_headers() releases */
     for (size_t i = 0; i < count; i++) {
         struct header header = headers_at(headers, i);
 
@@ -148,17 +160,16 @@ static int list_headers(struct arena *arena,
         list[n] = &lines[n];
         n++;
     }
-    if (count == 0)
-        lines = NULL;
     *ret = list;
     *ret_count = n;
     return 0;
 }
 
-static void free_headers(struct arena *arena, Xhrd__V1__Header **list, size_t count)
+static void free_headers(struct arena *arena, Xhrd__V1__Header **list)
 {
-    if (count > 0)
-        arena_release(arena, list[0]); /* the lines are one piece */
+    if (!list)
+        return;
+    arena_release(arena, list[0]); /* the lines are one piece */
     arena_release(arena, list);
 }
 
@@ -183,9 +194,21 @@ static void describe_connection(const struct exchange_info *info,
     ret->tls = tls;
 }
 
-static void send_head(struct client_request *entry,
-                      const struct request_head *head,
-                      Xhrd__V1__ResponseHead *to)
+static void fail_for_session(struct client_request *entry, int r)
+{
+    struct failure why;
+
+    if (r == -EDQUOT)
+        failure_set(&why, FAILURE_QUOTA, "too many bytes wait for this user's clients to read");
+    else
+        failure_set(&why, FAILURE_INTERNAL, "out of memory");
+    request_fail(entry->request, &why);
+}
+
+/* Return: 0, or -ENOMEM: a head that is not whole is not told. */
+static int send_head(struct client_request *entry,
+                     const struct request_head *head,
+                     Xhrd__V1__ResponseHead *to)
 {
     Xhrd__V1__ServerMessage message = XHRD__V1__SERVER_MESSAGE__INIT;
     Xhrd__V1__ConnectionInfo connection;
@@ -198,7 +221,9 @@ static void send_head(struct client_request *entry,
     to->reason = bytes_of_span(head->reason);
     if (!url_has_credentials(head->url) && !head->url->has_fragment)
         to->url = bytes_of_span(url_href(head->url));
-    else if (url_format(head->url, URL_WITHOUT_USERINFO | URL_WITHOUT_FRAGMENT, &url) == 0)
+    else if (url_format(head->url, URL_WITHOUT_USERINFO | URL_WITHOUT_FRAGMENT, &url) < 0)
+        return fault(-ENOMEM);
+    else
         to->url = bytes_of_span(buf_span(&url));
     to->redirects = head->redirects;
     if (head->has_size) {
@@ -211,6 +236,7 @@ static void send_head(struct client_request *entry,
     message.kind_case = XHRD__V1__SERVER_MESSAGE__KIND_HEAD;
     message.head = to;
     client_send(entry->client, &message);
+    return 0;
 }
 
 static void entry_on_head(void *owner, const struct request_head *head)
@@ -220,29 +246,19 @@ static void entry_on_head(void *owner, const struct request_head *head)
     Xhrd__V1__ResponseHead to = XHRD__V1__RESPONSE_HEAD__INIT;
 
     arena_reset(arena);
-    if (list_headers(arena, head->headers, false, &to.headers, &to.n_headers) < 0 ||
-        (entry->tell_sent &&
-         list_headers(arena, head->sent, true, &to.sent_headers, &to.n_sent_headers) < 0))
-        log_warning(&entry->client->log, "no memory to tell of a head's fields");
-    send_head(entry, head, &to);
-    if (to.headers)
-        free_headers(arena, to.headers, to.n_headers);
-    if (to.sent_headers)
-        free_headers(arena, to.sent_headers, to.n_sent_headers);
-    if (!entry->client->closed)
+    int r = list_headers(arena, head->headers, false, &to.headers, &to.n_headers);
+
+    if (r == 0 && entry->tell_sent)
+        r = list_headers(arena, head->sent, true, &to.sent_headers, &to.n_sent_headers);
+    if (r == 0)
+        r = send_head(entry, head, &to);
+    free_headers(arena, to.headers);
+    free_headers(arena, to.sent_headers);
+    if (r < 0)
+        fail_for_session(entry, r);
+    else
         send_ready_state(entry, XHRD__V1__READY_STATE__READY_STATE_HEADERS_RECEIVED,
                          XHRD__V1__WAIT_REASON__WAIT_REASON_UNSPECIFIED);
-}
-
-static void fail_for_session(struct client_request *entry, int r)
-{
-    struct failure why;
-
-    if (r == -EDQUOT)
-        failure_set(&why, FAILURE_QUOTA, "too many bytes wait for this user's clients to read");
-    else
-        failure_set(&why, FAILURE_INTERNAL, "out of memory");
-    request_fail(entry->request, &why);
 }
 
 static void entry_on_body(void *owner, struct span bytes)
@@ -344,8 +360,7 @@ static void send_done(struct client_request *entry)
     message.kind_case = XHRD__V1__SERVER_MESSAGE__KIND_DONE;
     message.done = &done;
     client_send(entry->client, &message);
-    if (done.trailers)
-        free_headers(arena, done.trailers, done.n_trailers);
+    free_headers(arena, done.trailers);
 }
 
 static void entry_on_done(void *owner, const struct failure *why)
@@ -385,14 +400,38 @@ static const struct request_events client_request_events = {
 /* ---- in: messages to deeds
  * ---------------------------------------------------------------------- */
 
+/* What the request will hold is its user's to pay for, until it ends. */
+static int take_charges(struct client_request *entry,
+                        const struct request_options *options,
+                        struct failure *ret_why)
+{
+    struct quota *quota = &entry->client->user->quota;
+    uint64_t n_fds = (uint64_t)(options->body_fd >= 0) + (options->response_fd >= 0);
+    uint64_t n_bytes = options->tls.ca_pem.len;
+    const char *too_many = NULL;
+
+    if (options->body_kind == REQUEST_BODY_INLINE)
+        n_bytes += options->body_length;
+    if (charge_take(&entry->place, quota, QUOTA_REQUESTS, 1) < 0)
+        too_many = "requests of this user are under way";
+    else if (charge_take(&entry->fds, quota, QUOTA_FDS, n_fds) < 0)
+        too_many = "descriptors of this user are held";
+    else if (charge_take(&entry->bytes, quota, QUOTA_BYTES, n_bytes) < 0)
+        too_many = "bytes of this user are held";
+    if (!too_many)
+        return 0;
+    failure_set(ret_why, FAILURE_QUOTA, "too many %s", too_many);
+    return -EDQUOT;
+}
+
 /* Return: 0, or -errno with *ret_why filled. */
 static int
 begin(struct client_request *entry, struct request_options *options, struct failure *ret_why)
 {
     struct client *client = entry->client;
 
-    if (charge_take(&entry->charge, &client->user->quota, QUOTA_REQUESTS, 1) < 0) {
-        failure_set(ret_why, FAILURE_QUOTA, "too many requests of this user are under way");
+    if (take_charges(entry, options, ret_why) < 0) {
+        release_charges(entry);
         return -EDQUOT;
     }
     int r = map_add(&client->requests, &entry->node,
@@ -408,7 +447,7 @@ begin(struct client_request *entry, struct request_options *options, struct fail
         client->requests_total++;
         return 0;
     }
-    charge_release(&entry->charge);
+    release_charges(entry);
     failure_set(ret_why, FAILURE_INTERNAL, "the request could not be set up: %s",
                 strerrordesc_np(-r));
     return r;
@@ -515,6 +554,19 @@ void fetch_service_set_congested(struct client *client, bool congested)
     LIST_FOREACH (at, &client->request_list)
         request_set_congested(CONTAINER_OF(at, struct client_request, link)->request,
                               congested);
+}
+
+void fetch_service_end_of_input(struct client *client)
+{
+    struct failure why;
+
+    failure_set(&why, FAILURE_BODY_READ, "the client closed before the body's end");
+    LIST_FOREACH (at, &client->request_list) {
+        struct request *request = CONTAINER_OF(at, struct client_request, link)->request;
+
+        if (request_awaits_body(request))
+            request_fail(request, &why);
+    }
 }
 
 void fetch_service_close_all(struct client *client)

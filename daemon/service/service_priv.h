@@ -82,6 +82,8 @@ void fetch_service_body_end(struct client *client, const Xhrd__V1__BodyEnd *mess
 void fetch_service_credit(struct client *client, const Xhrd__V1__Credit *message);
 void fetch_service_abort(struct client *client, const Xhrd__V1__AbortRequest *message);
 void fetch_service_set_congested(struct client *client, bool congested);
+/* The client sends no more: bodies that are not whole never will be. */
+void fetch_service_end_of_input(struct client *client);
 void fetch_service_close_all(struct client *client);
 void fetch_service_fail_all(struct client *client, const struct failure *why);
 struct client *fetch_service_client_of(void *request_owner);

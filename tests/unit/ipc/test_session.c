@@ -801,7 +801,8 @@ static void test_ip13_descriptors_that_no_frame_takes_end_the_session(void **sta
     assert_int_equal(count_fds(), before);
 }
 
-static void test_ip20_descriptors_above_the_quota_are_closed_and_told(void **state)
+static void
+test_ip20_descriptors_above_the_quota_are_closed_and_their_frame_is_told(void **state)
 {
     int before = count_fds();
     struct world world;
@@ -809,12 +810,23 @@ static void test_ip20_descriptors_above_the_quota_are_closed_and_told(void **sta
     (void)state;
     world_init(&world, NULL);
     world.quota.max[QUOTA_FDS] = 3;
+    world.take_fds = 3;
     send_with_fds(&world,
                   "\x02"
                   "a",
                   2, 4, 0);
     settle(&world);
-    assert_story(&world, " fds");
+    assert_int_equal(world.quota.used[QUOTA_FDS], 3);
+    send_with_fds(&world, "b", 1, 1, 0);
+    settle(&world);
+    assert_story(&world, "<2:a> fds"); /* two were not taken */
+    assert_int_equal(world.n_taken, 3);
+    assert_int_equal(session_take_fd(world.session), -EDQUOT);
+    assert_int_equal(session_take_fd(world.session), -EDQUOT);
+    assert_int_equal(session_take_fd(world.session), -1);
+    for (unsigned i = 0; i < world.n_taken; i++)
+        close(world.taken[i]);
+    world.n_taken = 0;
     world_done(&world);
     assert_int_equal(count_fds(), before);
 }
@@ -902,7 +914,8 @@ int main(void)
         cmocka_unit_test(test_descriptors_come_in_order_and_are_charged_until_taken),
         cmocka_unit_test(test_ip13_too_many_descriptors_are_closed_and_told),
         cmocka_unit_test(test_ip13_descriptors_that_no_frame_takes_end_the_session),
-        cmocka_unit_test(test_ip20_descriptors_above_the_quota_are_closed_and_told),
+        cmocka_unit_test(
+            test_ip20_descriptors_above_the_quota_are_closed_and_their_frame_is_told),
         cmocka_unit_test(test_a_frame_that_sends_the_client_away_may_still_take_descriptors),
         cmocka_unit_test(test_every_failing_allocation_is_survived),
     };
