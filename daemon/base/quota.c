@@ -42,6 +42,13 @@ int charge_take(struct charge *charge,
     return 0;
 }
 
+bool quota_has_spare(const struct quota *quota, enum quota_slot slot, uint64_t amount)
+{
+    uint64_t max = quota->max[slot] - quota->max[slot] / 16;
+
+    return amount <= max && quota->used[slot] <= max - amount;
+}
+
 void charge_give_back(struct charge *charge, uint64_t amount)
 {
     INVARIANT(amount <= charge->amount);

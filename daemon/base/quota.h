@@ -6,6 +6,7 @@
  * with it; a charge that does not fit is refused and changes nothing.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/cleanup.h"
@@ -41,6 +42,8 @@ void quota_init(struct quota *quota);
  */
 MUST_CHECK int
 charge_take(struct charge *charge, struct quota *quota, enum quota_slot slot, uint64_t amount);
+/* Would @amount fit, and leave a sixteenth for what has to be told even then? Bulk asks. */
+bool quota_has_spare(const struct quota *quota, enum quota_slot slot, uint64_t amount);
 void charge_give_back(struct charge *charge, uint64_t amount); /* a part of it */
 void charge_release(struct charge *charge);                    /* all of it */
 

@@ -232,6 +232,8 @@ int session_send_payload(struct session *session, struct span head, struct span 
 {
     size_t sent = 0;
 
+    if (!quota_has_spare(session->quota, QUOTA_BYTES, head.len + payload.len))
+        return -EDQUOT;
     if (payload.len >= session->options.direct_bytes_min && !session->blocked &&
         !session->write_failed)
         sent = send_direct(session, head, payload);

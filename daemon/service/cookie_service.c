@@ -19,6 +19,8 @@ struct cookie_job {
     struct client *client;
     struct cookie_wait wait;
     struct cookie_commit commit;
+    struct charge place;              /* one of QUOTA_REQUESTS */
+    struct charge bytes;              /* of command */
     Xhrd__V1__CookieCommand *command; /* while it waits for the jar; malloc'ed */
     uint32_t command_id;
     uint64_t changed;
@@ -49,6 +51,14 @@ static void send_failure(struct client *client,
     send_reply(client, &reply);
 }
 
+static void send_trouble(struct client *client, uint32_t command_id, int r)
+{
+    if (r == -EDQUOT)
+        send_failure(client, command_id, FAILURE_QUOTA, "this user holds too much already");
+    else
+        send_failure(client, command_id, FAILURE_INTERNAL, "out of memory");
+}
+
 static void
 send_changed(struct client *client, uint32_t command_id, uint64_t changed, bool saved)
 {
@@ -63,16 +73,23 @@ send_changed(struct client *client, uint32_t command_id, uint64_t changed, bool 
 /* ---- jobs that wait -------------------------------------------------------------------------
  */
 
-static struct cookie_job *job_new(struct client *client, uint32_t command_id)
+/* Return: 0, -ENOMEM, or -EDQUOT: so much of this user's waits already. */
+static int job_new(struct client *client, uint32_t command_id, struct cookie_job **ret)
 {
     struct cookie_job *job = mem_zalloc(sizeof(*job));
 
     if (!job)
-        return NULL;
+        return fault(-ENOMEM);
+    int r = charge_take(&job->place, &client->user->quota, QUOTA_REQUESTS, 1);
+    if (r < 0) {
+        mem_free(job);
+        return r;
+    }
     job->client = client;
     job->command_id = command_id;
     list_append(&client->cookie_jobs, &job->link);
-    return job;
+    *ret = job;
+    return 0;
 }
 
 static void job_free(struct cookie_job *job)
@@ -83,6 +100,8 @@ static void job_free(struct cookie_job *job)
     cookies->commit_cancel(&job->commit);
     if (job->command)
         xhrd__v1__cookie_command__free_unpacked(job->command, NULL);
+    charge_release(&job->place);
+    charge_release(&job->bytes);
     link_remove(&job->link);
     mem_free(job);
 }
@@ -131,9 +150,9 @@ static void job_on_committed(void *owner, bool saved)
 static void answer_when_saved(struct client *client, uint32_t command_id, uint64_t changed)
 {
     const struct cookie_access *cookies = &client->service->fetcher->cookies;
-    struct cookie_job *job = job_new(client, command_id);
+    struct cookie_job *job;
 
-    if (!job) {
+    if (job_new(client, command_id, &job) < 0) { /* it is changed all the same */
         send_changed(client, command_id, changed, false);
         return;
     }
@@ -206,6 +225,9 @@ static int send_page(struct client *client,
     reply.cookies = pointers;
     reply.n_cookies = n;
     reply.more = at + n < list->count;
+    if (n > 0 && !quota_has_spare(&client->user->quota, QUOTA_BYTES,
+                                  xhrd__v1__cookie_reply__get_packed_size(&reply)))
+        return -EDQUOT;
     send_reply(client, &reply);
     return 0;
 }
@@ -238,7 +260,7 @@ list(struct client *client, const Xhrd__V1__CookieCommand *command, struct cooki
         at += n;
     } while (r == 0 && at < found.count);
     if (r < 0)
-        send_failure(client, command->command_id, FAILURE_INTERNAL, "out of memory");
+        send_trouble(client, command->command_id, r);
 }
 
 /* ---- set and remove
@@ -323,27 +345,34 @@ carry_out(struct client *client, const Xhrd__V1__CookieCommand *command, struct 
 
 static void wait_for_jar(struct cookie_job *job, const Xhrd__V1__CookieCommand *command)
 {
-    job->command = copy_command(command);
-    if (job->command)
+    int r = charge_take(&job->bytes, &job->client->user->quota, QUOTA_BYTES,
+                        xhrd__v1__cookie_command__get_packed_size(command));
+
+    if (r == 0) {
+        job->command = copy_command(command);
+        r = job->command ? 0 : fault(-ENOMEM);
+    }
+    if (r == 0)
         return;
-    send_failure(job->client, job->command_id, FAILURE_INTERNAL, "out of memory");
+    send_trouble(job->client, job->command_id, r);
     job_free(job);
 }
 
 void cookie_service_command(struct client *client, const Xhrd__V1__CookieCommand *command)
 {
     const struct cookie_access *cookies = &client->service->fetcher->cookies;
-    struct cookie_job *job = job_new(client, command->command_id);
     struct cookie_jar *jar = NULL;
+    struct cookie_job *job;
+    int r = job_new(client, command->command_id, &job);
 
-    if (!job) {
-        send_failure(client, command->command_id, FAILURE_INTERNAL, "out of memory");
+    if (r < 0) {
+        send_trouble(client, command->command_id, r);
         return;
     }
     job->wait.on_ready = job_on_ready;
     job->wait.owner = job;
-    int r = cookies->open(cookies->owner, &client->partition, span_of(command->jar), &job->wait,
-                          &jar);
+    r = cookies->open(cookies->owner, &client->partition, span_of(command->jar), &job->wait,
+                      &jar);
     if (r == COOKIE_OPEN_WAIT) {
         wait_for_jar(job, command);
         return;

@@ -290,7 +290,7 @@ static const struct refusal {
     {"UR02", header_value_with_line_break, "argument", "line break"},
     {"UR13", header_of_the_engine, "argument", "engine's"},
     {"UR13", host_left_out, "argument", "Host"},
-    {"credentials", no_scheme_of_credentials, "argument", "AUTH_SCHEME_BASIC"},
+    {"credentials", no_scheme_of_credentials, "argument", "AUTH_SCHEME"},
     {"AU02", user_with_colon, "argument", ":"},
     {"connect-to", connect_to_port_too_high, "argument", "65535"},
     {"connect-to", connect_to_no_host_name, "argument", "host name"},
