@@ -13,9 +13,10 @@
 
 int xhr_boundary_new(char ret[XHR_BOUNDARY_BYTES])
 {
+    static const char prefix[] = XHR_BOUNDARY_PREFIX;
     static const char hex[] = "0123456789abcdef";
     uint8_t random[RANDOM_BYTES];
-    char *at = ret + strlen(XHR_BOUNDARY_PREFIX);
+    char *at = ret + sizeof(prefix) - 1;
     ssize_t n;
 
     do
@@ -25,7 +26,7 @@ int xhr_boundary_new(char ret[XHR_BOUNDARY_BYTES])
         return -errno;
     if (n != RANDOM_BYTES) /* not for so few bytes: random(7) */
         return -EIO;
-    memcpy(ret, XHR_BOUNDARY_PREFIX, strlen(XHR_BOUNDARY_PREFIX));
+    memcpy(ret, prefix, sizeof(prefix));
     for (size_t i = 0; i < RANDOM_BYTES; i++) {
         *at++ = hex[random[i] >> 4];
         *at++ = hex[random[i] & 0xF];

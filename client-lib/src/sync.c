@@ -98,7 +98,12 @@ static int send_fetch(struct xhr_response *response, const struct xhr_fetch_opti
     for (size_t i = 0; r == 0 && i < options->n_headers; i++)
         r = xhr_request_set_header(request, options->headers[i].name,
                                    options->headers[i].value);
-    return r < 0 ? r : xhr_request_send(request, options->body);
+    if (r == 0 && options->form && options->body)
+        r = -EINVAL;
+    if (r < 0)
+        return r;
+    return options->form ? xhr_request_send_form(request, options->form)
+                         : xhr_request_send(request, options->body);
 }
 
 int xhr_fetch(const struct xhr_fetch_options *options, struct xhr_response **ret)

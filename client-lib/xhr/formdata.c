@@ -199,7 +199,7 @@ static int add_value(struct formdata *formdata, const struct field *field, struc
 static struct postdata *new_source(struct formdata *formdata)
 {
     struct postdata **sources =
-        reallocarray(formdata->sources, formdata->n_sources + 1, sizeof(*sources));
+        reallocarray(formdata->sources, formdata->n_sources + 1, sizeof(struct postdata *));
     struct postdata *source = calloc(1, sizeof(*source));
 
     if (sources)

@@ -141,10 +141,57 @@ static void test_every_allocation_may_fail(void **state)
     assert_true(n > 20);
 }
 
+/* Return: whether the form was sent; else nothing was, and there is no memory. */
+static bool send_form(unsigned n)
+{
+    struct xhr_form_part part = {.size = sizeof(part),
+                                 .kind = XHR_PART_PATH,
+                                 .name = "\xFC",
+                                 .path = "/proc/self/exe",
+                                 .filename = "a\"b"};
+    struct record record = {0};
+    struct peer peer;
+    struct xhr_form *form = NULL;
+
+    peer_init(&peer, false);
+    struct xhr_request *request = new_request(peer.client, &record, &record_callbacks);
+    assert_int_equal(xhr_request_set_header(request, "Content-Type", "multipart/mixed"), 0);
+    count = 0;
+    fail_at = n;
+    is_counting = true;
+    int r = xhr_form_new(&form);
+    for (unsigned i = 0; r == 0 && i < 9; i++)
+        r = xhr_form_add(form, "name", "value", 5);
+    r = r < 0 ? r : xhr_form_add_part(form, &part);
+    r = r < 0 ? r : xhr_form_add_file(form, "f", "/proc/self/stat", NULL, NULL);
+    r = r < 0 ? r : xhr_request_send_form(request, form);
+    is_counting = false;
+    fail_at = 0;
+    assert_true(r == 0 || r == -ENOMEM);
+    assert_int_equal(xhr_client_in_flight(peer.client), r == 0);
+    xhr_form_free(form);
+    xhr_request_free(request);
+    peer_done(&peer);
+    return r == 0 && count < n;
+}
+
+static void test_every_allocation_for_a_form_may_fail(void **state)
+{
+    unsigned n = 1;
+
+    (void)state;
+    while (!send_form(n)) {
+        n++;
+        assert_true(n < 500);
+    }
+    assert_true(n > 50);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_allocation_may_fail),
+        cmocka_unit_test(test_every_allocation_for_a_form_may_fail),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

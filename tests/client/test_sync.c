@@ -11,8 +11,16 @@
 
 #include "support/peer.h"
 
-/* Answers "/404", "/lost" (hangs up), "/fail", anything else with "hello", until it hangs up.
- */
+static bool has_form(const Xhrd__V1__OpenRequest *open)
+{
+    const Xhrd__V1__RequestBody *body = open->body;
+
+    return body && memmem(body->inline_bytes.data, body->inline_bytes.len,
+                          "form-data; name=\"n\"\r\n\r\nvalue\r\n--", 32);
+}
+
+/* Answers "/404", "/lost" (hangs up), "/fail", anything else with "hello", until it hangs up;
+ * "/form" is 404, too, without one. */
 static void play_daemon(int fd)
 {
     static struct peer peer;
@@ -33,7 +41,12 @@ static void play_daemon(int fd)
             if (memmem(url->data, url->len, "/fail", 5))
                 peer_fail(&peer, id, XHRD__V1__FAILURE_KIND__FAILURE_KIND_DNS);
             else
-                peer_answer(&peer, id, memmem(url->data, url->len, "/404", 4) ? 404 : 200,
+                peer_answer(&peer, id,
+                            memmem(url->data, url->len, "/404", 4) ||
+                                    (memmem(url->data, url->len, "/form", 5) &&
+                                     !has_form(message->open))
+                                ? 404
+                                : 200,
                             "hello");
         }
     }
@@ -244,6 +257,36 @@ static void test_fetch_takes_any_status_and_tells_of_failures(void **state)
     end(&scene);
 }
 
+static void test_fetch_sends_a_form_or_a_body(void **state)
+{
+    struct xhr_body body = {.size = sizeof(body), .kind = XHR_BODY_STRING, .bytes = "x"};
+    struct xhr_response *response = NULL;
+    struct xhr_form *form = NULL;
+    struct scene scene;
+
+    (void)state;
+    begin(&scene);
+    assert_int_equal(xhr_form_new(&form), 0);
+    assert_int_equal(xhr_form_add(form, "n", "value", 5), 0);
+    struct xhr_fetch_options options = {.size = sizeof(options),
+                                        .method = "POST",
+                                        .url = "http://a.test/form",
+                                        .client = scene.client,
+                                        .form = form};
+    assert_int_equal(xhr_fetch(&options, &response), 0);
+    assert_int_equal(xhr_response_status(response), 200);
+    xhr_response_free(response);
+    options.body = &body;
+    assert_int_equal(xhr_fetch(&options, &response), -EINVAL);
+    assert_null(response);
+    options.form = NULL;
+    assert_int_equal(xhr_fetch(&options, &response), 0);
+    assert_int_equal(xhr_response_status(response), 404);
+    xhr_response_free(response);
+    xhr_form_free(form);
+    end(&scene);
+}
+
 static void test_fetch_refuses_what_makes_no_sense(void **state)
 {
     const struct xhr_header bad[] = {{"Bad Name", "1"}};
@@ -270,6 +313,7 @@ int main(void)
         cmocka_unit_test(test_blocking_inside_a_callback_is_refused),
         cmocka_unit_test(test_lb04_a_blocking_send_survives_the_end_of_everything),
         cmocka_unit_test(test_fetch_takes_any_status_and_tells_of_failures),
+        cmocka_unit_test(test_fetch_sends_a_form_or_a_body),
         cmocka_unit_test(test_fetch_refuses_what_makes_no_sense),
     };
 

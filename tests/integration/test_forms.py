@@ -10,6 +10,7 @@ import subprocess
 import pytest
 from origins import response
 from programs import SANITIZED
+from waiting import wait_until
 
 pytestmark = pytest.mark.shallow
 
@@ -147,6 +148,44 @@ def test_what_cannot_be_sent_is_refused_and_nothing_is(xhr, origin_raw, argument
 
 def test_a_form_file_that_cannot_be_read_is_curls_26(origin_raw):
     assert run_curl("-F", "a=@/nonexistent/x", origin_raw.url()) == 26
+
+
+@pytest.mark.parametrize("arguments", [["-F", "f=@shrinking"], ["-T", "shrinking"]],
+                         ids=["form", "upload"])
+def test_a_file_that_shrinks_while_it_is_sent_is_never_a_short_body(xhr, origin_raw, folder,
+                                                                     arguments):
+    shrinking = folder / "shrinking"
+    with open(shrinking, "wb") as file:
+        file.truncate(64 << 20)
+    seen = []
+
+    def script(connection):
+        request = connection.request_head()
+        connection.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+        os.truncate(shrinking, 1000)
+        left = int(request.get("Content-Length"))
+        try:
+            while left > 0:
+                left -= len(connection._exactly(min(left, 1 << 12)))
+        finally:
+            seen.append(left)
+        connection.send(response(b"taken\n"))
+
+    origin_raw.script = script
+    run = xhr(*arguments, origin_raw.url("/x"))
+    assert run.status == 26 and not run.out, run
+    wait_until(lambda: seen, "the connection to end")
+    assert seen[0] > 0
+
+
+def test_digest_sends_a_small_form_again(xhr, origin_raw, files):
+    challenge = 'Digest realm="r", nonce="n", qop="auth", algorithm=SHA-256'
+    origin_raw.replies(response(b"", "401 Unauthorized", [("WWW-Authenticate", challenge)]),
+                       response(b"in\n"))
+    run = xhr("--digest", "-u", "ann:secret", "-F", "f=@plain.txt", origin_raw.url(), check=0)
+    first, second = origin_raw.requests
+    assert run.out == "in\n" and second.get("Authorization").startswith("Digest ")
+    assert first.body == second.body and parts_of(second)[0][2] == b"one\r\ntwo\n"
 
 
 # ---- -T

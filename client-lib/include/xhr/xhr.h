@@ -622,6 +622,7 @@ struct xhr_fetch_options {
     const struct xhr_request_options *request;
     const struct xhr_client_options *client_options; /* when @client is NULL */
     struct xhr_client *client;                       /* NULL: one for this call */
+    struct xhr_form *form;                           /* in place of @body */
 };
 
 /**
