@@ -146,6 +146,13 @@ def origin_nginx(session_folder, ca):
     nginx.stop()
 
 
+@pytest.fixture(scope="session")
+def origin_apache():
+    apache = origins.Apache()
+    yield apache
+    apache.stop()
+
+
 @pytest.fixture
 def s_server(ca):
     """Start `openssl s_server` with options; stopped at the end."""

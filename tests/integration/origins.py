@@ -3,13 +3,16 @@
 answers, or misbehaves, byte by byte as a test says. The kernel chooses every port."""
 import contextlib
 import dataclasses
+import hashlib
 import os
 import pathlib
 import re
+import shutil
 import socket
 import ssl
 import struct
 import subprocess
+import tempfile
 import threading
 
 from waiting import wait_until
@@ -456,3 +459,85 @@ class Nghttpd:
 
     def stop(self):
         stop_process(self.process)
+
+
+APACHE = """
+ServerRoot "{root}"
+ServerName localhost
+PidFile "{root}/pid"
+DefaultRuntimeDir "{root}"
+Listen {address}
+{user}
+LoadModule mpm_event_module {modules}/mod_mpm_event.so
+LoadModule authn_core_module {modules}/mod_authn_core.so
+LoadModule authn_file_module {modules}/mod_authn_file.so
+LoadModule authz_core_module {modules}/mod_authz_core.so
+LoadModule authz_user_module {modules}/mod_authz_user.so
+LoadModule auth_digest_module {modules}/mod_auth_digest.so
+StartServers 1
+ThreadsPerChild 8
+MaxRequestWorkers 8
+ErrorLog "{root}/error.log"
+LogFormat "%s %U%q %{{Authorization}}i" seen
+CustomLog "{root}/access.log" seen
+DocumentRoot "{root}/www"
+<Location "/">
+  AuthType Digest
+  AuthName "cave"
+  AuthDigestProvider file
+  AuthUserFile "{root}/users"
+  Require valid-user
+</Location>
+<Location "/renewed">
+  AuthDigestNonceLifetime 20
+</Location>
+<Location "/open">
+  AuthType None
+  Require all granted
+</Location>
+"""
+
+
+class Apache:
+    """httpd with mod_auth_digest; user ali, password "open sesame". Under /renewed each answer
+    brings the next nonce. It takes no socket, so the port is asked for and given back."""
+
+    MODULES = "/usr/lib/apache2/modules"
+
+    def __init__(self):
+        self.root = pathlib.Path(tempfile.mkdtemp(prefix="xhrd-a-", dir="/tmp"))
+        self.root.chmod(0o755)  # its children give up root
+        (self.root / "www").mkdir()
+        for name in ("private", "renewed", "open"):
+            (self.root / "www" / name).write_text(f"{name}\n")
+        secret = hashlib.md5(b"ali:cave:open sesame").hexdigest()
+        (self.root / "users").write_text(f"ali:cave:{secret}\n")
+        with socket.socket() as asked:
+            asked.bind((LOOPBACK, 0))
+            self.port = asked.getsockname()[1]
+        (self.root / "apache.conf").write_text(APACHE.format(
+            root=self.root, modules=self.MODULES, address=f"{LOOPBACK}:{self.port}",
+            user="User www-data\nGroup www-data" if os.geteuid() == 0 else ""))
+        self.process = subprocess.Popen(
+            ["/usr/sbin/apache2", "-f", str(self.root / "apache.conf"), "-DFOREGROUND"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_until(self._answers, "apache2 to listen")
+
+    def _answers(self):
+        log = self.root / "error.log"
+        assert self.process.poll() is None, log.read_text() if log.exists() else "apache2 ended"
+        with socket.socket() as probe:
+            return probe.connect_ex((LOOPBACK, self.port)) == 0
+
+    def url(self, path="/private", host="localhost"):
+        return f"http://{host}:{self.port}{path}"
+
+    def log(self):
+        """[(status, path, Authorization)]; "-" without."""
+        path = self.root / "access.log"
+        lines = path.read_text().strip().split("\n") if path.exists() else []
+        return [tuple(line.split(" ", 2)) for line in lines if line]
+
+    def stop(self):
+        stop_process(self.process)
+        shutil.rmtree(self.root, ignore_errors=True)

@@ -270,6 +270,26 @@ static void test_rd01_rd02_rd03_rd04_rd10_rd14_logins_stay_at_their_origin(void 
     }
 }
 
+static void test_rd03_way_down_from_https_has_no_login_and_no_secure_cookie(void **state)
+{
+    struct scene scene;
+
+    (void)state;
+    scene_init(&scene);
+    scene_get(&scene, "https://a.com/1", AUTH_SCHEME_BEARER);
+    assert_non_null(strstr(hears(&scene), "Authorization: Bearer"));
+    server_says(&scene.world, "HTTP/1.1 307 Go\r\nLocation: https://a.com/2\r\n"
+                              "Set-Cookie: s=1; Secure\r\nSet-Cookie: p=2\r\n"
+                              "Content-Length: 0\r\n\r\n");
+    assert_non_null(strstr(hears(&scene), "Cookie: s=1; p=2\r\n"));
+    go_elsewhere(&scene, "http://a.com/3");
+    const char *heard = hears(&scene);
+    assert_non_null(strstr(heard, "Cookie: p=2\r\n"));
+    assert_null(strstr(heard, "Authorization"));
+    server_says(&scene.world, OK_2);
+    world_done(&scene.world);
+}
+
 static void test_rd05_login_is_not_there_again_when_the_chain_comes_home(void **state)
 {
     static const enum auth_scheme schemes[] = {AUTH_SCHEME_DIGEST, AUTH_SCHEME_BEARER};
@@ -485,6 +505,7 @@ int main(void)
         cmocka_unit_test(test_au07_any_takes_digest_and_never_basic_over_plain_http),
         cmocka_unit_test(test_au01_user_of_the_url_has_no_password_of_another),
         cmocka_unit_test(test_rd01_rd02_rd03_rd04_rd10_rd14_logins_stay_at_their_origin),
+        cmocka_unit_test(test_rd03_way_down_from_https_has_no_login_and_no_secure_cookie),
         cmocka_unit_test(test_rd05_login_is_not_there_again_when_the_chain_comes_home),
         cmocka_unit_test(test_rd09_nonce_of_one_origin_is_not_used_at_another),
         cmocka_unit_test(test_nonce_stays_in_its_partition),
