@@ -299,12 +299,20 @@ bool io_tls_may_step_down(const struct io *io)
 
 /* --- the owner's calls -------------------------------------------------------------------- */
 
+/* SSL_get_error() must not see an older error. The queue is empty but after a failure, and to
+ * clear it costs more than to encrypt a small record. */
+static void forget_errors(void)
+{
+    if (ERR_peek_error() != 0)
+        ERR_clear_error();
+}
+
 /* Return: > 0 bytes, 0 at the end, -EAGAIN, or an error that io->failure explains. */
 static ssize_t read_once(struct io_tls *tls, char *buf, size_t len)
 {
     size_t n = 0;
 
-    ERR_clear_error();
+    forget_errors();
     int r = SSL_read_ex(tls->ssl, buf, len, &n);
     if (r == 1)
         return (ssize_t)n;
@@ -329,7 +337,7 @@ static ssize_t tls_read(struct io *io, char *buf, size_t len)
         n = read_once(tls, buf + total, len - total);
         if (n > 0)
             total += (size_t)n;
-    } while (n > 0 && total < len);
+    } while (n > 0 && total < len && SSL_has_pending(tls->ssl)); /* else the socket will tell */
     if (n < 0 && n != -EAGAIN) {
         if (total == 0)
             return io_fail(io, (int)n);
@@ -398,7 +406,7 @@ static ssize_t tls_writev(struct io *io, const struct iovec *iov, int n)
 
         if (record.len == 0)
             return (ssize_t)total;
-        ERR_clear_error();
+        forget_errors();
         if (SSL_write_ex(tls->ssl, record.ptr, record.len, &written) != 1)
             return io_fail(io, explain_in_state(tls, FAILURE_SEND));
         if (!tls->wire.write_error)
