@@ -17,11 +17,12 @@ struct reader {
     size_t left;
 };
 
-static inline bool read_varint(struct reader *reader, uint64_t *ret)
+/* Return: false when the varint does not end within @bytes_max bytes. */
+static inline bool read_varint_of(struct reader *reader, unsigned bytes_max, uint64_t *ret)
 {
     uint64_t value = 0;
 
-    for (unsigned i = 0; i < VARINT_BYTES_MAX && i < reader->left; i++) {
+    for (unsigned i = 0; i < bytes_max && i < reader->left; i++) {
         value |= (uint64_t)(reader->at[i] & 0x7fu) << (7 * i);
         if (!(reader->at[i] & 0x80u)) {
             reader->at += i + 1;
@@ -33,15 +34,24 @@ static inline bool read_varint(struct reader *reader, uint64_t *ret)
     return false;
 }
 
+static inline bool read_varint(struct reader *reader, uint64_t *ret)
+{
+    return read_varint_of(reader, VARINT_BYTES_MAX, ret);
+}
+
 /* Types of the schema that travel as a varint; any other number is protobuf-c's business. */
 static inline bool is_number(const ProtobufCFieldDescriptor *field)
 {
-    return field->type == PROTOBUF_C_TYPE_UINT32 || field->type == PROTOBUF_C_TYPE_UINT64 ||
-           field->type == PROTOBUF_C_TYPE_INT64 || field->type == PROTOBUF_C_TYPE_BOOL ||
-           field->type == PROTOBUF_C_TYPE_ENUM;
+    const unsigned numbers = 1U << PROTOBUF_C_TYPE_UINT32 | 1U << PROTOBUF_C_TYPE_UINT64 |
+                             1U << PROTOBUF_C_TYPE_INT64 | 1U << PROTOBUF_C_TYPE_BOOL |
+                             1U << PROTOBUF_C_TYPE_ENUM;
+
+    return numbers >> field->type & 1U;
 }
 
 static inline bool is_wide(const ProtobufCFieldDescriptor *field)
 {
-    return field->type == PROTOBUF_C_TYPE_UINT64 || field->type == PROTOBUF_C_TYPE_INT64;
+    const unsigned wide = 1U << PROTOBUF_C_TYPE_UINT64 | 1U << PROTOBUF_C_TYPE_INT64;
+
+    return wide >> field->type & 1U;
 }

@@ -5,7 +5,8 @@
 #include "wire/precheck.h"
 #include "wire/reader_priv.h"
 
-#define LIST_MIN 8 /* places of a repeated field's first list; doubled when full */
+#define HEAD_BYTES_MAX 5 /* of a tag or a length, as protobuf-c reads them */
+#define LIST_MIN       8 /* places of a repeated field's first list; doubled when full */
 
 struct taker {
     uint8_t *block; /* what is left of it */
@@ -57,7 +58,7 @@ static bool take_delimited(struct taker *taker,
 {
     uint64_t len = 0;
 
-    if (!read_varint(from, &len) || len > from->left)
+    if (!read_varint_of(from, HEAD_BYTES_MAX, &len) || len > from->left)
         return false;
     struct reader content = {from->at, (size_t)len};
     from->at += len;
@@ -80,10 +81,13 @@ static bool take_delimited(struct taker *taker,
 
 static bool take_number(const ProtobufCFieldDescriptor *field, struct reader *from, void *to)
 {
+    const uint8_t *begin = from->at;
     uint64_t value = 0;
 
     if (!read_varint(from, &value))
         return false;
+    if (from->at - begin == VARINT_BYTES_MAX && from->at[-1] > 1)
+        return false; /* more than 64 bits */
     if (is_wide(field)) {
         *(uint64_t *)to = value;
         return true;
@@ -209,7 +213,7 @@ static void *take_message(struct taker *taker,
     while (from.left > 0) {
         uint64_t tag = 0;
 
-        if (!read_varint(&from, &tag) || ++taker->fields > WIRE_FIELDS_MAX)
+        if (!read_varint_of(&from, HEAD_BYTES_MAX, &tag) || ++taker->fields > WIRE_FIELDS_MAX)
             return NULL;
         const ProtobufCFieldDescriptor *field = find_field(type, tag >> 3, &hint);
         if (!field ||
