@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Raw commands for xhrctl. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "internal.h"
 #include "xhr_priv.h"
@@ -10,7 +11,8 @@ struct command {
     struct xhr_client *client;
     struct xhr_admin_events events;
     void *user;
-    bool *ret_done; /* of xhr_admin_ask() */
+    const char *host; /* while it is being sent; or NULL */
+    bool *ret_done;   /* of xhr_admin_ask() */
     int *ret_result;
 };
 
@@ -69,6 +71,9 @@ send_command(struct xhr_client *client, struct command *command, Xhrd__V1__Admin
         return r;
     admin.command_id = command->slot.id;
     admin.topic = topic;
+    if (command->host)
+        admin.host =
+            (ProtobufCBinaryData){strlen(command->host), (uint8_t *)(uintptr_t)command->host};
     message.kind_case = XHRD__V1__CLIENT_MESSAGE__KIND_ADMIN;
     message.admin = &admin;
     r = xhr_link_queue(client, &message, &command->slot, NULL);
@@ -89,6 +94,7 @@ start(struct xhr_client *client, Xhrd__V1__AdminTopic topic, const struct comman
     command->slot.ops = &xhr_admin_ops;
     command->client = client;
     r = send_command(client, command, topic);
+    command->host = NULL;
     if (r < 0) {
         free(command);
         return r;
@@ -111,13 +117,17 @@ int xhr_admin_send(struct xhr_client *client,
 
 int xhr_admin_ask(struct xhr_client *client,
                   Xhrd__V1__AdminTopic topic,
+                  const char *host,
                   const struct xhr_admin_events *events,
                   void *user)
 {
     bool done = false;
     int result = 0;
-    const struct command command = {
-        .events = *events, .user = user, .ret_done = &done, .ret_result = &result};
+    const struct command command = {.events = *events,
+                                    .user = user,
+                                    .host = host,
+                                    .ret_done = &done,
+                                    .ret_result = &result};
     int r = client->is_dispatching ? -EDEADLK : start(client, topic, &command);
 
     if (r == 0)

@@ -28,10 +28,12 @@ int xhr_admin_send(struct xhr_client *client,
 
 /**
  * xhr_admin_ask() - the same, blocking
+ * @host: of a topic that wants one; else NULL
  * Return: 0 when the last reply came (it may hold a failure: on_reply has seen it), else
  * xhr_error_errno() of what on_reply was told.
  */
 int xhr_admin_ask(struct xhr_client *client,
                   Xhrd__V1__AdminTopic topic,
+                  const char *host,
                   const struct xhr_admin_events *events,
                   void *user);

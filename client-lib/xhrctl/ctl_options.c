@@ -12,16 +12,19 @@ struct command {
     const char *second; /* NULL: one word */
     enum ctl_command command;
     const char *help;
+    const char *argument; /* what it wants behind its words; NULL: nothing */
 };
 
 static const struct command commands[] = {
-    {"status", NULL, CTL_STATUS, "how the daemon is, and what it has done"},
-    {"show", "clients", CTL_SHOW_CLIENTS, "programs that are connected"},
-    {"show", "requests", CTL_SHOW_REQUESTS, "requests that are under way"},
-    {"show", "connections", CTL_SHOW_CONNECTIONS, "connections to servers"},
-    {"show", "pools", CTL_SHOW_POOLS, "connections and queue of each origin"},
-    {"cookies", "list", CTL_COOKIES_LIST, "cookies of a jar"},
-    {"cookies", "clear", CTL_COOKIES_CLEAR, "remove them: all, or those the flags name"},
+    {"status", NULL, CTL_STATUS, "how the daemon is, and what it has done", NULL},
+    {"show", "clients", CTL_SHOW_CLIENTS, "programs that are connected", NULL},
+    {"show", "requests", CTL_SHOW_REQUESTS, "requests that are under way", NULL},
+    {"show", "connections", CTL_SHOW_CONNECTIONS, "connections to servers", NULL},
+    {"show", "pools", CTL_SHOW_POOLS, "connections and queue of each origin", NULL},
+    {"cookies", "list", CTL_COOKIES_LIST, "cookies of a jar", NULL},
+    {"cookies", "clear", CTL_COOKIES_CLEAR, "remove them: all, or those the flags name", NULL},
+    {"hsts", "list", CTL_HSTS_LIST, "hosts that are asked over https alone", NULL},
+    {"hsts", "rm", CTL_HSTS_RM, "let one of them be asked over http again", "HOST"},
 };
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -128,12 +131,29 @@ static int refuse_command(const char *first, const char *second, struct trouble 
             ? trouble_set(why, EXIT_USAGE, "%s%s%s: there is %s %s", first, second ? " " : "",
                           second ? second : "", first, strbuf_text(&known))
             : trouble_set(why, EXIT_USAGE,
-                          "unknown command %s; there are status, show and cookies", first);
+                          "unknown command %s; there are status, show, cookies and hsts",
+                          first);
     strbuf_done(&known);
     return r;
 }
 
-static int find_command(char *const words[2], struct ctl_options *ret, struct trouble *why)
+/* What stands behind the words of a command that was found. */
+static int take_argument(const struct command *command,
+                         const char *argument,
+                         struct ctl_options *ret,
+                         struct trouble *why)
+{
+    if (argument && !command->argument)
+        return trouble_set(why, EXIT_USAGE, "one word too many: %s", argument);
+    if (!argument && command->argument)
+        return trouble_set(why, EXIT_USAGE, "%s %s wants a word more: %s %s %s", command->first,
+                           command->second, command->first, command->second, command->argument);
+    ret->command = command->command;
+    ret->argument = argument;
+    return 0;
+}
+
+static int find_command(char *const words[3], struct ctl_options *ret, struct trouble *why)
 {
     for (size_t i = 0; i < N_COMMANDS && words[0]; i++) {
         if (strcmp(commands[i].first, words[0]) != 0)
@@ -141,17 +161,15 @@ static int find_command(char *const words[2], struct ctl_options *ret, struct tr
         if (!commands[i].second && words[1])
             return trouble_set(why, EXIT_USAGE, "%s takes no further word: %s", words[0],
                                words[1]);
-        if (!commands[i].second || (words[1] && strcmp(commands[i].second, words[1]) == 0)) {
-            ret->command = commands[i].command;
-            return 0;
-        }
+        if (!commands[i].second || (words[1] && strcmp(commands[i].second, words[1]) == 0))
+            return take_argument(&commands[i], words[2], ret, why);
     }
     return refuse_command(words[0], words[1], why);
 }
 
 int ctl_options_parse(char **argv, struct ctl_options *ret, struct trouble *why)
 {
-    char *words[2] = {NULL, NULL};
+    char *words[3] = {NULL, NULL, NULL};
     size_t n_words = 0;
     bool of_cookies = false;
 
@@ -162,7 +180,7 @@ int ctl_options_parse(char **argv, struct ctl_options *ret, struct trouble *why)
 
             if (r != 0)
                 return r;
-        } else if (n_words < 2) {
+        } else if (n_words < 3) {
             words[n_words++] = *argv++;
         } else {
             return trouble_set(why, EXIT_USAGE, "one word too many: %s", *argv);
@@ -203,6 +221,8 @@ void ctl_options_help(struct strbuf *out)
         strbuf_add_text(&what, commands[i].first);
         strbuf_add_text(&what, commands[i].second ? " " : "");
         strbuf_add_text(&what, commands[i].second);
+        strbuf_add_text(&what, commands[i].argument ? " " : "");
+        strbuf_add_text(&what, commands[i].argument);
         help_line(out, strbuf_text(&what), what.len, commands[i].help);
     }
     strbuf_add_text(out, "\nFlags:\n");

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* The command line of xhrctl: a command of one or two words, and flags anywhere. */
+/* The command line of xhrctl: a command of one or two words, perhaps something it is about, and
+ * flags anywhere. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,10 +19,13 @@ enum ctl_command {
     CTL_SHOW_POOLS,
     CTL_COOKIES_LIST,
     CTL_COOKIES_CLEAR,
+    CTL_HSTS_LIST,
+    CTL_HSTS_RM,
 };
 
 struct ctl_options {
     enum ctl_command command;
+    const char *argument; /* what the command wants behind its words: a host */
     const char *socket_path;
     bool json;
     const char *jar;

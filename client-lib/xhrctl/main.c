@@ -27,8 +27,12 @@ static int run(const struct ctl_options *options, struct strbuf *out, struct tro
                            options->socket_path ? options->socket_path : "");
     if (r < 0)
         return trouble_set(why, EXIT_RESOURCES, "%s", strerror(-r));
-    r = cookies ? cookies_run(client, options, masked, out, why)
-                : show_run(client, options, out, why);
+    if (cookies)
+        r = cookies_run(client, options, masked, out, why);
+    else if (options->command == CTL_HSTS_LIST || options->command == CTL_HSTS_RM)
+        r = hsts_run(client, options, out, why);
+    else
+        r = show_run(client, options, out, why);
     (void)xhr_client_free(client);
     return r;
 }

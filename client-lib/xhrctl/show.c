@@ -253,7 +253,7 @@ int show_run(struct xhr_client *client,
     while (topics[i].command != options->command)
         i++;
     listing_begin(&show.listing, options->json);
-    int r = xhr_admin_ask(client, topics[i].topic, &events, &show);
+    int r = xhr_admin_ask(client, topics[i].topic, NULL, &events, &show);
     if (show.result == 0 && r < 0)
         show.result = trouble_set(why, EXIT_DAEMON, "%s", strerror(-r));
     if (show.result == 0 && options->command != CTL_STATUS)

@@ -295,6 +295,7 @@ void client_close(struct client *client)
     loop_defer_cancel(service->loop, &client->leave);
     fetch_service_close_all(client);
     cookie_service_close_all(client);
+    hsts_service_close_all(client);
     if (client->session)
         session_close(client->session);
     charge_release(&client->charge);
@@ -311,7 +312,7 @@ void client_close(struct client *client)
 void client_check_done(struct client *client)
 {
     if (client->closed || !client->half_closed || client->requests.count > 0 ||
-        !list_is_empty(&client->cookie_jobs))
+        !list_is_empty(&client->cookie_jobs) || client->n_hsts_jobs > 0)
         return;
     struct session *session = client->session;
     client->session = NULL;
@@ -338,6 +339,7 @@ static int serve(struct service *service, int fd, const struct peer *peer, struc
     client->leave = (struct deferred){.fn = client_on_leave, .owner = client};
     link_init(&client->request_list);
     link_init(&client->cookie_jobs);
+    link_init(&client->hsts_jobs);
     int r = user_get(&service->users, peer->uid, &service->options.limits, &client->user);
     if (r < 0) {
         mem_free(client);

@@ -50,6 +50,8 @@ struct client {
     struct map requests;  /* by the client's number */
     struct link request_list;
     struct link cookie_jobs;
+    struct link hsts_jobs;
+    unsigned n_hsts_jobs;
     struct deferred leave; /* closes it at the end of the round */
     struct log_subject log;
     uint64_t id;
@@ -99,10 +101,13 @@ MUST_CHECK int fetch_options_of_message(struct client *client,
                                         struct request_options *ret,
                                         struct failure *ret_why);
 
-/* ---- cookie_service.c, admin_service.c --------------------------------------------------- */
+/* ---- cookie_service.c, hsts_service.c, admin_service.c
+ * --------------------------------------------------- */
 
 void cookie_service_command(struct client *client, const Xhrd__V1__CookieCommand *command);
 void cookie_service_close_all(struct client *client);
+void hsts_service_command(struct client *client, const Xhrd__V1__AdminCommand *message);
+void hsts_service_close_all(struct client *client);
 void admin_service_command(struct client *client, const Xhrd__V1__AdminCommand *message);
 
 /* ---- pb_convert.c ------------------------------------------------------------------------ */

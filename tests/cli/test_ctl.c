@@ -24,15 +24,18 @@ static void test_commands_and_flags_in_any_order(void **state)
     static const struct {
         const char *words[WORDS_MAX];
         enum ctl_command command;
+        const char *argument;
     } rows[] = {
-        {{"status"}, CTL_STATUS},
-        {{"--json", "status"}, CTL_STATUS},
-        {{"show", "clients"}, CTL_SHOW_CLIENTS},
-        {{"show", "--json", "requests"}, CTL_SHOW_REQUESTS},
-        {{"show", "connections", "--socket", "/x"}, CTL_SHOW_CONNECTIONS},
-        {{"show", "pools"}, CTL_SHOW_POOLS},
-        {{"cookies", "list", "--jar", "work", "--values"}, CTL_COOKIES_LIST},
-        {{"cookies", "--domain", "a.example", "clear"}, CTL_COOKIES_CLEAR},
+        {{"status"}, CTL_STATUS, NULL},
+        {{"--json", "status"}, CTL_STATUS, NULL},
+        {{"show", "clients"}, CTL_SHOW_CLIENTS, NULL},
+        {{"show", "--json", "requests"}, CTL_SHOW_REQUESTS, NULL},
+        {{"show", "connections", "--socket", "/x"}, CTL_SHOW_CONNECTIONS, NULL},
+        {{"show", "pools"}, CTL_SHOW_POOLS, NULL},
+        {{"cookies", "list", "--jar", "work", "--values"}, CTL_COOKIES_LIST, NULL},
+        {{"cookies", "--domain", "a.example", "clear"}, CTL_COOKIES_CLEAR, NULL},
+        {{"hsts", "list"}, CTL_HSTS_LIST, NULL},
+        {{"hsts", "rm", "a.example", "--json"}, CTL_HSTS_RM, "a.example"},
     };
 
     (void)state;
@@ -42,6 +45,9 @@ static void test_commands_and_flags_in_any_order(void **state)
 
         assert_int_equal(parse(rows[i].words, &options, &why), 0);
         assert_int_equal(options.command, rows[i].command);
+        assert_int_equal(options.argument != NULL, rows[i].argument != NULL);
+        if (rows[i].argument)
+            assert_string_equal(options.argument, rows[i].argument);
     }
 }
 
@@ -52,12 +58,16 @@ static void test_refusals_name_what_there_is(void **state)
         const char *says;
     } rows[] = {
         {{NULL}, "no command"},
-        {{"frobnicate"}, "there are status, show and cookies"},
+        {{"frobnicate"}, "there are status, show, cookies and hsts"},
         {{"show"}, "there is show clients, requests, connections, pools"},
         {{"show", "nonsense"}, "there is show clients"},
         {{"cookies", "eat"}, "there is cookies list, clear"},
         {{"status", "now"}, "status takes no further word"},
         {{"show", "clients", "now"}, "one word too many"},
+        {{"hsts", "rm", "a.example", "b.example"}, "one word too many: b.example"},
+        {{"hsts", "rm"}, "wants a word more: hsts rm HOST"},
+        {{"hsts", "list", "a.example"}, "one word too many"},
+        {{"hsts"}, "there is hsts list, rm"},
         {{"status", "--jason"}, "nearest is --json"},
         {{"status", "-q"}, "unknown flag -q"},
         {{"status", "--socket"}, "--socket wants a value"},

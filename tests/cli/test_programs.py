@@ -677,6 +677,35 @@ class Control(unittest.TestCase):
             listed = json.loads(self.control("show", topic, "--json", admin=admin).out)
             self.assertEqual([next(iter(r.values())) for r in listed], [5, 5])
 
+    def test_known_hosts_are_listed_and_removed(self):
+        def admin(talk, command):
+            if command.topic == admin_pb2.ADMIN_TOPIC_HSTS:
+                for name in (b"a.test", b"b\x1b.test"):
+                    talk.say("admin", command_id=command.command_id, more=name == b"a.test",
+                             hsts=[admin_pb2.HstsRow(host=name, expires_s=86400,
+                                                     include_subdomains=True)])
+            else:
+                self.assertEqual(command.topic, admin_pb2.ADMIN_TOPIC_HSTS_REMOVE)
+                known = command.host == b"a.test"
+                talk.say("admin", command_id=command.command_id, removed=known,
+                         not_persisted=known)
+
+        out = self.control("hsts", "list", admin=admin).out
+        self.assertIn(b"a.test", out)
+        self.assertNotIn(b"\x1b", out)
+        rows = json.loads(self.control("hsts", "list", "--json", admin=admin).out)
+        self.assertEqual(rows[0], {"host": "a.test", "include_subdomains": True,
+                                   "expires_s": 86400})
+        self.assertEqual(len(rows), 2)
+        done = self.control("hsts", "rm", "a.test", admin=admin)
+        self.assertEqual(done.out,
+                         b"1 host removed, from memory only: the disk did not take it\n")
+        self.assertEqual(self.control("hsts", "rm", "b.test", admin=admin).out,
+                         b"0 hosts removed\n")
+        self.assertEqual(json.loads(self.control("hsts", "rm", "b.test", "--json",
+                                                 admin=admin).out),
+                         {"removed": 0, "not_persisted": False})
+
     def test_a_refusal_of_the_daemon_is_told(self):
         def admin(talk, command):
             talk.say("admin", command_id=command.command_id, failure=failure_pb2.Failure(

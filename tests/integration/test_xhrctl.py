@@ -55,6 +55,26 @@ def test_cookies_are_listed_and_cleared(xhrctl, xhr, origin_raw):
     assert origin_raw.requests[-1].get("Cookie") is None
 
 
+def test_known_hosts_are_listed_and_removed(xhrctl, client, make_tls_origin, ca, xhrd):
+    origin = make_tls_origin("*.known.example")
+    for name, value in (("b", "max-age=900; includeSubDomains"), ("a", "max-age=5000")):
+        origin.reply(response(b"", fields=[("Strict-Transport-Security", value)]))
+        host = f"{name}.known.example"
+        assert client.fetch(origin.url(host=host), resolve=[(host, origin.port)], ca=ca.pem).done
+    assert "b.known.example" in xhrctl("hsts", "list", check=0).out
+    rows = listing(xhrctl, "hsts", "list")
+    assert [(row["host"], row["include_subdomains"]) for row in rows] == [
+        ("a.known.example", False), ("b.known.example", True)]
+    assert rows[0]["expires_s"] > rows[1]["expires_s"]
+    assert xhrctl("hsts", "rm", "B.known.example.", check=0).out == "1 host removed\n"
+    assert xhrctl("hsts", "rm", "b.known.example", check=0).out == "0 hosts removed\n"
+    xhrd.kill()
+    xhrd.start()
+    assert [row["host"] for row in listing(xhrctl, "hsts", "list")] == ["a.known.example"]
+    wrong = xhrctl("hsts", "rm", "not a host")
+    assert wrong.status != 0 and "host" in wrong.err.lower()
+
+
 @pytest.mark.parametrize("arguments", [[], ["frobnicate"], ["show"], ["show", "nonsense"],
                                        ["status", "--nonsense"], ["cookies", "nonsense"]])
 def test_unknown_commands_are_usage_errors(xhrctl, arguments):
