@@ -74,6 +74,21 @@ def test_hs04_it_is_known_in_the_next_life(xhrd, web, end):
         assert web.scheme(client) == b"over http\n"
 
 
+def test_hs04_programs_teach_each_other(xhr, xhrctl, origin_nginx, ca):
+    """Without -L as well: the step is not the server's."""
+    there = ["--cacert", str(ca.pem)]
+    for port, to in ((80, origin_nginx.plain_port), (443, origin_nginx.tls_port)):
+        there += ["--connect-to", f"localhost:{port}:127.0.0.1:{to}"]
+    assert xhr(*there, "http://localhost/scheme", check=0).out == "over http\n"
+    xhr(*there, "https://localhost/strict", check=0)
+    assert xhr(*there, "http://localhost/scheme", check=0).out == "over https\n"
+    told = xhr(*there, "-o", "/dev/null", "-w", "%{num_redirects} %{url_effective}",
+               "http://localhost/scheme", check=0).out
+    assert told == "0 https://localhost/scheme"
+    xhrctl("hsts", "rm", "localhost", check=0)
+    assert xhr(*there, "http://localhost/scheme", check=0).out == "over http\n"
+
+
 def test_hs05_http_and_unverified_answers_teach_nothing(client, web):
     assert web.get(client, "http://localhost/strict").body == b"over http\n"
     assert web.get(client, "https://localhost/strict", insecure=True).done

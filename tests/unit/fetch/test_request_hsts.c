@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "base/mem.h"
 #include "http/hsts_header.h"
 #include "policy/cookie_jar.h"
 #include "policy/hsts.h"
@@ -260,6 +261,40 @@ static void test_an_owner_may_leave_inside_the_upgrade(void **state)
     }
 }
 
+static void test_every_failing_allocation_ends_in_one_honest_end(void **state)
+{
+    uint64_t n;
+    bool ran_out = true;
+
+    (void)state;
+    for (n = 1; ran_out && n < 1000; n++) {
+        struct request_options options;
+
+        (void)setup(NULL);
+        learn("a.com", false);
+        options_get(&options, "http://a.com/");
+        mem_fail_at(n);
+        int r = teller_try(&teller, &options);
+        world_turn(&world);
+        for (unsigned i = 0; i < world.n_servers; i++)
+            assert_int_equal(world.servers[i].port, 443); /* never over http */
+        if (teller.request && world.n_servers > 0)
+            server_says(&world, "HTTP/1.1 200 OK\r\nStrict-Transport-Security: max-age=9; "
+                                "includeSubDomains\r\nContent-Length: 0\r\n\r\n");
+        ran_out = mem_alloc_count() >= n;
+        mem_fail_at(0);
+        request_options_done(&options);
+        world_pass_ms(&world, 100000);
+        if (r == 0) {
+            assert_int_equal(teller.n_done, 1);
+            if (!teller.has_failed)
+                assert_story(&teller, "redirect(307,https://a.com/,GET) head(200,0)  done");
+        }
+        (void)teardown(NULL);
+    }
+    assert_true(n > 10 && n < 999); /* it came to an end, and walked through something */
+}
+
 #define HSTS_TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -277,6 +312,7 @@ int main(void)
         HSTS_TEST(test_nothing_is_asked_of_the_network_before_the_hosts_are_in_memory),
         HSTS_TEST(test_hosts_that_cannot_be_had_fail_the_request),
         HSTS_TEST(test_an_owner_may_leave_inside_the_upgrade),
+        cmocka_unit_test(test_every_failing_allocation_ends_in_one_honest_end),
     };
 
     return cmocka_run_group_tests_name("fetch/request_hsts", tests, NULL, NULL);
