@@ -15,6 +15,20 @@
 #define LEN(array) (sizeof(array) / sizeof(*(array)))
 #define PREFIX     "multipart/form-data; boundary="
 
+ssize_t __real_getrandom(void *buffer, size_t len, unsigned flags);
+ssize_t __wrap_getrandom(void *buffer, size_t len, unsigned flags);
+
+static unsigned zero_draws; /* the next ones give nothing but zeros */
+
+ssize_t __wrap_getrandom(void *buffer, size_t len, unsigned flags)
+{
+    if (zero_draws == 0)
+        return __real_getrandom(buffer, len, flags);
+    zero_draws--;
+    memset(buffer, 0, len);
+    return (ssize_t)len;
+}
+
 struct scene {
     struct peer peer;
     struct record record;
@@ -220,6 +234,42 @@ static void test_lb11_a_million_boundaries_do_not_repeat(void **state)
                                     "0123456789"),
                      strlen(all[0]));
     free(all);
+}
+
+static void test_a_boundary_that_stands_in_a_part_is_not_taken(void **state)
+{
+    static const char zeros[] = XHR_BOUNDARY_PREFIX "00000000000000000000000000000000";
+    static const struct {
+        const char *name;
+        const char *value;
+        const char *filename;
+        const char *type;
+    } rows[] = {
+        {"n", zeros, NULL, NULL},
+        {zeros, "v", NULL, NULL},
+        {"n", "v", zeros, NULL},
+        {"n", "v", "f", zeros},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < LEN(rows); i++) {
+        struct xhr_form_part part = {.size = sizeof(part),
+                                     .name = rows[i].name,
+                                     .bytes = rows[i].value,
+                                     .length = strlen(rows[i].value),
+                                     .filename = rows[i].filename,
+                                     .content_type = rows[i].type};
+        struct scene scene;
+
+        make(&scene);
+        assert_int_equal(xhr_form_add(scene.form, "other", "value", 5), 0);
+        assert_int_equal(xhr_form_add_part(scene.form, &part), 0);
+        zero_draws = 2;
+        send_form(&scene);
+        assert_int_equal(zero_draws, 0);
+        assert_null(strstr(type_of(&scene), zeros));
+        drop(&scene);
+    }
 }
 
 /* ---- bodies ---- */
@@ -703,6 +753,7 @@ int main(void)
         cmocka_unit_test(test_names_are_escaped_as_html_says),
         cmocka_unit_test(test_a_type_is_guessed_by_the_last_ending),
         cmocka_unit_test(test_lb11_a_million_boundaries_do_not_repeat),
+        cmocka_unit_test(test_a_boundary_that_stands_in_a_part_is_not_taken),
         cmocka_unit_test(test_a_small_form_is_one_message),
         cmocka_unit_test(test_an_empty_form_is_its_last_delimiter),
         cmocka_unit_test(test_an_urlencoded_form_holds_values_alone),

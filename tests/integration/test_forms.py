@@ -118,6 +118,24 @@ def test_a_form_without_large_files_is_sent_again_and_a_large_one_is_not(xhr, or
     assert len(origin_raw.requests) == 3
 
 
+def test_a_large_form_waits_for_100_continue_and_so_survives_an_early_redirect(xhr, origin_raw,
+                                                                               files):
+    def script(connection):
+        request = connection.request_head()
+        assert request.get("Expect") == "100-continue"
+        if request.target == "/":
+            connection.send(response(b"", "307 Temporary Redirect",
+                                     [("Location", "/next"), ("Connection", "close")]))
+            connection.close()
+        connection.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.body = connection.request_body(request)
+        connection.send(response(b"done\n"))
+
+    origin_raw.script = script
+    assert xhr("-F", "f=@big.bin", origin_raw.url(), check=0).out == "done\n"
+    assert parts_of(origin_raw.requests[-1])[0][2] == (files / "big.bin").read_bytes()
+
+
 def test_two_urls_get_the_same_form_even_from_a_pipe(xhr, origin_raw):
     xhr("-F", "a=@-", origin_raw.url("/1"), origin_raw.url("/2"), input=b"piped", check=0)
     first, second = origin_raw.requests

@@ -495,7 +495,8 @@ XHR_API int xhr_form_set_encoding(struct xhr_form *form, enum xhr_form_encoding 
  *
  * For a redirect of 307 or 308 or a 401 the body must be sent again. That works for forms
  * without files, and for those of 1 MiB at most with files in them, which are read whole now;
- * any other fails then with class rewind.
+ * any other fails then with class rewind, unless the server answered before it took any of
+ * it: above 1 MiB it is asked first (Expect: 100-continue).
  *
  * Return: as xhr_request_send(). A file that cannot be read is its errno (-ENOENT, -EACCES,
  * -EISDIR, -ESPIPE when it is no regular file …) and nothing is sent; -EINVAL for a file in an
