@@ -122,11 +122,11 @@ static void send_page(const struct hsts_job *job,
 static void list(struct hsts_job *job, struct hsts *set)
 {
     CLEANUP_MEM Xhrd__V1__HstsRow *rows = mem_array(ROWS_PER_REPLY, sizeof(*rows));
-    CLEANUP_MEM Xhrd__V1__HstsRow **pointers = mem_array(ROWS_PER_REPLY, sizeof(*pointers));
+    CLEANUP_MEM Xhrd__V1__HstsRow **pointers = mem_array(ROWS_PER_REPLY, sizeof(void *));
 
     (void)hsts_expire(set, loop_wall_s(job->client->service->loop));
     CLEANUP_MEM const struct hsts_host **hosts =
-        mem_array(hsts_count(set) + 1, sizeof(*hosts)); /* one too many: never none */
+        mem_array(hsts_count(set) + 1, sizeof(void *)); /* one too many: never none */
     struct host_list found = {.hosts = hosts};
 
     if (!rows || !pointers || !hosts) {
@@ -135,7 +135,7 @@ static void list(struct hsts_job *job, struct hsts *set)
         return;
     }
     hsts_each(set, collect, &found);
-    qsort(hosts, found.count, sizeof(*hosts), by_name);
+    qsort(hosts, found.count, sizeof(void *), by_name);
     size_t at = 0;
     do {
         send_page(job, &found, at, rows, pointers);
