@@ -251,7 +251,7 @@ static bool answer(struct request *request, const struct response_head *head)
         request_finish_kind(request, FAILURE_INTERNAL, "out of memory");
         return true;
     }
-    if (r == AUTH_CHOICE_DIGEST)
+    if (session)
         return answer_digest(request, session);
     return r == AUTH_CHOICE_BASIC && answer_basic(request);
 }
