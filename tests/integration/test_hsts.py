@@ -75,8 +75,8 @@ def test_hs04_it_is_known_in_the_next_life(xhrd, web, end):
 
 
 def test_hs04_programs_teach_each_other(xhr, xhrctl, origin_nginx, ca):
-    """Without -L as well: the step is not the server's."""
-    there = ["--cacert", str(ca.pem)]
+    """With --no-location as well: the step is not the server's."""
+    there = ["--no-location", "--cacert", str(ca.pem)]
     for port, to in ((80, origin_nginx.plain_port), (443, origin_nginx.tls_port)):
         there += ["--connect-to", f"localhost:{port}:127.0.0.1:{to}"]
     assert xhr(*there, "http://localhost/scheme", check=0).out == "over http\n"

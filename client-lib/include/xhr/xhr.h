@@ -267,7 +267,9 @@ struct xhr_callbacks {
                          const struct xhr_progress *progress,
                          void *user);
     /* false: no further; the request fails with class redirect. The daemon does not wait for
-     * the verdict: the next server may have been asked already. */
+     * the verdict: the next server may have been asked already. Status 307 to the same URL in
+     * https may be no server's word: the host had asked for https before (RFC 6797). That is
+     * told with redirects off, too, and is not in xhr_request_redirect_count(). */
     bool (*onredirect)(struct xhr_request *request,
                        const struct xhr_redirect *redirect,
                        void *user);
