@@ -28,6 +28,28 @@ static int refuse_line(struct config_file *file, const char *text)
     return 0;
 }
 
+static void refuse_length(struct config_file *file, const char *line, int max)
+{
+    struct span key = span_take((struct span){line, strcspn(line, "= \t")}, 40);
+    char why[128];
+
+    (void)snprintf(why, sizeof(why), "%.*s=: wants a line of at most %d bytes", (int)key.len,
+                   key.ptr, max);
+    refuse_line(file, why);
+}
+
+/* libinih goes on behind a line it does not understand: the first mistake is to be told. */
+static bool is_understood(const char *line)
+{
+    const char *text = line + strspn(line, " \t\r\n");
+
+    if (strncmp(text, "\xef\xbb\xbf", 3) == 0) /* a byte order mark, which libinih skips */
+        text += 3;
+    if (*text == '[')
+        return strchr(text, ']') != NULL;
+    return *text == '\0' || *text == '#' || *text == ';' || strpbrk(text, "=:") != NULL;
+}
+
 static char *read_line(char *line, int size, void *arg)
 {
     struct config_file *file = arg;
@@ -37,12 +59,20 @@ static char *read_line(char *line, int size, void *arg)
     file->line++;
     size_t len = strlen(line);
     if (len + 1 == (size_t)size && line[len - 1] != '\n') {
-        refuse_line(file, "the line is too long");
+        refuse_length(file, line, size - 2);
+        return NULL;
+    }
+    if (len == 0 || (line[len - 1] != '\n' && !feof(file->stream))) {
+        refuse_line(file, "a NUL byte is in the line");
         return NULL;
     }
     if ((line[0] == ' ' || line[0] == '\t') && line[strspn(line, " \t\r\n")] != '\0') {
         refuse_line(file,
                     "a line must not begin with a blank: put the whole of it on one line");
+        return NULL;
+    }
+    if (!is_understood(line)) {
+        refuse_line(file, "neither [Section] nor Key=value");
         return NULL;
     }
     return line;
@@ -68,6 +98,10 @@ static int parse(struct config_file *file)
 
     if (file->result < 0)
         return file->result;
+    if (ferror(file->stream)) {
+        refuse_line(file, "cannot be read on");
+        return fault(-EIO);
+    }
     if (bad_line != 0) {
         file->line = bad_line;
         refuse_line(file, "neither [Section] nor Key=value");

@@ -115,12 +115,15 @@ static int read_options(struct options *ret, struct given *given, int argc, char
     return OPTIONS_RUN;
 }
 
-/* Copies "BASE/suffix". Return: whether it fits. */
+/* Copies "BASE/suffix"; nothing of it when it does not fit. Return: whether it does. */
 static bool join(char *to, size_t size, const char *base, const char *suffix)
 {
     int n = snprintf(to, size, "%s%s", base, suffix);
 
-    return n > 0 && (size_t)n < size;
+    if (n > 0 && (size_t)n < size)
+        return true;
+    to[0] = '\0';
+    return false;
 }
 
 static const char *absolute_env(const char *name)
@@ -133,13 +136,16 @@ static const char *absolute_env(const char *name)
 /* ---- configuration --------------------------------------------------------------------------
  */
 
-static void find_config(struct options *ret, const struct given *given)
+/* Return: 0, or -EINVAL for a path that is too long to be kept. */
+static int find_config(struct options *ret, const struct given *given)
 {
     const char *base;
 
     ret->daemon.config_is_optional = !given->config;
+    if (given->config && !join(ret->config_path, sizeof(ret->config_path), given->config, ""))
+        return usage_error("--config: wants a path below 256 bytes, not ", given->config);
     if (given->config)
-        (void)join(ret->config_path, sizeof(ret->config_path), given->config, "");
+        ret->daemon.config_path = ret->config_path;
     else if (!ret->daemon.per_user)
         (void)join(ret->config_path, sizeof(ret->config_path), "/etc/xhrd/xhrd.conf", "");
     else if ((base = absolute_env("XDG_CONFIG_HOME")))
@@ -147,6 +153,7 @@ static void find_config(struct options *ret, const struct given *given)
     else if ((base = absolute_env("HOME")))
         (void)join(ret->config_path, sizeof(ret->config_path), base, "/.config/xhrd/xhrd.conf");
     ret->daemon.config_path = ret->config_path[0] ? ret->config_path : NULL;
+    return 0;
 }
 
 static int load_config(struct options *ret)
@@ -242,18 +249,18 @@ static void find_state(struct daemon_options *daemon)
 static void find_socket(struct options *ret)
 {
     const char *base = absolute_env("XDG_RUNTIME_DIR");
+    char *path = ret->default_socket;
+    size_t size = sizeof(ret->default_socket);
 
     if (ret->socket_path)
         return;
-    if (!ret->daemon.per_user)
-        (void)join(ret->default_socket, sizeof(ret->default_socket), "/run/xhrd.sock", "");
-    else if (!base || !join(ret->default_socket, sizeof(ret->default_socket), base, "/xhrd"))
-        return;
-    else {
-        (void)mkdir(ret->default_socket, 0700);
-        (void)join(ret->default_socket, sizeof(ret->default_socket), base, "/xhrd/socket");
+    if (!ret->daemon.per_user) {
+        (void)join(path, size, "/run/xhrd.sock", "");
+    } else if (base && join(path, size, base, "/xhrd")) {
+        (void)mkdir(path, 0700);
+        (void)join(path, size, base, "/xhrd/socket");
     }
-    ret->socket_path = ret->default_socket;
+    ret->socket_path = path[0] ? path : NULL;
 }
 
 int options_parse(struct options *ret, int argc, char **argv)
@@ -265,8 +272,9 @@ int options_parse(struct options *ret, int argc, char **argv)
     if (r != OPTIONS_RUN)
         return r;
     ret->daemon.per_user = given.user >= 0 ? given.user == 1 : geteuid() != 0;
-    find_config(ret, &given);
-    r = load_config(ret);
+    r = find_config(ret, &given);
+    if (r == 0)
+        r = load_config(ret);
     if (r == 0)
         r = apply_given(ret, &given);
     if (r < 0)

@@ -58,6 +58,7 @@ int signals_new(struct signals **ret,
 
     if (!signals)
         return fault(-ENOMEM);
+    signals->fd = -1;
     signals->events = events;
     signals->owner = owner;
     fill_set(&set);

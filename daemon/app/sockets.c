@@ -32,6 +32,16 @@ static void learn_path(struct sockets *sockets)
                    name.sun_path);
 }
 
+static void learn_file(struct sockets *sockets)
+{
+    struct stat st;
+
+    if (sockets->path[0] != '\0' && lstat(sockets->path, &st) == 0) {
+        sockets->device = st.st_dev;
+        sockets->inode = st.st_ino;
+    }
+}
+
 static int take_over(struct sockets *sockets, int n)
 {
     if (n > SOCKETS_MAX)
@@ -48,26 +58,48 @@ static int take_over(struct sockets *sockets, int n)
         sockets->fds[sockets->count++] = fd;
     }
     learn_path(sockets);
+    learn_file(sockets);
     /* systemd keeps its sockets; what a client bound for us it let go of. */
     sockets->is_ours = sockets->path[0] == '/' && !getenv("INVOCATION_ID");
     return 0;
 }
 
-/* A socket file that nobody listens on is what a killed daemon left behind. */
-static int remove_stale(const struct sockaddr_un *name)
+/* Without waiting: a daemon that is too busy to accept is a daemon. Return: 0, -errno. */
+static int try_to_connect(const struct sockaddr_un *name)
 {
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct stat st;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
     if (fd < 0)
         return fault(-errno);
     int r = connect(fd, (const struct sockaddr *)name, sizeof(*name)) == 0 ? 0 : -errno;
     close(fd);
-    if (r == 0)
+    return r;
+}
+
+/* A socket file that nobody listens on is what a killed daemon left behind. */
+static int remove_stale(const struct sockaddr_un *name)
+{
+    struct stat st;
+
+    if (lstat(name->sun_path, &st) < 0)
+        return errno == ENOENT ? 0 : -errno;
+    if (!S_ISSOCK(st.st_mode))
+        return -EEXIST;
+    int r = try_to_connect(name);
+    if (r == 0 || r == -EAGAIN)
         return -EADDRINUSE;
-    if (r != -ECONNREFUSED || lstat(name->sun_path, &st) < 0 || !S_ISSOCK(st.st_mode))
-        return r == -ENOENT ? 0 : -EADDRINUSE;
+    if (r != -ECONNREFUSED)
+        return r == -ENOENT ? 0 : r;
     return unlink(name->sun_path) < 0 ? -errno : 0;
+}
+
+/* Somebody may have taken it away and put his own there. */
+static bool file_is_ours(const struct sockets *sockets)
+{
+    struct stat st;
+
+    return lstat(sockets->path, &st) == 0 && st.st_dev == sockets->device &&
+           st.st_ino == sockets->inode;
 }
 
 static int bind_path(struct sockets *sockets, const char *path, bool for_everyone)
@@ -83,9 +115,12 @@ static int bind_path(struct sockets *sockets, const char *path, bool for_everyon
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return fault(-errno);
-    if (bind(fd, (const struct sockaddr *)&name, sizeof(name)) < 0 ||
-        chmod(path, for_everyone ? 0666 : 0600) < 0 || listen(fd, BACKLOG) < 0) {
+    r = bind(fd, (const struct sockaddr *)&name, sizeof(name)) < 0 ? -errno : 0;
+    if (r == 0 && (chmod(path, for_everyone ? 0666 : 0600) < 0 || listen(fd, BACKLOG) < 0)) {
         r = -errno;
+        (void)unlink(path);
+    }
+    if (r < 0) {
         close(fd);
         return r;
     }
@@ -93,6 +128,7 @@ static int bind_path(struct sockets *sockets, const char *path, bool for_everyon
     memcpy(sockets->path, path, strlen(path) + 1);
     sockets->is_ours = true;
     sockets->is_bound_here = true;
+    learn_file(sockets);
     return 0;
 }
 
@@ -114,7 +150,8 @@ static int lock_beside(const char *socket_path)
     char path[SOCKET_PATH_BYTES + 8];
     const char *slash = strrchr(socket_path, '/');
 
-    (void)snprintf(path, sizeof(path), "%.*s/lock", (int)(slash - socket_path), socket_path);
+    (void)snprintf(path, sizeof(path), "%.*slock", slash ? (int)(slash + 1 - socket_path) : 0,
+                   socket_path);
     int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return -errno;
@@ -129,9 +166,11 @@ static int lock_beside(const char *socket_path)
 
 static bool is_connecting(const struct sockets *sockets)
 {
-    struct pollfd ask = {.fd = sockets->fds[0], .events = POLLIN};
+    struct pollfd ask[SOCKETS_MAX];
 
-    return poll(&ask, 1, 0) > 0;
+    for (unsigned i = 0; i < sockets->count; i++)
+        ask[i] = (struct pollfd){.fd = sockets->fds[i], .events = POLLIN};
+    return poll(ask, sockets->count, 0) > 0;
 }
 
 int sockets_leave(struct sockets *sockets)
@@ -140,7 +179,7 @@ int sockets_leave(struct sockets *sockets)
 
     if (sockets->count == 0 || is_connecting(sockets))
         return sockets->count == 0 ? SOCKETS_LEFT : SOCKETS_STAY;
-    if (!sockets->is_ours)
+    if (!sockets->is_ours || !file_is_ours(sockets))
         return SOCKETS_LEFT;
     int lock = lock_beside(sockets->path);
     if (lock < 0)
@@ -168,7 +207,7 @@ void sockets_done(struct sockets *sockets)
         if (sockets->fds[i] >= 0)
             close(sockets->fds[i]);
     }
-    if (sockets->is_bound_here && sockets->lock_fd < 0)
+    if (sockets->is_bound_here && sockets->lock_fd < 0 && file_is_ours(sockets))
         (void)unlink(sockets->path);
     if (sockets->lock_fd >= 0)
         close(sockets->lock_fd);

@@ -8,6 +8,7 @@
  */
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/cleanup.h"
 
@@ -20,14 +21,17 @@ struct sockets {
     char path[SOCKET_PATH_BYTES]; /* of the first; "" when it has none */
     bool is_ours;                 /* nobody else holds it: ours to unlink when we leave idle */
     bool is_bound_here;           /* made by us, not handed over: unlinked in any case */
-    int lock_fd;                  /* held while we leave, -1 before */
+    uint64_t device; /* of the file at path, so that we take away none but our own */
+    uint64_t inode;
+    int lock_fd; /* held while we leave, -1 before */
 };
 
 /**
  * sockets_open() - those handed over, else bind @path
  * @path: NULL when it was not given
  * @for_everyone: who may connect to @path: all users, or our own alone
- * Return: 0; -ENOENT: neither; -EADDRINUSE: a daemon is there; -errno.
+ * Return: 0; -ENOENT: neither; -EADDRINUSE: a daemon is there; -EEXIST: what is there is no
+ * socket; -errno.
  */
 MUST_CHECK int sockets_open(struct sockets *ret, const char *path, bool for_everyone);
 

@@ -1,16 +1,18 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""check_config.py SOURCE_DIR: every key of daemon/app/config.c, with its default, stands in the
-sample file under its section, and in xhrd.conf(5); and nothing else does."""
+"""check_config.py SOURCE_DIR XHRD: every key that the daemon knows stands in the sample file under
+its section and in xhrd.conf(5) under its heading, both with the daemon's default; and no other."""
 import pathlib
 import re
+import subprocess
 import sys
 
-KEY = re.compile(r'^\s*KEY\("(\w+)",\s*"(\w+)",.*?"([^"]*)"\),', re.M | re.S)
 
-
-def keys_of_code(text: str):
-    return {(section, name): default for section, name, default in KEY.findall(text)}
+def keys_of_daemon(xhrd: str):
+    """The daemon's own word: "Section\\tKey\\ttype\\tdefault"."""
+    out = subprocess.run([xhrd, "--dump-config-keys"], check=True, capture_output=True, text=True).stdout
+    rows = [line.split("\t") for line in out.splitlines()]
+    return {(section, name): default for section, name, _, default in rows}
 
 
 def keys_of_sample(text: str):
@@ -24,30 +26,49 @@ def keys_of_sample(text: str):
 
 
 def keys_of_manual(text: str):
-    """Key= as it stands in the source of xhrd.conf(5)."""
-    return set(re.findall(r"\b([A-Z][A-Za-z]+)=", text))
+    """What stands below each `*Key=*_VALUE_`, under its `# [SECTION]`; without marks."""
+    found, section, name = {}, "", ""
+    for line in text.split("\n"):
+        if head := re.fullmatch(r"# \[?(\w+)\]?", line):
+            section, name = head.group(1), ""
+        elif key := re.match(r"\*(\w+)=\*", line):
+            name = key.group(1)
+            found[section, name] = ""
+        elif name and line.startswith("\t"):
+            found[section, name] += re.sub(r"[_*]", "", line).strip() + " "
+        elif line:
+            name = ""
+    return found
 
 
-def complaints(root: pathlib.Path):
-    code = keys_of_code((root / "daemon/app/config.c").read_text())
+def default_is_told(text: str, default: str) -> bool:
+    """"6 by default", "0, the default", "Empty, the default"."""
+    told = re.escape(default or "Empty") + r"(?: by default|, the default)\b"
+    return re.search(r"(?:^|[\s;])" + told, text) is not None
+
+
+def complaints(root: pathlib.Path, xhrd: str):
+    daemon = keys_of_daemon(xhrd)
     sample = keys_of_sample((root / "systemd/xhrd.conf").read_text())
-    for key in sorted(code.keys() | sample.keys()):
-        if code.get(key) != sample.get(key):
-            yield (f"[{key[0]}] {key[1]}: the daemon's default is {code.get(key)!r}, "
+    for key in sorted(daemon.keys() | sample.keys()):
+        if daemon.get(key) != sample.get(key):
+            yield (f"[{key[0]}] {key[1]}: the daemon's default is {daemon.get(key)!r}, "
                    f"systemd/xhrd.conf shows {sample.get(key)!r}")
-    manual = root / "daemon/man/xhrd.conf.5.scd"
-    if manual.exists():
-        shown, names = keys_of_manual(manual.read_text()), {name for _, name in code}
-        for name in sorted(names - shown):
-            yield f"{name}=: not in xhrd.conf(5)"
-        for name in sorted(shown - names):
-            yield f"{name}=: in xhrd.conf(5), but the daemon has no such key"
-    if not code:
-        yield "no key found in daemon/app/config.c"
+    sections = {section.upper(): section for section, _ in daemon}
+    manual = {(sections.get(section, section), name): text for (section, name), text
+              in keys_of_manual((root / "daemon/man/xhrd.conf.5.scd").read_text()).items()}
+    for section, name in sorted(daemon.keys() ^ manual.keys()):
+        where = "the daemon" if (section, name) in manual else "xhrd.conf(5)"
+        yield f"[{section}] {name}: not known to {where}"
+    for key in sorted(daemon.keys() & manual.keys()):
+        if not default_is_told(manual[key], daemon[key]):
+            yield f"[{key[0]}] {key[1]}: xhrd.conf(5) does not tell the default {daemon[key]!r}"
+    if not daemon:
+        yield f"{xhrd} --dump-config-keys names no key"
 
 
 def main() -> int:
-    found = list(complaints(pathlib.Path(sys.argv[1])))
+    found = list(complaints(pathlib.Path(sys.argv[1]), sys.argv[2]))
     print("\n".join(found) or "keys agree")
     return bool(found)
 

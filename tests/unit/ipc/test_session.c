@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "ipc/session.h"
 #include "loop/loop.h"
+#include "support/fd_count.h"
 #include "support/test.h"
 #include "wire/frame.h"
 
@@ -128,15 +129,6 @@ static const struct session_events events = {
     .on_drained = on_drained,
     .on_end = on_end,
 };
-
-static int count_fds(void)
-{
-    int n = 0;
-
-    for (int fd = 0; fd < 256; fd++)
-        n += fcntl(fd, F_GETFD) >= 0;
-    return n;
-}
 
 static void world_init(struct world *world, const struct session_options *options)
 {

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "support/fetch_world.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -618,16 +617,4 @@ void teller_get(struct teller *teller, const char *url)
 
     options_get(&options, url);
     teller_send(teller, &options);
-}
-
-int count_fds(void)
-{
-    DIR *dir = opendir("/proc/self/fd");
-    int n = -3; /* ".", ".." and the folder itself */
-
-    assert_non_null(dir);
-    while (readdir(dir))
-        n++;
-    (void)closedir(dir);
-    return n;
 }

@@ -14,6 +14,7 @@
 #include "fetch/request.h"
 #include "policy/public_suffix.h"
 #include "pool/connector.h"
+#include "support/fd_count.h"
 
 #define WORLD_SERVERS_MAX 64
 #define WORLD_COMMITS_MAX 8
@@ -131,6 +132,5 @@ MUST_CHECK int teller_try(struct teller *teller, struct request_options *options
 void teller_get(struct teller *teller, const char *url);
 
 uint64_t body_sum(uint64_t sum, uint64_t at, struct span bytes);
-int count_fds(void);
 
 #define assert_story(teller, text) assert_string_equal((teller)->story, text)

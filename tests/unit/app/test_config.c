@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: MIT */
+/* xhrd.conf: every key at its borders and past them; every mistake named with file, line, key
+ * and what would be right. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "app/config.h"
+#include "base/mem.h"
+#include "support/test.h"
+
+static const struct number_key {
+    const char *section, *name;
+    size_t offset;
+    uint64_t min, max;
+    uint64_t unit; /* what 1 is stored as */
+} number_keys[] = {
+    {"Daemon", "IdleExitSec", offsetof(struct config, idle_exit_us), 0, 86400, 1000000},
+    {"Network", "ConnectTimeoutSec", offsetof(struct config, connect_timeout_us), 1, 3600,
+     1000000},
+    {"Network", "IdleTimeoutSec", offsetof(struct config, idle_timeout_us), 1, 86400, 1000000},
+    {"Network", "KeepAliveSec", offsetof(struct config, keep_alive_us), 0, 3600, 1000000},
+    {"Network", "ConnectionsPerHost", offsetof(struct config, connections_per_host), 1, 256, 1},
+    {"Network", "IdleConnectionsPerUser", offsetof(struct config, idle_connections_per_user), 0,
+     65536, 1},
+    {"Limits", "Clients", offsetof(struct config, clients_max), 1, 65536, 1},
+    {"Limits", "ClientsPerUser", offsetof(struct config, clients_per_user), 1, 65536, 1},
+    {"Limits", "RequestsPerUser", offsetof(struct config, requests_per_user), 1, 1000000, 1},
+    {"Limits", "QueuedBytesPerUser", offsetof(struct config, queued_bytes_per_user), 1 << 20,
+     UINT64_C(1) << 40, 1},
+    {"Limits", "DescriptorsPerUser", offsetof(struct config, fds_per_user), 1, 4096, 1},
+};
+
+static int set_it(struct config *config, const struct number_key *key, const char *value)
+{
+    CLEANUP_BUF struct buf error = BUF_INIT(0);
+    int r = config_set(config, key->section, key->name, value, &error);
+
+    if (r < 0) { /* names the key, the value and the borders */
+        char min[32];
+        char max[32];
+        const char *text = buf_c_str(&error);
+
+        (void)snprintf(min, sizeof(min), "%" PRIu64, key->min);
+        (void)snprintf(max, sizeof(max), "%" PRIu64, key->max);
+        assert_non_null(strstr(text, key->name));
+        assert_non_null(strstr(text, value));
+        assert_non_null(strstr(text, min));
+        assert_non_null(strstr(text, max));
+    }
+    return r;
+}
+
+static uint64_t value_of(const struct config *config, const struct number_key *key)
+{
+    uint64_t value;
+
+    memcpy(&value, (const char *)config + key->offset, sizeof(value));
+    return value;
+}
+
+static void test_every_number_is_taken_at_its_borders_and_refused_past_them(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(number_keys) / sizeof(number_keys[0]); i++) {
+        const struct number_key *key = &number_keys[i];
+        uint64_t right[] = {key->min, key->max};
+        struct config config;
+        char text[32];
+
+        config_init(&config);
+        for (int k = 0; k < 2; k++) {
+            (void)snprintf(text, sizeof(text), "%" PRIu64, right[k]);
+            assert_int_equal(set_it(&config, key, text), 0);
+            assert_int_equal(value_of(&config, key), right[k] * key->unit);
+        }
+        (void)snprintf(text, sizeof(text), "%" PRIu64, key->max + 1);
+        assert_int_equal(set_it(&config, key, text), -EINVAL);
+        (void)snprintf(text, sizeof(text), "%" PRIu64, key->min - 1); /* or 2^64 - 1 */
+        assert_int_equal(set_it(&config, key, text), -EINVAL);
+        assert_int_equal(value_of(&config, key), key->max * key->unit); /* untouched */
+    }
+}
+
+static void test_what_is_no_number_is_refused_for_every_number(void **state)
+{
+    static const char *const wrong[] = {
+        "-1",
+        "+1",
+        "1.5",
+        "0x10",
+        "1e3",
+        "five",
+        "1 2",
+        "99999999999999999999",
+        "18446744073709551616",
+        "1T",
+        "1k",
+        "K",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(number_keys) / sizeof(number_keys[0]); i++) {
+        for (size_t k = 0; k < sizeof(wrong) / sizeof(wrong[0]); k++) {
+            struct config config;
+
+            config_init(&config);
+            assert_int_equal(set_it(&config, &number_keys[i], wrong[k]), -EINVAL);
+        }
+    }
+}
+
+static void test_bytes_may_have_a_suffix_and_other_numbers_may_not(void **state)
+{
+    static const struct {
+        const char *text;
+        uint64_t bytes;
+    } rows[] = {{"1024K", 1 << 20},
+                {"2M", 2 << 20},
+                {"1G", 1 << 30},
+                {"1048576", 1 << 20},
+                {"1024G", UINT64_C(1) << 40}};
+    struct config config;
+
+    (void)state;
+    config_init(&config);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        CLEANUP_BUF struct buf error = BUF_INIT(0);
+
+        assert_int_equal(
+            config_set(&config, "Limits", "QueuedBytesPerUser", rows[i].text, &error), 0);
+        assert_int_equal(config.queued_bytes_per_user, rows[i].bytes);
+        assert_int_equal(config_set(&config, "Limits", "Clients", "1K", &error), -EINVAL);
+    }
+    CLEANUP_BUF struct buf error = BUF_INIT(0);
+    assert_int_equal(
+        config_set(&config, "Limits", "QueuedBytesPerUser", "18014398509481985K", &error),
+        -EINVAL); /* would wrap */
+}
+
+static void test_paths_are_absolute_and_fit(void **state)
+{
+    static const char *const keys[][2] = {{"Daemon", "StateDirectory"}, {"TLS", "CAFile"}};
+    char longest[CONFIG_TEXT_MAX + 1];
+    struct config config;
+
+    (void)state;
+    config_init(&config);
+    memset(longest, 'x', sizeof(longest));
+    longest[0] = '/';
+    longest[CONFIG_TEXT_MAX] = '\0';
+    for (int i = 0; i < 2; i++) {
+        CLEANUP_BUF struct buf error = BUF_INIT(0);
+
+        assert_int_equal(config_set(&config, keys[i][0], keys[i][1], "", &error), 0);
+        assert_int_equal(config_set(&config, keys[i][0], keys[i][1], "/a", &error), 0);
+        assert_int_equal(config_set(&config, keys[i][0], keys[i][1], longest + 1, &error),
+                         -EINVAL);
+        assert_int_equal(config_set(&config, keys[i][0], keys[i][1], longest, &error), -EINVAL);
+        assert_non_null(strstr(buf_c_str(&error), "absolute path"));
+        longest[CONFIG_TEXT_MAX - 1] = '\0';
+        assert_int_equal(config_set(&config, keys[i][0], keys[i][1], longest, &error), 0);
+        longest[CONFIG_TEXT_MAX - 1] = 'x';
+    }
+    assert_int_equal(strlen(config.ca_file), CONFIG_TEXT_MAX - 1);
+}
+
+static void test_log_levels_have_names_and_numbers(void **state)
+{
+    CLEANUP_BUF struct buf error = BUF_INIT(0);
+    struct config config;
+
+    (void)state;
+    config_init(&config);
+    assert_int_equal(config.log_level, LOG_LEVEL_INFO);
+    assert_int_equal(config_set(&config, "Daemon", "LogLevel", "debug", &error), 0);
+    assert_int_equal(config.log_level, LOG_LEVEL_DEBUG);
+    assert_int_equal(config_set(&config, "Daemon", "LogLevel", "3", &error), 0);
+    assert_int_equal(config.log_level, LOG_LEVEL_ERR);
+    assert_int_equal(config_set(&config, "Daemon", "LogLevel", "Info", &error), -EINVAL);
+    assert_non_null(strstr(buf_c_str(&error), "err, warning, notice, info or debug"));
+}
+
+/* ---- files --------------------------------------------------------------------------------
+ */
+
+static char path[] = "/tmp/xhrd-config-XXXXXX";
+
+static int make_file(void **state)
+{
+    (void)state;
+    int fd = mkstemp(path);
+    close(fd);
+    return fd < 0 ? -1 : 0;
+}
+
+static int remove_file(void **state)
+{
+    (void)state;
+    return unlink(path);
+}
+
+static int load(struct config *config, const char *text, size_t len, struct buf *error)
+{
+    int fd = open(path, O_WRONLY | O_TRUNC);
+
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, len), len);
+    close(fd);
+    config_init(config);
+    return config_load(config, path, false, error);
+}
+
+static void test_a_good_file_changes_what_it_names_and_nothing_else(void **state)
+{
+    static const char text[] = "# a comment\n"
+                               "; another\n"
+                               "\n"
+                               "[Network]\n"
+                               "ConnectTimeoutSec = 5\n"
+                               "KeepAliveSec=0\r\n"
+                               "[Limits]\n"
+                               "Clients=10\n"
+                               "[Network]\n"
+                               "KeepAliveSec=7"; /* the last counts, and needs no line end */
+    CLEANUP_BUF struct buf error = BUF_INIT(0);
+    struct config config;
+    struct config defaults;
+
+    (void)state;
+    config_init(&defaults);
+    assert_int_equal(load(&config, text, sizeof(text) - 1, &error), 0);
+    assert_int_equal(config.connect_timeout_us, 5000000);
+    assert_int_equal(config.keep_alive_us, 7000000);
+    assert_int_equal(config.clients_max, 10);
+    config.connect_timeout_us = defaults.connect_timeout_us;
+    config.keep_alive_us = defaults.keep_alive_us;
+    config.clients_max = defaults.clients_max;
+    assert_memory_equal(&config, &defaults, sizeof(config));
+    assert_int_equal(load(&config, "", 0, &error), 0);
+    assert_memory_equal(&config, &defaults, sizeof(config));
+    static const char marked[] = "\xef\xbb\xbf[Limits]\nClients=9\n";
+    assert_int_equal(load(&config, marked, sizeof(marked) - 1, &error), 0);
+    assert_int_equal(config.clients_max, 9);
+}
+
+static void test_a_nul_hides_nothing(void **state)
+{
+    static const struct {
+        const char *text;
+        size_t len;
+    } rows[] = {{"[Limits]\nClients=1\0nonsense\n", 28}, {"[Limits]\n\0\nClients=1\n", 21}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        CLEANUP_BUF struct buf error = BUF_INIT(0);
+        struct config config;
+
+        assert_int_equal(load(&config, rows[i].text, rows[i].len, &error), -EINVAL);
+        assert_non_null(strstr(buf_c_str(&error), ":2: a NUL byte"));
+    }
+}
+
+static void test_every_mistake_is_told_with_file_line_key_and_what_is_right(void **state)
+{
+    static char long_line[5000];
+    static const struct {
+        const char *text;
+        int line;
+        const char *says, *also;
+    } rows[] = {
+        {"[Network]\nConnectTimeoutSec=0\n", 2, "ConnectTimeoutSec=0", "1 to 3600"},
+        {"[Network]\n\n\nConnectTimeoutSec=\n", 4, "ConnectTimeoutSec=", "1 to 3600"},
+        {"[Network]\nConnectTimeout=1\n", 2, "ConnectTimeout=", "xhrd.conf(5)"},
+        {"[Limits]\nConnectTimeoutSec=1\n", 2, "[Limits]", "[Network]"},
+        {"[Nework]\nConnectTimeoutSec=1\n", 2, "[Nework]", "[Network]"},
+        {"[Nework]\nWhat=1\n", 2, "[Nework]", "[Daemon], [TLS], [Network] and [Limits]"},
+        {"Clients=1\n", 1, "Clients=", "[Limits]"},
+        {"[Limits]\nClients 1\n", 2, "Key=value", "[Section]"},
+        {"[Limits\nClients=1\n", 1, "Key=value", "[Section]"},
+        {"[Limits]\nClients=1\n  2\n", 3, "blank", "one line"},
+        {"[Limits]\n Clients=1\n", 2, "blank", "one line"},
+        {"[limits]\nClients=1\n", 2, "[limits]", "[Limits]"},
+        {"[Limits]\nclients=1\n", 2, "clients=", "xhrd.conf(5)"},
+        {long_line, 2, "CAFile=", "at most"},
+    };
+
+    (void)state;
+    memset(long_line, 'x', sizeof(long_line) - 1);
+    memcpy(long_line, "[TLS]\nCAFile=/", 14);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        CLEANUP_BUF struct buf error = BUF_INIT(0);
+        struct config config;
+        struct config before;
+        char where[64];
+
+        config_init(&before);
+        assert_int_equal(load(&config, rows[i].text, strlen(rows[i].text), &error), -EINVAL);
+        (void)snprintf(where, sizeof(where), "%s:%d: ", path, rows[i].line);
+        const char *text = buf_c_str(&error);
+        if (strncmp(text, where, strlen(where)) != 0 || !strstr(text, rows[i].says) ||
+            !strstr(text, rows[i].also))
+            fail_msg("\"%s\" should begin with \"%s\" and say \"%s\", \"%s\"", text, where,
+                     rows[i].says, rows[i].also);
+        assert_null(strchr(text, '\n'));
+        assert_memory_equal(&config, &before, sizeof(config)); /* all or nothing */
+    }
+}
+
+static void test_nothing_of_a_file_with_one_mistake_is_taken(void **state)
+{
+    static const char text[] = "[Limits]\nClients=10\nNo=1\nClientsPerUser=5\n";
+    CLEANUP_BUF struct buf error = BUF_INIT(0);
+    struct config config;
+
+    (void)state;
+    assert_int_equal(load(&config, text, sizeof(text) - 1, &error), -EINVAL);
+    assert_int_equal(config.clients_max, 4096);
+    assert_int_equal(config.clients_per_user, 128);
+}
+
+static void test_a_file_that_cannot_be_read_is_an_error_unless_it_may_be_absent(void **state)
+{
+    CLEANUP_BUF struct buf error = BUF_INIT(0);
+    struct config config;
+
+    (void)state;
+    config_init(&config);
+    assert_int_equal(config_load(&config, "/nonexistent/xhrd.conf", true, &error), 0);
+    assert_int_equal(error.len, 0);
+    assert_int_equal(config_load(&config, "/nonexistent/xhrd.conf", false, &error), -ENOENT);
+    assert_non_null(strstr(buf_c_str(&error), "/nonexistent/xhrd.conf: "));
+    buf_clear(&error);
+    assert_true(config_load(&config, "/tmp", false, &error) < 0); /* no empty file */
+    assert_non_null(strstr(buf_c_str(&error), "/tmp:"));
+}
+
+static void test_every_failing_allocation_is_an_error_of_the_call(void **state)
+{
+    (void)state;
+    for (uint64_t n = 1; n < 20; n++) {
+        CLEANUP_BUF struct buf error = BUF_INIT(0);
+        struct config config;
+
+        config_init(&config);
+        mem_fail_at(n);
+        int r = config_set(&config, "Limits", "Clients", "none", &error);
+        bool ran_out = mem_alloc_count() >= n;
+        mem_fail_at(0);
+        assert_int_equal(r, ran_out ? -ENOMEM : -EINVAL);
+        if (!ran_out)
+            return;
+    }
+    fail_msg("it never came to an end");
+}
+
+static void test_the_description_names_every_key_once(void **state)
+{
+    CLEANUP_BUF struct buf text = BUF_INIT(0);
+
+    (void)state;
+    assert_int_equal(config_describe(&text), 0);
+    const char *all = buf_c_str(&text);
+    for (size_t i = 0; i < sizeof(number_keys) / sizeof(number_keys[0]); i++) {
+        char line[64];
+
+        (void)snprintf(line, sizeof(line), "%s\t%s\t", number_keys[i].section,
+                       number_keys[i].name);
+        const char *found = strstr(all, line);
+        assert_non_null(found);
+        assert_null(strstr(found + 1, line));
+    }
+    int n = 0;
+    for (const char *at = all; *at; at++)
+        n += *at == '\n';
+    assert_int_equal(n, sizeof(number_keys) / sizeof(number_keys[0]) + 3); /* paths, level */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_number_is_taken_at_its_borders_and_refused_past_them),
+        cmocka_unit_test(test_what_is_no_number_is_refused_for_every_number),
+        cmocka_unit_test(test_bytes_may_have_a_suffix_and_other_numbers_may_not),
+        cmocka_unit_test(test_paths_are_absolute_and_fit),
+        cmocka_unit_test(test_log_levels_have_names_and_numbers),
+        cmocka_unit_test(test_a_good_file_changes_what_it_names_and_nothing_else),
+        cmocka_unit_test(test_every_mistake_is_told_with_file_line_key_and_what_is_right),
+        cmocka_unit_test(test_a_nul_hides_nothing),
+        cmocka_unit_test(test_nothing_of_a_file_with_one_mistake_is_taken),
+        cmocka_unit_test(test_a_file_that_cannot_be_read_is_an_error_unless_it_may_be_absent),
+        cmocka_unit_test(test_every_failing_allocation_is_an_error_of_the_call),
+        cmocka_unit_test(test_the_description_names_every_key_once),
+    };
+    return cmocka_run_group_tests(tests, make_file, remove_file);
+}
