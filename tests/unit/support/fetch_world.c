@@ -139,6 +139,8 @@ void world_turn(struct fetch_world *world)
         while (!world->hold_connects && !list_is_empty(&world->attempts)) {
             if (world->refuse)
                 refuse_one(world, world->refuse);
+            else if (world->servers_max && world->n_servers >= world->servers_max)
+                refuse_one(world, FAILURE_CONNECT);
             else
                 connect_one(world);
         }

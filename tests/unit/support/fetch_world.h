@@ -54,7 +54,8 @@ struct fetch_world {
     bool hold_connects;       /* leave attempts alone: world_connect() and world_refuse() */
     enum failure_kind refuse; /* not FAILURE_NONE: every attempt fails like this */
     struct fake_server servers[WORLD_SERVERS_MAX];
-    unsigned n_servers; /* ever; the last is servers[n_servers - 1] */
+    unsigned servers_max; /* further attempts are refused; 0: a test counts for itself */
+    unsigned n_servers;   /* ever; the last is servers[n_servers - 1] */
 };
 
 void world_init(struct fetch_world *world);

@@ -153,6 +153,9 @@ void client_tell(struct fake_client *client, const Xhrd__V1__ClientMessage *mess
 
 static void PRINTF_LIKE(2, 3) say(struct fake_client *client, const char *fmt, ...)
 {
+    if (client->is_quiet)
+        return;
+
     char *to = client->story + client->story_len;
     size_t room = sizeof(client->story) - client->story_len;
     va_list args;

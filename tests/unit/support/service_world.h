@@ -26,6 +26,7 @@ struct fake_client {
     char last_text[512]; /* of the last failure or error */
     bool is_over;        /* the service has hung up */
     bool tell_progress;
+    bool is_quiet; /* no story: there may be too much to tell */
     uint64_t body_bytes;
     uint64_t credit;    /* for uploads, given after hello's */
     unsigned n_cookies; /* of all replies */
