@@ -25,7 +25,9 @@ def test_lb02_fewer_bytes_than_announced_fail_and_end_the_connection(client, ori
         client.body_chunk(exchange, bytes(sent))
     client.body_end(exchange)
     assert client.finish(exchange).failure in ("BODY_READ", "ARGUMENT")
-    wait_until(lambda: all(c.closed.is_set() for c in origin_raw.connections), "the end")
+    # A connection that came too late for the request has carried nothing and may be kept.
+    wait_until(lambda: all(c.closed.is_set() or not c.received for c in origin_raw.connections),
+               "the end")
     assert not [r for r in origin_raw.requests if r.body]
 
 
