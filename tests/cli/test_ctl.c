@@ -9,7 +9,7 @@
 
 static int parse(const char *const words[], struct ctl_options *ret, struct trouble *why)
 {
-    char copies[WORDS_MAX][32];
+    static char copies[WORDS_MAX][32]; /* the options point into them */
     char *argv[WORDS_MAX + 2] = {(char[]){"xhrctl"}};
 
     for (size_t i = 0; i < WORDS_MAX && words[i]; i++) {
