@@ -6,7 +6,7 @@ static const char alphabet[] =
 
 int base64_encode(struct buf *out, struct span bytes)
 {
-    int r = buf_reserve(out, (bytes.len / 3 + 1) * 4);
+    int r = buf_reserve(out, (bytes.len / 3 + (bytes.len % 3 != 0)) * 4);
 
     if (r < 0)
         return r;

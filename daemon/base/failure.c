@@ -3,9 +3,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 
-#include "base/span.h"
 #include "base/utf8.h"
 
 static const char *const kinds[FAILURE_KIND_COUNT] = {
@@ -58,29 +56,6 @@ const char *failure_phase_name(enum failure_phase phase)
     return phases[phase];
 }
 
-/* A peer's text stands in it, cut anywhere: what is no whole character, or one that steers a
- * terminal, becomes '?'. */
-static void make_presentable(char *text)
-{
-    struct span rest = span_of(text);
-    char *out = text;
-
-    while (rest.len > 0) {
-        struct span from = rest;
-        bool bad = false;
-        uint32_t code_point = utf8_next(&rest, &bad);
-        size_t len = from.len - rest.len;
-
-        if (bad || code_point < 0x20 || (code_point >= 0x7f && code_point < 0xa0)) {
-            *out++ = '?';
-            continue;
-        }
-        memmove(out, from.ptr, len);
-        out += len;
-    }
-    *out = '\0';
-}
-
 void failure_set(struct failure *ret, enum failure_kind kind, const char *fmt, ...)
 {
     va_list args;
@@ -90,5 +65,5 @@ void failure_set(struct failure *ret, enum failure_kind kind, const char *fmt, .
     if (vsnprintf(ret->text, sizeof(ret->text), fmt, args) < 0)
         ret->text[0] = '\0';
     va_end(args);
-    make_presentable(ret->text);
+    utf8_make_presentable(ret->text);
 }

@@ -12,6 +12,8 @@
 #include <systemd/sd-journal.h>
 #include <unistd.h>
 
+#include "base/utf8.h"
+
 #define LINE_MAX_BYTES 2048 /* a longer line is cut: server text ends up in some of them */
 #define FIELDS_MAX     10
 
@@ -68,15 +70,6 @@ static bool stderr_is_journal(void)
         atomic_store(&known, is);
     }
     return is == 2;
-}
-
-/* What a server wrote must not move the cursor or start a line of its own. */
-static void escape_controls(char *text)
-{
-    for (char *at = text; *at; at++) {
-        if ((unsigned char)*at < 0x20 || *at == 0x7f)
-            *at = '?';
-    }
 }
 
 struct fields {
@@ -163,7 +156,7 @@ void log_write(enum log_level level,
     int n = vsnprintf(line, sizeof(line), fmt, args);
     va_end(args);
     if (n >= 0) {
-        escape_controls(line);
+        utf8_make_presentable(line); /* what a server wrote must not start a line of its own */
         if (stderr_is_journal())
             write_journal(level, about, message_id, line);
         else

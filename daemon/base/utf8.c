@@ -77,3 +77,24 @@ int utf8_append(struct buf *out, uint32_t c)
         bytes[i] = (char)(0x80 | (c >> (6 * (n - 1 - i)) & 0x3f));
     return buf_append(out, (struct span){bytes, n});
 }
+
+void utf8_make_presentable(char *text)
+{
+    struct span rest = span_of(text);
+    char *out = text;
+
+    while (rest.len > 0) {
+        struct span from = rest;
+        bool bad = false;
+        uint32_t c = utf8_next(&rest, &bad);
+        size_t len = from.len - rest.len;
+
+        if (bad || c < 0x20 || (c >= 0x7f && c < 0xa0)) {
+            *out++ = '?';
+            continue;
+        }
+        memmove(out, from.ptr, len);
+        out += len;
+    }
+    *out = '\0';
+}

@@ -20,5 +20,9 @@
 uint32_t utf8_next(struct span *text, bool *ret_bad);
 bool utf8_is_valid(struct span text);
 
+/* For a text in which a peer's words stand, cut anywhere: what is no whole character, or one
+ * that steers a terminal, becomes '?'. It grows no longer. */
+void utf8_make_presentable(char *text);
+
 /* Appends 1 to 4 bytes. @code_point must be a scalar value. */
 MUST_CHECK int utf8_append(struct buf *out, uint32_t code_point);
