@@ -62,6 +62,7 @@ void failure_set(struct failure *ret, enum failure_kind kind, const char *fmt, .
 
     *ret = (struct failure){.kind = kind};
     va_start(args, fmt);
+    // NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): clang 14 does not see va_start()
     if (vsnprintf(ret->text, sizeof(ret->text), fmt, args) < 0)
         ret->text[0] = '\0';
     va_end(args);

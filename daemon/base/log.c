@@ -85,6 +85,7 @@ static void add_field(struct fields *fields, const char *fmt, ...)
     va_list args;
 
     va_start(args, fmt);
+    // NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): clang 14 does not see va_start()
     int n = vsnprintf(text, sizeof(fields->text[0]), fmt, args);
     va_end(args);
     if (n < 0)
@@ -153,6 +154,7 @@ void log_write(enum log_level level,
     if (level > log_get_level())
         return;
     va_start(args, fmt);
+    // NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): clang 14 does not see va_start()
     int n = vsnprintf(line, sizeof(line), fmt, args);
     va_end(args);
     if (n >= 0) {

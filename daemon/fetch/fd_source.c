@@ -125,7 +125,6 @@ static int open_fd(struct fd_source *source, const struct fd_source_options *opt
     return source->is_file ? 0 : open_pipe(source, options->loop);
 }
 
-// NOLINTNEXTLINE(readability-function-size): seven, each of another type
 int fd_source_new(struct fd_source **ret,
                   const struct fd_source_options *options,
                   const struct fd_source_events *events,

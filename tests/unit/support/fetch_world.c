@@ -86,7 +86,7 @@ static void connect_one(struct fetch_world *world)
     struct lease_timing timing = {.name_lookup_us = world->clock.now_us,
                                   .connected_us = world->clock.now_us};
     struct io *io = NULL;
-    struct conn *conn;
+    struct conn *conn = NULL;
 
     assert_true(world->n_servers <= WORLD_SERVERS_MAX);
     (void)snprintf(server->host, sizeof(server->host), "%s", attempt.key->origin.host);
