@@ -35,6 +35,7 @@ struct fd_sink {
     uint64_t offset;
     int fd;
     int err;
+    int write_err; /* the thread's; ours when it is done */
     bool is_file;
     bool is_blocked; /* the pipe is full */
     bool flushing;
@@ -54,7 +55,7 @@ static void free_now(struct fd_sink *sink)
 
 static bool is_idle(const struct fd_sink *sink)
 {
-    return sink->job.state == JOB_IDLE;
+    return !sink->job.is_busy;
 }
 
 static size_t fill(struct block *block, struct span bytes)
@@ -86,14 +87,14 @@ static void sink_run(struct job *job)
     struct fd_sink *sink = (struct fd_sink *)(void *)job;
     struct block *block = sink->writing;
 
-    while (block->start < block->len && sink->err == 0) {
+    while (block->start < block->len && sink->write_err == 0) {
         ssize_t n = pwrite(sink->fd, block->bytes + block->start, block->len - block->start,
                            (off_t)sink->offset);
 
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
-            sink->err = n < 0 ? errno : EIO;
+            sink->write_err = n < 0 ? errno : EIO;
         else
             block->start += (size_t)n, sink->offset += (uint64_t)n;
     }
@@ -122,8 +123,8 @@ static void sink_done(struct job *job)
         free_now(sink);
         return;
     }
-    if (job->cancelled)
-        sink->err = ECANCELED;
+    if (sink->err == 0)
+        sink->err = job->cancelled ? ECANCELED : sink->write_err;
     bool due = sink->flushing || sink->filling->len == BLOCK_BYTES;
     if (sink->err == 0 && due && sink->filling->len > 0)
         start(sink);

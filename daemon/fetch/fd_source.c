@@ -154,7 +154,7 @@ int fd_source_read(struct fd_source *source)
 {
     if (!source->is_file)
         return watch_set(&source->watch, WATCH_READ);
-    return source->job.state == JOB_IDLE ? worker_submit(source->workers, &source->job) : 0;
+    return source->job.is_busy ? 0 : worker_submit(source->workers, &source->job);
 }
 
 bool fd_source_can_rewind(const struct fd_source *source)
@@ -165,8 +165,8 @@ bool fd_source_can_rewind(const struct fd_source *source)
 void fd_source_close(struct fd_source *source)
 {
     source->closed = true;
-    if (source->job.state == JOB_IDLE)
-        free_now(source);
-    else
+    if (source->job.is_busy)
         worker_cancel(source->workers, &source->job);
+    else
+        free_now(source);
 }

@@ -91,6 +91,7 @@ static void deliver(struct worker_pool *pool)
 
         link_remove(&job->link);
         job->state = JOB_IDLE;
+        job->is_busy = false;
         pool->n_pending--;
         job->done(job);
     }
@@ -188,7 +189,7 @@ static int start_thread(struct worker_pool *pool)
 
 int worker_submit(struct worker_pool *pool, struct job *job)
 {
-    INVARIANT(job->state == JOB_IDLE);
+    INVARIANT(!job->is_busy);
     pthread_mutex_lock(&pool->lock);
     bool more = pool->n_queued >= pool->n_idle && pool->n_threads < pool->max_threads &&
                 !pool->stopping;
@@ -197,6 +198,7 @@ int worker_submit(struct worker_pool *pool, struct job *job)
         return fault(-EAGAIN);
 
     job->cancelled = false;
+    job->is_busy = true;
     pool->n_pending++;
     pthread_mutex_lock(&pool->lock);
     job->state = JOB_QUEUED;
@@ -210,7 +212,7 @@ int worker_submit(struct worker_pool *pool, struct job *job)
 
 void worker_cancel(struct worker_pool *pool, struct job *job)
 {
-    if (job->state == JOB_IDLE)
+    if (!job->is_busy)
         return;
     job->cancelled = true; /* read on the loop's thread only */
     pthread_mutex_lock(&pool->lock);

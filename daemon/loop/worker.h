@@ -22,7 +22,8 @@ struct job {
     struct link link;
     void (*run)(struct job *self);  /* on a thread */
     void (*done)(struct job *self); /* on the loop's thread, exactly once per submit */
-    enum job_state state;           /* the pool's */
+    enum job_state state;           /* the pool's, under its lock */
+    bool is_busy;                   /* submitted, and done() has not been called */
     bool cancelled;                 /* read it in done(): nobody wants the result any more */
 };
 
