@@ -106,7 +106,8 @@ static size_t send_some(struct session *session, const struct iovec *iov, size_t
     ssize_t sent;
 
     do
-        sent = sendmsg(session->fd, &message, MSG_NOSIGNAL);
+        sent = n == 1 ? send(session->fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL)
+                      : sendmsg(session->fd, &message, MSG_NOSIGNAL);
     while (sent < 0 && errno == EINTR);
     if (sent >= 0)
         return (size_t)sent;

@@ -55,11 +55,13 @@ static ssize_t tcp_read(struct io *io, char *buf, size_t len)
 static ssize_t tcp_writev(struct io *io, const struct iovec *iov, int n)
 {
     struct msghdr msg = {.msg_iovlen = (size_t)(n < IOV_ONCE_MAX ? n : IOV_ONCE_MAX)};
+    int fd = tcp_of(io)->fd;
     ssize_t sent;
 
     memcpy(&msg.msg_iov, &iov, sizeof(void *)); /* sendmsg() only reads it */
-    do
-        sent = sendmsg(tcp_of(io)->fd, &msg, MSG_NOSIGNAL);
+    do /* one piece, as TLS always has, is cheaper without a header around it */
+        sent = n == 1 ? send(fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL)
+                      : sendmsg(fd, &msg, MSG_NOSIGNAL);
     while (sent < 0 && errno == EINTR);
     if (sent >= 0)
         return sent;
