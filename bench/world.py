@@ -89,18 +89,24 @@ class Origin:
 
 
 class Daemon:
-    """xhrd as it is, but for the one authority it trusts."""
+    """xhrd as it is, but for the one authority it trusts and what `settings` say. Clients find
+    it by `env`."""
 
-    def __init__(self, folder: pathlib.Path, xhrd: pathlib.Path, ca: pathlib.Path, env):
+    def __init__(self, folder: pathlib.Path, xhrd: pathlib.Path, ca: pathlib.Path, settings=""):
         folder.mkdir()
+        (folder / "run").mkdir(mode=0o700)
         self.log = folder / "log"
         config = folder / "xhrd.conf"
-        config.write_text(f"[Daemon]\nLogLevel=notice\nIdleExitSec=0\n[TLS]\nCAFile={ca}\n")
-        socket_path = pathlib.Path(env["XHRD_SOCKET"])
+        config.write_text("[Daemon]\nLogLevel=notice\nIdleExitSec=0\n"
+                          f"[TLS]\nCAFile={ca}\n{settings}")
+        socket_path = folder / "socket"
+        self.env = {"PATH": os.environ["PATH"], "HOME": str(folder), "LC_ALL": "C.UTF-8",
+                    "XDG_RUNTIME_DIR": str(folder / "run"), "XDG_STATE_HOME": str(folder),
+                    "XHRD_SOCKET": str(socket_path)}
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
                 [str(xhrd), "--user", "--socket", str(socket_path), "--config", str(config),
-                 "--state-dir", str(folder / "state")], env=env,
+                 "--state-dir", str(folder / "state")], env=self.env,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         wait_until(lambda: socket_path.exists() or self.process.poll() is not None,
                    "xhrd to start")
@@ -126,42 +132,45 @@ class Daemon:
 
 
 class World:
-    """All of it. `programs` names what the cases run."""
+    """All of it. `programs` names what the cases run, `daemon` is whom they ask if they do not
+    say."""
 
     def __init__(self, folder: pathlib.Path, build: pathlib.Path):
         self.folder = folder
         self.bin = build / "bin"
         self.programs = compile_programs(build)
-        self.env = {"PATH": os.environ["PATH"], "HOME": str(folder), "LC_ALL": "C.UTF-8",
-                    "XDG_RUNTIME_DIR": str(folder / "run"),
-                    "XDG_STATE_HOME": str(folder / "state"),
-                    "XHRD_SOCKET": str(folder / "socket")}
-        (folder / "run").mkdir(mode=0o700)
         (folder / "origin").mkdir()
-        self.origin = Origin(folder / "origin")
+        self._running = [Origin(folder / "origin")]
+        self.origin = self._running[0]
         try:
-            self.daemon = Daemon(folder / "daemon", self.bin / "xhrd", self.origin.ca, self.env)
+            self.daemon = self.add_daemon("daemon")
         except BaseException:
-            self.origin.stop()
+            self.stop()
             raise
 
-    def run(self, *command):
+    def add_daemon(self, name, settings=""):
+        daemon = Daemon(self.folder / name, self.bin / "xhrd", self.origin.ca, settings)
+        self._running.append(daemon)
+        return daemon
+
+    def run(self, *command, daemon=None):
         """Return: stdout. A command that fails ends the benchmark."""
-        done = subprocess.run([str(word) for word in command], env=self.env, text=True,
+        daemon = daemon or self.daemon
+        done = subprocess.run([str(word) for word in command], env=daemon.env, text=True,
                               cwd=self.folder, stdin=subprocess.DEVNULL, capture_output=True)
         if done.returncode != 0:
             raise SystemExit(f"{' '.join(map(str, command))}: status {done.returncode}\n"
-                             f"{done.stderr}\n{self.daemon.log.read_text()[-2000:]}")
+                             f"{done.stderr}\n{daemon.log.read_text()[-2000:]}")
         return done.stdout
 
-    def measure(self, program, *arguments):
+    def measure(self, program, *arguments, daemon=None):
         """Return: {metric: value} as one of our programs told it."""
-        lines = self.run(self.programs[program], *arguments).splitlines()
+        lines = self.run(self.programs[program], *arguments, daemon=daemon).splitlines()
         return {name: float(value) for name, value in (line.split("\t") for line in lines)}
 
     def stop(self):
-        self.daemon.stop()
-        self.origin.stop()
+        for one in reversed(self._running):
+            one.stop()
 
 
 def compile_programs(build: pathlib.Path):
