@@ -47,11 +47,11 @@ static void sip_word(uint64_t v[4], uint64_t word)
 {
     v[3] ^= word;
     sip_round(v);
+    sip_round(v);
     v[0] ^= word;
 }
 
-/* SipHash-1-3: Aumasson and Bernstein 2012, with the rounds that Rust, Ruby and Python deem
- * enough for tables. */
+/* SipHash-2-4, Aumasson and Bernstein 2012. */
 uint64_t map_hash(struct span key)
 {
     pthread_once(&seed_once, make_seed);
@@ -70,7 +70,7 @@ uint64_t map_hash(struct span key)
         word |= (uint64_t)(unsigned char)key.ptr[i] << shift;
     sip_word(v, word);
     v[2] ^= 0xff;
-    for (int round = 0; round < 3; round++)
+    for (int round = 0; round < 4; round++)
         sip_round(v);
     return v[0] ^ v[1] ^ v[2] ^ v[3];
 }

@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * Byte string to pointer, open hashing with intrusive nodes. The hash is SipHash-1-3 under a
+ * Byte string to pointer, open hashing with intrusive nodes. The hash is SipHash-2-4 under a
  * key chosen at random when the process starts, because peers choose the keys.
  * Growth doubles the table; look-up, insert and remove are O(1) on average.
  */
