@@ -229,7 +229,8 @@ static void test_lb11_a_million_boundaries_do_not_repeat(void **state)
         if (memcmp(all[i - 1], all[i], XHR_BOUNDARY_BYTES) == 0)
             fail_msg("%s came twice", all[i]);
     /* RFC 2046: up to 70 of these characters. */
-    assert_true(strlen(all[0]) == XHR_BOUNDARY_BYTES - 1 && strlen(all[0]) <= 70);
+    assert_int_equal(strlen(all[0]), XHR_BOUNDARY_BYTES - 1);
+    _Static_assert(XHR_BOUNDARY_BYTES - 1 <= 70, "RFC 2046, section 5.1.1");
     assert_int_equal(strspn(all[0], "-abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
                                     "0123456789"),
                      strlen(all[0]));
