@@ -159,7 +159,7 @@ int fd_source_read(struct fd_source *source)
 
 bool fd_source_can_rewind(const struct fd_source *source)
 {
-    return source->is_file;
+    return source->is_file || source->position == 0;
 }
 
 void fd_source_close(struct fd_source *source)

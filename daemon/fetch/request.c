@@ -64,8 +64,7 @@ void request_later(struct request *request, enum request_step step)
     loop_defer(request->fetcher->loop, &request->next);
 }
 
-/* The end has been asked for: nothing is told before it any more. */
-static bool is_failing(const struct request *request)
+bool request_is_failing(const struct request *request)
 {
     return request->due & (1U << REQUEST_STEP_FAIL);
 }
@@ -243,7 +242,7 @@ static void fail_now(struct request *request)
 
 void request_fail(struct request *request, const struct failure *why)
 {
-    if (request->state == REQUEST_DONE || is_failing(request))
+    if (request->state == REQUEST_DONE || request_is_failing(request))
         return;
     request->failure = *why;
     request_rest(request);
@@ -428,14 +427,14 @@ static void give(struct request *request, struct span bytes)
         fd_sink_write(request->sink, bytes);
     else
         request->events->on_body(request->owner, bytes);
-    if (request->state != REQUEST_DONE && !is_failing(request))
+    if (request->state != REQUEST_DONE && !request_is_failing(request))
         tell_progress(request, false);
 }
 
 static void finish_whole(struct request *request)
 {
     tell_progress(request, true);
-    if (!is_failing(request)) /* the owner may have had enough just now */
+    if (!request_is_failing(request)) /* the owner may have had enough just now */
         request_finish(request, NULL);
 }
 
@@ -456,7 +455,8 @@ static int hand_over(struct request *request, struct span *input)
     struct failure why;
     int r = BODY_BLOCKED;
 
-    while (request->state == REQUEST_RECEIVING && !request->congested && !is_failing(request)) {
+    while (request->state == REQUEST_RECEIVING && !request->congested &&
+           !request_is_failing(request)) {
         struct span bytes;
 
         if (request->sink)

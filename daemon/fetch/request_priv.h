@@ -131,6 +131,8 @@ void request_enter_state(struct request *request, enum request_state next);
 void request_finish(struct request *request, const struct failure *why); /* the only end */
 void request_finish_kind(struct request *request, enum failure_kind kind, const char *text);
 void request_later(struct request *request, enum request_step step);
+/* The end has been asked for: nothing is told before it any more. */
+bool request_is_failing(const struct request *request);
 void request_decide(struct request *request);
 void request_touch(struct request *request); /* something moved: the idle timer begins anew */
 void request_rest(struct request *request);  /* we wait for the owner: no idle timer */

@@ -21,7 +21,8 @@ void upload_tell_progress(struct request *request)
                 (upload->end_told ||
                  (options->body_has_length && upload->sent == options->body_length));
 
-    if (!request_progress_is_due(request, &request->up_told, upload->sent, last))
+    if (request_is_failing(request) ||
+        !request_progress_is_due(request, &request->up_told, upload->sent, last))
         return;
     struct request_progress progress = {
         .upload = true,
@@ -129,7 +130,7 @@ static void pump_file(struct request *request)
 void upload_pump(struct request *request)
 {
     if (!request->exchange || !request->upload.wanted || request->upload.end_told ||
-        request->draining)
+        request->draining || request_is_failing(request))
         return;
     if (!exchange_wants_body(request->exchange)) { /* an answer came first */
         end_of_body(request);

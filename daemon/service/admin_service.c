@@ -34,6 +34,7 @@ struct listing {
     } storage;
     struct buf texts[ROWS_PER_REPLY * 3];
     size_t n_texts;
+    bool has_failed;
     void (*attach)(struct listing *listing, Xhrd__V1__AdminReply *reply);
 };
 
@@ -46,15 +47,45 @@ static void send_reply(struct client *client, Xhrd__V1__AdminReply *reply)
     client_send(client, &message);
 }
 
-static void send_page(struct listing *listing, bool more)
+static void send_failure(struct client *client,
+                         uint32_t command_id,
+                         enum failure_kind kind,
+                         const char *text)
+{
+    Xhrd__V1__AdminReply reply = XHRD__V1__ADMIN_REPLY__INIT;
+    Xhrd__V1__Failure failure;
+    struct failure why;
+
+    failure_set(&why, kind, "%s", text);
+    failure_to_pb(&why, &failure);
+    reply.command_id = command_id;
+    reply.failure = &failure;
+    send_reply(client, &reply);
+}
+
+/* Nothing more once it has failed: that reply was the last. */
+static void tell_page(struct listing *listing, bool more)
 {
     Xhrd__V1__AdminReply reply = XHRD__V1__ADMIN_REPLY__INIT;
 
+    if (listing->has_failed)
+        return;
     reply.command_id = listing->command_id;
     reply.more = more;
     if (listing->n > 0)
         listing->attach(listing, &reply);
-    send_reply(listing->client, &reply);
+    listing->has_failed = !quota_has_spare(&listing->client->user->quota, QUOTA_BYTES,
+                                           xhrd__v1__admin_reply__get_packed_size(&reply));
+    if (listing->has_failed)
+        send_failure(listing->client, listing->command_id, FAILURE_QUOTA,
+                     "this user holds too much already");
+    else
+        send_reply(listing->client, &reply);
+}
+
+static void send_page(struct listing *listing, bool more)
+{
+    tell_page(listing, more);
     for (size_t i = 0; i < listing->n_texts; i++)
         buf_done(&listing->texts[i]);
     listing->n_texts = 0;
@@ -298,7 +329,7 @@ send_listing(struct client *client, uint32_t command_id, void (*fill)(struct lis
     CLEANUP_MEM struct listing *listing = mem_zalloc(sizeof(*listing));
 
     if (!listing) {
-        client_refuse(client, XHRD__V1__SESSION_ERROR__KIND__KIND_LIMIT, "out of memory");
+        send_failure(client, command_id, FAILURE_INTERNAL, "out of memory");
         return;
     }
     listing->client = client;

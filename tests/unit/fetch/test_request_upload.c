@@ -704,6 +704,31 @@ static void test_a_pipe_is_read_as_it_is_written_and_sent_chunked(void **state)
     assert_int_equal(count_fds(), before);
 }
 
+static void test_a_pipe_not_read_yet_goes_to_where_the_redirect_leads(void **state)
+{
+    struct fetch_world world;
+    struct teller teller;
+    struct request_options options;
+    int ends[2];
+
+    (void)state;
+    world_init(&world);
+    teller_init(&teller, &world);
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    fd_options(&options, ends[0]);
+    teller_send(&teller, &options); /* and it asks whether to go on before it reads */
+    server_says(&world, "HTTP/1.1 307 Go\r\nLocation: http://b.com/\r\n"
+                        "Content-Length: 0\r\n\r\n");
+    assert_int_equal(world.n_servers, 2);
+    assert_int_equal(write(ends[1], "body", 4), 4);
+    close(ends[1]);
+    world_pass_ms(&world, 1000);
+    assert_server_got(&world, "body", 4);
+    server_says(&world, OK_0);
+    assert_story(&teller, "redirect(307,http://b.com/,PUT) head(200,0)  done");
+    world_done(&world);
+}
+
 /* A writer that never writes must hold no thread, and keep nobody from leaving. */
 static void test_ip14_pipes_that_nobody_writes_hold_up_nothing(void **state)
 {
@@ -826,6 +851,7 @@ int main(void)
         cmocka_unit_test(test_cd04_a_file_that_became_shorter_fails),
         cmocka_unit_test(test_lb03_a_file_is_sent_again_a_pipe_is_not),
         cmocka_unit_test(test_a_pipe_is_read_as_it_is_written_and_sent_chunked),
+        cmocka_unit_test(test_a_pipe_not_read_yet_goes_to_where_the_redirect_leads),
         cmocka_unit_test(test_ip14_pipes_that_nobody_writes_hold_up_nothing),
         cmocka_unit_test(test_a_pipe_that_another_empties_does_not_halt_the_loop),
         cmocka_unit_test(test_lb04_a_request_that_reads_a_file_may_be_closed_at_any_time),

@@ -186,6 +186,36 @@ static void test_a_long_listing_comes_in_pages(void **state)
     service_world_done(&world);
 }
 
+static void test_ip20_a_listing_that_does_not_fit_fails_and_the_connection_stays(void **state)
+{
+    struct service_world world;
+    struct fake_client client;
+
+    (void)state;
+    service_world_init(&world);
+    world.options.limits.max[QUOTA_BYTES] = 100000;
+    service_world_restart(&world);
+    world.net.hold_connects = true;
+    client_ready(&client, &world, 1000);
+    for (uint32_t id = 1; id <= 1100; id++) {
+        Xhrd__V1__OpenRequest open;
+
+        open_message_init(&open, id);
+        open.url =
+            pb_bytes("http://a.com/a-path-long-enough-to-make-a-page-of-rows-too-long-for-"
+                     "this-user/and-then-some-more-of-it-so-that-512-are-a-lot");
+        client_open(&client, &open);
+        if (id % 100 == 0)
+            client_clear(&client);
+    }
+    ask(&client, 2, XHRD__V1__ADMIN_TOPIC__ADMIN_TOPIC_REQUESTS);
+    assert_string_equal(client.story, "admin(2,more) admin(2,quota) "); /* and no page after */
+    ask(&client, 3, XHRD__V1__ADMIN_TOPIC__ADMIN_TOPIC_STATUS);
+    assert_string_equal(client.story, "admin(3) ");
+    client_done(&client);
+    service_world_done(&world);
+}
+
 static void test_a_listing_without_rows_is_one_reply(void **state)
 {
     struct service_world world;
@@ -240,6 +270,7 @@ int main(void)
         cmocka_unit_test(test_ip03_a_user_is_shown_his_own_rows_and_root_everybodys),
         cmocka_unit_test(test_rows_tell_who_what_and_how_far),
         cmocka_unit_test(test_a_long_listing_comes_in_pages),
+        cmocka_unit_test(test_ip20_a_listing_that_does_not_fit_fails_and_the_connection_stays),
         cmocka_unit_test(test_a_listing_without_rows_is_one_reply),
         cmocka_unit_test(test_pieces_of_the_arena_lie_apart_and_aligned),
     };

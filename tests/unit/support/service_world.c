@@ -209,7 +209,10 @@ static void hear_admin(struct fake_client *client, const Xhrd__V1__AdminReply *r
     client->n_replies++;
     client->n_rows += (unsigned)(reply->n_clients + reply->n_requests + reply->n_connections +
                                  reply->n_pools);
-    say(client, "admin(%u%s) ", reply->command_id, reply->more ? ",more" : "");
+    if (reply->failure)
+        say(client, "admin(%u,%s) ", reply->command_id, kind_of(client, reply->failure));
+    else
+        say(client, "admin(%u%s) ", reply->command_id, reply->more ? ",more" : "");
 }
 
 static void hear_cookies(struct fake_client *client, const Xhrd__V1__CookieReply *reply)
