@@ -2,6 +2,7 @@
 """Fixtures; tests/README.md says what each is for."""
 import pathlib
 import shutil
+import signal
 import sys
 import tempfile
 
@@ -14,6 +15,8 @@ import programs  # noqa: E402
 
 
 def pytest_configure(config):
+    # In the background of a shell SIGINT is ignored, and programs inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "shallow: also run against the sanitized build")
     config.addinivalue_line("markers", "soak: long; run by ./dev soak only")
     config.addinivalue_line("markers", "xhrd(arguments=[], config='', env={}): how to start it")
