@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "app/sockets.h"
@@ -166,6 +167,68 @@ static void test_a_path_too_long_for_a_socket_is_refused(void **state)
     assert_int_equal(sockets_open(&sockets, longest, false), -ENAMETOOLONG);
 }
 
+/* ---- handed over ------------------------------------------------------------------------ */
+
+/* In a child, where descriptor 3 is free to be the one handed over. Return: its verdict. */
+static int take_over_in_child(int fd, const char *n_fds, bool by_systemd)
+{
+    pid_t child = fork();
+    int status;
+
+    assert_true(child >= 0);
+    if (child == 0) {
+        char pid[16];
+        struct sockets sockets;
+
+        (void)snprintf(pid, sizeof(pid), "%d", (int)getpid());
+        (void)setenv("LISTEN_PID", pid, 1);
+        (void)setenv("LISTEN_FDS", n_fds, 1);
+        if (by_systemd)
+            (void)setenv("INVOCATION_ID", "x", 1);
+        else
+            (void)unsetenv("INVOCATION_ID");
+        if (dup2(fd, 3) != 3)
+            _exit(99);
+        int r = sockets_open(&sockets, "/nonexistent/not-looked-at", false);
+        if (r < 0)
+            _exit(-r < 90 ? -r : 90);
+        if (sockets.count != 1 || sockets.fds[0] != 3 || strcmp(sockets.path, path) != 0)
+            _exit(91);
+        if (sockets_leave(&sockets) != SOCKETS_LEFT)
+            _exit(92);
+        sockets_done(&sockets);
+        _exit(getenv("LISTEN_FDS") ? 93 : 0); /* children must not take it for theirs */
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void test_a_socket_handed_over_goes_before_the_path(void **state)
+{
+    (void)state;
+    for (int by_systemd = 0; by_systemd < 2; by_systemd++) {
+        struct sockets sockets;
+
+        assert_int_equal(sockets_open(&sockets, path, false), 0);
+        assert_int_equal(take_over_in_child(sockets.fds[0], "1", by_systemd), 0);
+        /* systemd keeps its socket; what a client bound for us goes when we leave. */
+        assert_int_equal(access(path, F_OK), by_systemd ? 0 : -1);
+        sockets_done(&sockets);
+    }
+}
+
+static void test_what_is_handed_over_must_be_a_listening_socket(void **state)
+{
+    int pair[2];
+
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    assert_int_equal(take_over_in_child(pair[0], "1", false), EINVAL);
+    close(pair[0]);
+    close(pair[1]);
+}
+
 /* ---- leaving ------------------------------------------------------------------------------
  */
 
@@ -268,6 +331,8 @@ int main(void)
         IN_FOLDER(test_what_a_killed_daemon_left_is_replaced),
         IN_FOLDER(test_what_is_no_socket_is_never_removed),
         IN_FOLDER(test_a_path_too_long_for_a_socket_is_refused),
+        IN_FOLDER(test_a_socket_handed_over_goes_before_the_path),
+        IN_FOLDER(test_what_is_handed_over_must_be_a_listening_socket),
         IN_FOLDER(test_leaving_takes_the_socket_away_under_the_lock),
         IN_FOLDER(test_a_client_that_is_connecting_keeps_the_daemon),
         IN_FOLDER(test_a_client_that_is_starting_a_daemon_keeps_this_one),

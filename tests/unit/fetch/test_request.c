@@ -1257,6 +1257,78 @@ static void test_overrides_decide_where_a_request_is_connected(void **state)
     world_done(&world);
 }
 
+static void test_given_addresses_are_what_the_pool_is_told_to_dial(void **state)
+{
+    struct fetch_world world;
+    struct teller teller;
+    struct request_options options;
+    struct failure why;
+    struct span addresses[] = {SPAN_LIT("127.0.0.1"), SPAN_LIT("::1")};
+
+    (void)state;
+    world_init(&world);
+    for (int other_port = 0; other_port < 2; other_port++) {
+        teller_init(&teller, &world);
+        options_get(&options, "http://a.com/");
+        assert_int_equal(request_options_add_resolve(&options, SPAN_LIT("A.com"),
+                                                     other_port ? 81 : 80, addresses, 2, &why),
+                         0);
+        world.hold_connects = true;
+        teller_send(&teller, &options);
+        assert_int_equal(world_dialled_addresses(&world), other_port ? 0 : 2);
+        world.hold_connects = false;
+        world_turn(&world);
+        server_says(&world, OK_5);
+        assert_int_equal(teller.n_done, 1);
+    }
+    assert_int_equal(world.n_servers, 2); /* never over each other's connections */
+    world_done(&world);
+}
+
+static void test_ck29_own_cookies_go_behind_those_of_the_jar(void **state)
+{
+    struct fetch_world world;
+    struct teller teller;
+    struct request_options options;
+    struct failure why;
+
+    (void)state;
+    world_init(&world);
+    teller_init(&teller, &world);
+    ask_with_cookies(&teller, "http://a.com/");
+    server_says(&world, SET_LASTING);
+    (void)server_hears(&world, world_server(&world));
+    teller_init(&teller, &world);
+    options_get(&options, "http://a.com/");
+    options.cookies = REQUEST_COOKIES_SEND_AND_STORE;
+    assert_int_equal(
+        request_options_add_header(&options, SPAN_LIT("cookie"), SPAN_LIT("own=2"), &why), 0);
+    teller_send(&teller, &options);
+    const char *heard = server_hears(&world, world_server(&world));
+    const char *field = strcasestr(heard, "\r\ncookie: ");
+    assert_non_null(field);
+    assert_memory_equal(field + 10, "c=1; own=2\r\n", 12);
+    assert_null(strcasestr(field + 2, "\r\ncookie:")); /* one field */
+    server_says(&world, OK_5);
+    world_done(&world);
+}
+
+static void test_trailers_are_kept_for_the_end(void **state)
+{
+    struct fetch_world world;
+    struct teller teller;
+
+    (void)state;
+    world_init(&world);
+    teller_init(&teller, &world);
+    teller_get(&teller, "http://a.com/");
+    server_says(&world, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nHELLO\r\n"
+                        "0\r\nX-Sum: 1\r\n\r\n");
+    assert_story(&teller, "head(200) HELLO done");
+    assert_int_equal(teller.n_trailers, 1);
+    world_done(&world);
+}
+
 static void test_every_failing_allocation_ends_in_one_honest_failure(void **state)
 {
     int before = count_fds();
@@ -1404,6 +1476,9 @@ int main(void)
         cmocka_unit_test(test_waits_are_told_as_they_change),
         cmocka_unit_test(test_a_connection_that_cannot_be_made_fails_with_its_reason),
         cmocka_unit_test(test_overrides_decide_where_a_request_is_connected),
+        cmocka_unit_test(test_given_addresses_are_what_the_pool_is_told_to_dial),
+        cmocka_unit_test(test_ck29_own_cookies_go_behind_those_of_the_jar),
+        cmocka_unit_test(test_trailers_are_kept_for_the_end),
         cmocka_unit_test(test_every_failing_allocation_ends_in_one_honest_failure),
         cmocka_unit_test(test_a_listing_shows_what_is_under_way_and_stops_when_told),
         cmocka_unit_test(test_times_never_run_backwards_nor_below_zero),

@@ -62,6 +62,11 @@ static struct connect_attempt *first_attempt(struct fetch_world *world)
     return CONTAINER_OF(list_first(&world->attempts), struct connect_attempt, link);
 }
 
+size_t world_dialled_addresses(struct fetch_world *world)
+{
+    return first_attempt(world)->key->route.n_addresses;
+}
+
 void world_stage(struct fetch_world *world, enum wait_reason stage)
 {
     struct connect_attempt *attempt = first_attempt(world);
@@ -551,6 +556,7 @@ static void teller_on_done(void *owner, const struct failure *why)
 {
     struct teller *teller = must_live(owner);
 
+    teller->n_trailers = headers_count(request_trailers(teller->request));
     request_get_totals(teller->request, &teller->totals);
     request_get_timing(teller->request, &teller->timing);
     teller->n_done++;

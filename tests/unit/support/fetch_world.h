@@ -72,6 +72,9 @@ void world_stage(struct fetch_world *world, enum wait_reason stage); /* of the f
 void world_connect(struct fetch_world *world);                       /* the first attempt */
 void world_refuse(struct fetch_world *world, enum failure_kind kind);
 
+/* How many addresses the first attempt was given instead of a name. */
+size_t world_dialled_addresses(struct fetch_world *world);
+
 void world_cookies_ready(struct fetch_world *world);
 void world_cookies_committed(struct fetch_world *world, bool saved);
 
@@ -119,6 +122,7 @@ struct teller {
     struct request_progress last_down;
     int n_progress;
     enum ready_state ready;
+    size_t n_trailers;
     struct request_totals totals;
     struct request_timing timing;
     struct request_head head; /* plain members only are good afterwards */
