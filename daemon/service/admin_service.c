@@ -38,7 +38,7 @@ struct listing {
     void (*attach)(struct listing *listing, Xhrd__V1__AdminReply *reply);
 };
 
-static void send_reply(struct client *client, Xhrd__V1__AdminReply *reply)
+void admin_send(struct client *client, Xhrd__V1__AdminReply *reply)
 {
     Xhrd__V1__ServerMessage message = XHRD__V1__SERVER_MESSAGE__INIT;
 
@@ -47,10 +47,10 @@ static void send_reply(struct client *client, Xhrd__V1__AdminReply *reply)
     client_send(client, &message);
 }
 
-static void send_failure(struct client *client,
-                         uint32_t command_id,
-                         enum failure_kind kind,
-                         const char *text)
+void admin_send_failure(struct client *client,
+                        uint32_t command_id,
+                        enum failure_kind kind,
+                        const char *text)
 {
     Xhrd__V1__AdminReply reply = XHRD__V1__ADMIN_REPLY__INIT;
     Xhrd__V1__Failure failure;
@@ -60,7 +60,7 @@ static void send_failure(struct client *client,
     failure_to_pb(&why, &failure);
     reply.command_id = command_id;
     reply.failure = &failure;
-    send_reply(client, &reply);
+    admin_send(client, &reply);
 }
 
 /* Nothing more once it has failed: that reply was the last. */
@@ -77,10 +77,10 @@ static void tell_page(struct listing *listing, bool more)
     listing->has_failed = !quota_has_spare(&listing->client->user->quota, QUOTA_BYTES,
                                            xhrd__v1__admin_reply__get_packed_size(&reply));
     if (listing->has_failed)
-        send_failure(listing->client, listing->command_id, FAILURE_QUOTA,
-                     "this user holds too much already");
+        admin_send_failure(listing->client, listing->command_id, FAILURE_QUOTA,
+                           "this user holds too much already");
     else
-        send_reply(listing->client, &reply);
+        admin_send(listing->client, &reply);
 }
 
 static void send_page(struct listing *listing, bool more)
@@ -320,7 +320,7 @@ static void send_status(struct client *client, uint32_t command_id)
     fill_counters(service, &status);
     reply.command_id = command_id;
     reply.status = &status;
-    send_reply(client, &reply);
+    admin_send(client, &reply);
 }
 
 static void
@@ -329,7 +329,7 @@ send_listing(struct client *client, uint32_t command_id, void (*fill)(struct lis
     CLEANUP_MEM struct listing *listing = mem_zalloc(sizeof(*listing));
 
     if (!listing) {
-        send_failure(client, command_id, FAILURE_INTERNAL, "out of memory");
+        admin_send_failure(client, command_id, FAILURE_INTERNAL, "out of memory");
         return;
     }
     listing->client = client;

@@ -26,31 +26,6 @@ struct hsts_job {
     struct host_name host; /* to remove */
 };
 
-static void send_reply(struct client *client, Xhrd__V1__AdminReply *reply)
-{
-    Xhrd__V1__ServerMessage message = XHRD__V1__SERVER_MESSAGE__INIT;
-
-    message.kind_case = XHRD__V1__SERVER_MESSAGE__KIND_ADMIN;
-    message.admin = reply;
-    client_send(client, &message);
-}
-
-static void send_failure(struct client *client,
-                         uint32_t command_id,
-                         enum failure_kind kind,
-                         const char *text)
-{
-    Xhrd__V1__AdminReply reply = XHRD__V1__ADMIN_REPLY__INIT;
-    Xhrd__V1__Failure failure;
-    struct failure why;
-
-    failure_set(&why, kind, "%s", text);
-    failure_to_pb(&why, &failure);
-    reply.command_id = command_id;
-    reply.failure = &failure;
-    send_reply(client, &reply);
-}
-
 static void job_free(struct hsts_job *job)
 {
     const struct cookie_access *cookies = &job->client->service->fetcher->cookies;
@@ -115,7 +90,7 @@ static void send_page(const struct hsts_job *job,
     reply.hsts = pointers;
     reply.n_hsts = n;
     reply.more = at + n < list->count;
-    send_reply(job->client, &reply);
+    admin_send(job->client, &reply);
 }
 
 /* Ends the job. */
@@ -130,7 +105,7 @@ static void list(struct hsts_job *job, struct hsts *set)
     struct host_list found = {.hosts = hosts};
 
     if (!rows || !pointers || !hosts) {
-        send_failure(job->client, job->command_id, FAILURE_INTERNAL, "out of memory");
+        admin_send_failure(job->client, job->command_id, FAILURE_INTERNAL, "out of memory");
         job_free(job);
         return;
     }
@@ -155,7 +130,7 @@ static void tell_removed(struct hsts_job *job, bool saved)
     reply.command_id = job->command_id;
     reply.removed = job->removed;
     reply.not_persisted = !saved;
-    send_reply(job->client, &reply);
+    admin_send(job->client, &reply);
     job_free(job);
 }
 
@@ -199,8 +174,9 @@ static void job_run(struct hsts_job *job)
     if (r == COOKIE_OPEN_WAIT)
         return;
     if (r != COOKIE_OPEN_READY) {
-        send_failure(client, job->command_id, r == -EDQUOT ? FAILURE_QUOTA : FAILURE_INTERNAL,
-                     r == -EDQUOT ? "too many profiles" : "out of memory");
+        admin_send_failure(client, job->command_id,
+                           r == -EDQUOT ? FAILURE_QUOTA : FAILURE_INTERNAL,
+                           r == -EDQUOT ? "too many profiles" : "out of memory");
         job_free(job);
     } else if (job->removes) {
         remove_host(job, set);
@@ -231,14 +207,15 @@ void hsts_service_command(struct client *client, const Xhrd__V1__AdminCommand *m
     struct hsts_job *job = client->n_hsts_jobs < JOBS_MAX ? mem_zalloc(sizeof(*job)) : NULL;
 
     if (!job) {
-        send_failure(client, message->command_id, FAILURE_QUOTA,
-                     "too many commands wait for their answers");
+        admin_send_failure(client, message->command_id, FAILURE_QUOTA,
+                           "too many commands wait for their answers");
         return;
     }
     int r = read_command(job, message);
     if (r != HOST_OK) {
-        send_failure(client, message->command_id, r < 0 ? FAILURE_INTERNAL : FAILURE_ARGUMENT,
-                     r < 0 ? "out of memory" : host_outcome_text(r));
+        admin_send_failure(client, message->command_id,
+                           r < 0 ? FAILURE_INTERNAL : FAILURE_ARGUMENT,
+                           r < 0 ? "out of memory" : host_outcome_text(r));
         mem_free(job);
         return;
     }

@@ -110,6 +110,13 @@ void hsts_service_command(struct client *client, const Xhrd__V1__AdminCommand *m
 void hsts_service_close_all(struct client *client);
 void admin_service_command(struct client *client, const Xhrd__V1__AdminCommand *message);
 
+/* Replies to commands of the administrator: a whole one, or why there is none. */
+void admin_send(struct client *client, Xhrd__V1__AdminReply *reply);
+void admin_send_failure(struct client *client,
+                        uint32_t command_id,
+                        enum failure_kind kind,
+                        const char *text);
+
 /* ---- pb_convert.c ------------------------------------------------------------------------ */
 
 static inline struct span span_of_bytes(ProtobufCBinaryData bytes)
