@@ -2,8 +2,9 @@
 /*
  * The peer of xhr_client: the same work with libcurl in the process, over HTTP/1.1.
  *
- *   curl_client [-n REQUESTS] [-p IN_FLIGHT] [-H] -a CA_FILE URL
+ *   curl_client [-n REQUESTS] [-p IN_FLIGHT] [-c CONNECTIONS] [-H] -a CA_FILE URL
  *
+ * -c bounds the connections to a host; without it each request in flight has one of its own.
  * What is printed, and -H, are as in xhr_client.
  */
 #include <curl/curl.h>
@@ -109,7 +110,7 @@ static void finish_ready(CURLM *multi, struct run *run)
     }
 }
 
-static void run_many(struct run *run, size_t in_flight)
+static void run_many(struct run *run, size_t in_flight, size_t connections)
 {
     struct slot *slots = calloc(in_flight, sizeof(*slots));
     CURLM *multi = curl_multi_init();
@@ -117,6 +118,7 @@ static void run_many(struct run *run, size_t in_flight)
     if (!slots || !multi)
         die("no memory");
     (void)curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long)in_flight);
+    (void)curl_multi_setopt(multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)connections);
     for (size_t i = 0; i < in_flight; i++) {
         slot_init(&slots[i], run);
         start_one(multi, &slots[i]);
@@ -148,13 +150,14 @@ static void report(const struct run *run, size_t n)
 int main(int argc, char **argv)
 {
     struct run run = {0};
-    size_t n = 1, in_flight = 1;
+    size_t n = 1, in_flight = 1, connections = 0; /* 0: no bound */
     bool hold = false;
 
-    for (int option; (option = getopt(argc, argv, "n:p:a:H")) != -1;) {
+    for (int option; (option = getopt(argc, argv, "n:p:c:a:H")) != -1;) {
         switch (option) {
         case 'n': n = (size_t)number(optarg); break;
         case 'p': in_flight = (size_t)number(optarg); break;
+        case 'c': connections = (size_t)number(optarg); break;
         case 'a': run.ca_file = optarg; break;
         case 'H': hold = true; break;
         default: return 2;
@@ -170,7 +173,7 @@ int main(int argc, char **argv)
     if (in_flight == 1)
         run_one_by_one(&run);
     else
-        run_many(&run, in_flight);
+        run_many(&run, in_flight, connections);
     if (hold)
         hold_still();
     else
