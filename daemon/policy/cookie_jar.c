@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Keeping: sites, order of sending, order of use, limits, observers; and the one question asked
- * for every request. What may come in at all is cookie_admit.c's to judge.
+ * Keeping: sites, order of sending, order of use, limits, observers. What may come in at all is
+ * cookie_admit.c's to judge, what goes out cookie_send.c's.
  */
 #include "policy/cookie_jar.h"
 
@@ -10,9 +10,6 @@
 #include "base/fault.h"
 #include "base/mem.h"
 #include "policy/cookie_jar_priv.h"
-#include "policy/cookie_match.h"
-
-#define DAY_S INT64_C(86400)
 
 struct cookie_jar_options cookie_jar_options_default(void)
 {
@@ -108,10 +105,10 @@ size_t cookie_jar_count(const struct cookie_jar *jar)
     return jar->count;
 }
 
-static void tell(struct cookie_jar *jar,
-                 enum cookie_cause cause,
-                 const struct cookie *before,
-                 const struct cookie *after)
+void jar_tell(struct cookie_jar *jar,
+              enum cookie_cause cause,
+              const struct cookie *before,
+              const struct cookie *after)
 {
     INVARIANT(!jar->is_telling);
     if ((before && before->is_persistent) || (after && after->is_persistent))
@@ -211,11 +208,11 @@ static struct jar_cookie *cookie_new(const struct cookie *from)
 void jar_drop(struct cookie_jar *jar, struct jar_cookie *at, enum cookie_cause cause)
 {
     unlink_cookie(jar, at);
-    tell(jar, cause, &at->cookie, NULL);
+    jar_tell(jar, cause, &at->cookie, NULL);
     cookie_free(at);
 }
 
-static void mark_used(struct cookie_jar *jar, struct jar_cookie *at)
+void jar_mark_used(struct cookie_jar *jar, struct jar_cookie *at)
 {
     at->used = ++jar->uses;
     link_remove(&at->in_use);
@@ -324,7 +321,7 @@ static void link_cookie(struct cookie_jar *jar, struct cookie_site *site, struct
     site->count++;
     jar->count++;
     *jar->options.bytes += cookie_size(&at->cookie);
-    mark_used(jar, at);
+    jar_mark_used(jar, at);
     if (at->cookie.expires_s < jar->next_expiry_s)
         jar->next_expiry_s = at->cookie.expires_s;
 }
@@ -346,11 +343,11 @@ static int replace(struct cookie_jar *jar,
     list_append(&old->in_site, &at->in_site); /* same path, same age: same place */
     link_remove(&old->in_site);
     link_remove(&old->in_use);
-    mark_used(jar, at);
+    jar_mark_used(jar, at);
     if (at->cookie.expires_s < jar->next_expiry_s)
         jar->next_expiry_s = at->cookie.expires_s;
     *jar->options.bytes += cookie_size(&at->cookie) - cookie_size(&old->cookie);
-    tell(jar, COOKIE_CAUSE_REPLACED, &old->cookie, &at->cookie);
+    jar_tell(jar, COOKIE_CAUSE_REPLACED, &old->cookie, &at->cookie);
     cookie_free(old);
     return COOKIE_REPLACED;
 }
@@ -401,7 +398,7 @@ int jar_put(struct cookie_jar *jar,
     if (r != COOKIE_STORED)
         return r;
     *jar->options.order = young.order;
-    tell(jar, COOKIE_CAUSE_ADDED, NULL, &at->cookie);
+    jar_tell(jar, COOKIE_CAUSE_ADDED, NULL, &at->cookie);
     return r;
 }
 
@@ -422,99 +419,6 @@ void cookie_jar_renumber(struct cookie_jar *jar, uint64_t add)
 {
     LIST_FOREACH (link, &jar->in_use)
         jar_cookie_in_use(link)->cookie.order += add;
-}
-
-static bool goes_along(const struct cookie *cookie,
-                       const struct cookie_request *request,
-                       const struct cookie_place *place)
-{
-    if ((cookie->secure && !request->is_secure) || (cookie->http_only && request->is_not_http))
-        return false;
-    if (cookie->host_only ? !span_eq(place->host, cookie->domain)
-                          : !cookie_domain_matches(place->host, cookie->domain))
-        return false;
-    return cookie_path_matches(request->path, cookie->path);
-}
-
-static size_t sent_len(const struct cookie *cookie, bool is_first)
-{
-    return cookie->name.len + cookie->value.len + (cookie->name.len > 0 ? 1 : 0) +
-           (is_first ? 0 : 2);
-}
-
-/* Return: 0 or what buf_append() says. */
-static int append_cookie(struct buf *out, const struct cookie *cookie, bool is_first)
-{
-    int r = is_first ? 0 : buf_append(out, SPAN_LIT("; "));
-
-    if (r == 0)
-        r = buf_append(out, cookie->name);
-    if (r == 0 && cookie->name.len > 0)
-        r = buf_append_char(out, '=');
-    if (r == 0)
-        r = buf_append(out, cookie->value);
-    return r;
-}
-
-/* The day of the last access is all that is worth a write: eviction needs no more. */
-static void touch(struct cookie_jar *jar, struct jar_cookie *at, int64_t now_s)
-{
-    bool is_new_day = at->cookie.last_access_s / DAY_S != now_s / DAY_S;
-
-    at->cookie.last_access_s = now_s;
-    mark_used(jar, at);
-    if (is_new_day)
-        tell(jar, COOKIE_CAUSE_ACCESSED, &at->cookie, &at->cookie);
-}
-
-/* Return: how many, or what append_cookie() says. */
-static int append_site(struct cookie_jar *jar,
-                       struct cookie_site *site,
-                       const struct cookie_request *request,
-                       const struct cookie_place *place,
-                       struct buf *out)
-{
-    size_t start = out->len;
-    size_t count = 0;
-
-    /* Nothing here may end the site while it is walked: what has expired is only passed over,
-     * cookie_jar_expire() takes it. */
-    LIST_FOREACH (link, &site->cookies) {
-        struct jar_cookie *at = jar_cookie_in_site(link);
-        const struct cookie *cookie = &at->cookie;
-
-        if (count == jar->options.header_cookies_max)
-            break;
-        if (jar_has_expired(jar, cookie, request->now_s) ||
-            !goes_along(cookie, request, place) ||
-            out->len - start + sent_len(cookie, count == 0) > jar->options.header_bytes_max)
-            continue;
-        int r = append_cookie(out, cookie, count == 0);
-        if (r < 0)
-            return r;
-        touch(jar, at, request->now_s);
-        count++;
-    }
-    return (int)count;
-}
-
-int cookie_jar_header_for(struct cookie_jar *jar,
-                          const struct cookie_request *request,
-                          struct buf *out)
-{
-    struct cookie_place place;
-    size_t start = out->len;
-
-    if (jar->count == 0 || !jar_place(jar, request->host, &place))
-        return 0;
-    (void)cookie_jar_expire(jar, request->now_s);
-    struct cookie_site *site = jar_find_site(jar, place.site);
-    if (!site)
-        return 0;
-    int r = append_site(jar, site, request, &place, out);
-    if (r < 0)
-        out->len = start;
-    return r;
 }
 
 const char *cookie_cause_name(enum cookie_cause cause)

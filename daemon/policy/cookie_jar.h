@@ -188,6 +188,36 @@ MUST_CHECK int cookie_jar_header_for(struct cookie_jar *jar,
                                      const struct cookie_request *request,
                                      struct buf *out);
 
+/* Why a cookie does not go along with a request, in the order in which it is asked. */
+enum cookie_verdict {
+    COOKIE_GOES = 0,
+    COOKIE_STAYS_DOMAIN,    /* the host is not of the cookie's domain */
+    COOKIE_STAYS_HOST_ONLY, /* it is for the very host that set it */
+    COOKIE_STAYS_PATH,      /* the path is not below the cookie's */
+    COOKIE_STAYS_SECURE,    /* Secure, and the request is in the clear */
+    COOKIE_STAYS_HTTP_ONLY, /* HttpOnly, and asked by other means than HTTP */
+    COOKIE_STAYS_EXPIRED,   /* and is not swept out yet */
+    COOKIE_STAYS_TOO_MANY,  /* header_cookies_max are before it */
+    COOKIE_STAYS_NO_ROOM,   /* it would pass header_bytes_max */
+};
+
+/* For people: "it is Secure and the request is not". */
+const char *cookie_verdict_text(enum cookie_verdict verdict);
+
+/**
+ * cookie_jar_explain() - say of every cookie whether cookie_jar_header_for() would send it
+ * @fn: returns whether to go on; must not change the jar. Those that go come first, in the
+ *      order of sending, among others of their site; then all other sites'
+ *
+ * Changes nothing: no cookie counts as used, none is swept out.
+ */
+void cookie_jar_explain(struct cookie_jar *jar,
+                        const struct cookie_request *request,
+                        bool (*fn)(void *arg,
+                                   const struct cookie *cookie,
+                                   enum cookie_verdict verdict),
+                        void *arg);
+
 /**
  * cookie_jar_set() - put a cookie in by the owner's hand
  * @draft: name, value, path, expires_s, is_persistent and the flags count; the domain too

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * The jar's insides, shared by what judges (cookie_admit.c), what keeps (cookie_jar.c) and what
- * looks (cookie_list.c).
+ * The jar's insides, shared by what judges (cookie_admit.c), what keeps (cookie_jar.c), what
+ * sends (cookie_send.c) and what looks (cookie_list.c).
  */
 
 #include "base/list.h"
@@ -39,6 +39,7 @@ struct cookie_jar {
     struct link observers;
     size_t count;
     uint64_t uses;
+    uint64_t looks;           /* cookies looked at so far, to find those a request carries */
     uint64_t lasting_changes; /* that a disk would want to hear of */
     uint64_t own_order;
     size_t own_bytes;
@@ -71,6 +72,13 @@ int jar_put_back(struct cookie_jar *jar,
                  const struct cookie *cookie,
                  int64_t now_s);
 void jar_drop(struct cookie_jar *jar, struct jar_cookie *at, enum cookie_cause cause);
+
+/* The cookie was used just now: it is the last that eviction would take. */
+void jar_mark_used(struct cookie_jar *jar, struct jar_cookie *at);
+void jar_tell(struct cookie_jar *jar,
+              enum cookie_cause cause,
+              const struct cookie *before,
+              const struct cookie *after);
 
 bool jar_has_expired(const struct cookie_jar *jar, const struct cookie *cookie, int64_t now_s);
 
