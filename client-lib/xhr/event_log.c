@@ -47,15 +47,21 @@ int event_log_close(struct event_log *log, struct trouble *why)
     return error < 0 ? refuse(log, error, why) : 0;
 }
 
+/* @us: the daemon's time; 0: now. Its clock is ours, but what it tells is older than what we
+ * saw meanwhile: a line is never before the one above it. */
 static struct json begin(struct event_log *log, const char *name, uint64_t us)
 {
     struct json json = {.out = &log->line};
 
+    if (us == 0)
+        us = now_us();
+    if (us > log->last_us)
+        log->last_us = us;
     strbuf_clear(&log->line);
     json_object_begin(&json, NULL);
     json_text(&json, "event", name);
     json_u64(&json, "request", log->request);
-    json_u64(&json, "monotonic_us", us > 0 ? us : now_us());
+    json_u64(&json, "monotonic_us", log->last_us);
     return json;
 }
 

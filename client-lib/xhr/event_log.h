@@ -17,6 +17,7 @@ struct event_log {
     struct strbuf line;  /* reused */
     int error;           /* the first -errno of writing, 0 */
     uint64_t data_bytes; /* of this request, so far */
+    uint64_t last_us;    /* the time of the last line */
 };
 
 /* Return: 0 or EXIT_WRITE with *why filled. */

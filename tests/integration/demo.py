@@ -13,6 +13,7 @@ import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
+import isolated  # noqa: E402
 from origins import Authority, Nginx  # noqa: E402
 from waiting import wait_until  # noqa: E402
 
@@ -101,6 +102,7 @@ def report(nginx, first, second):
 
 def main():
     build = pathlib.Path(sys.argv[1]).resolve()
+    isolated.isolate(build)  # a daemon that runs already would be the one that is found
     folder = pathlib.Path(tempfile.mkdtemp(prefix="xhrd-demo-", dir="/tmp"))
     demo = None
     try:

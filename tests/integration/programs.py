@@ -178,12 +178,15 @@ class Daemon:
 class Program:
     """One of the command line programs, led to a daemon."""
 
-    def __init__(self, path: pathlib.Path, folder: pathlib.Path, **env):
+    def __init__(self, path: pathlib.Path, folder: pathlib.Path, within=(), **env):
+        """@within: words to put in front of the command line."""
         self.path, self.folder, self.env = path, folder, clean_environment(folder, **env)
+        self.within = within
 
     def start(self, *arguments, env=None, **options) -> subprocess.Popen:
         options.setdefault("stdin", subprocess.DEVNULL)
-        return subprocess.Popen([str(self.path), *map(str, arguments)], stdout=subprocess.PIPE,
+        return subprocess.Popen([*self.within, str(self.path), *map(str, arguments)],
+                                stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE, cwd=self.folder,
                                 env={**self.env, **(env or {})}, **options)
 

@@ -4,11 +4,14 @@ when nobody needs it."""
 import os
 import signal
 import stat
+import subprocess
+import sys
 import threading
 
+import isolated
 import pytest
 from origins import ScriptedOrigin, response
-from programs import SANITIZED, XHR, XHRCTL, XHRD, Program
+from programs import BUILD, SANITIZED, XHR, XHRCTL, XHRD, Program, clean_environment
 from waiting import wait_until
 
 
@@ -30,15 +33,16 @@ def processes_of(runtime):
 
 
 class Home:
-    """A user's folders, without a daemon."""
+    """A user's folders, without a daemon: none that this machine runs can be found."""
 
     def __init__(self, folder):
         self.folder, self.runtime, self.state = folder, folder / "run", folder / "state"
         self.runtime.mkdir(mode=0o700)
         self.environment = {"XHRD_DAEMON": str(XHRD), "XDG_RUNTIME_DIR": str(self.runtime),
                             "XDG_STATE_HOME": str(self.state)}
-        self.xhr = Program(XHR, folder, **self.environment)
-        self.xhrctl = Program(XHRCTL, folder, **self.environment)
+        within = isolated.command(BUILD, folder)
+        self.xhr = Program(XHR, folder, within, **self.environment)
+        self.xhrctl = Program(XHRCTL, folder, within, **self.environment)
 
     def daemons(self):
         return processes_of(self.runtime)
@@ -92,7 +96,11 @@ def test_xhr_starts_the_daemon_it_was_built_with(home, origin):
 
 
 def test_hundred_processes_at_once_start_one_daemon(home, origin):
-    runs = [home.xhr.start("-s", origin.url(f"/{n}")) for n in range(20 if SANITIZED else 100)]
+    count = 20 if SANITIZED else 100
+    script = f'for n in $(seq {count}); do "$0" -s {origin.url("/")}$n & done; wait'
+    run = subprocess.Popen([*home.xhr.within, "/bin/sh", "-c", script, str(XHR)], env=home.xhr.env,
+                           cwd=home.folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                           stderr=subprocess.PIPE, text=True)
     pids = set()
     stop = threading.Event()
 
@@ -102,13 +110,11 @@ def test_hundred_processes_at_once_start_one_daemon(home, origin):
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    for run in runs:
-        out, err = run.communicate(timeout=60)
-        assert (run.returncode, out) == (0, b"hello\n"), err
+    assert run.communicate(timeout=60) == ("hello\n" * count, "")
     stop.set()
     watcher.join()
     assert len(home.daemons()) == 1
-    assert len(origin.requests) == len(runs)
+    assert len(origin.requests) == count
     assert len(origin.connections) <= 6
 
 
@@ -152,6 +158,39 @@ def test_socket_is_for_the_owner_only(home, origin):
     assert [str(s.relative_to(home.runtime)) for s in sockets] == ["xhrd/socket"]
     assert stat.S_IMODE(sockets[0].stat().st_mode) & 0o077 == 0
     assert stat.S_IMODE(sockets[0].parent.stat().st_mode) == 0o700
+
+
+# Plays daemons in all the places where one may be found, then runs its arguments isolated.
+DECOYS = """
+import os, pathlib, socket, subprocess, sys
+import isolated
+listeners = []
+for place in isolated.places():
+    pathlib.Path(place).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    listeners.append(socket.socket(socket.AF_UNIX))
+    listeners[-1].bind(place)
+    listeners[-1].listen()
+    listeners[-1].setblocking(False)
+status = subprocess.run(sys.argv[1:]).returncode
+for listener in listeners:
+    try:
+        listener.accept()
+        sys.exit("a decoy was found: " + listener.getsockname())
+    except BlockingIOError:
+        pass
+sys.exit(status)
+"""
+
+
+def test_these_tests_do_not_find_a_daemon_that_runs_on_the_machine(home, origin, folder):
+    inner = [*isolated.command(BUILD, folder), str(XHR), "-s", origin.url()]
+    outer = [*isolated.command(BUILD, folder, os.path.dirname(isolated.__file__)),
+             sys.executable, "-B", "-c", DECOYS, *inner]
+    env = clean_environment(folder, PYTHONPATH=os.path.dirname(isolated.__file__),
+                            **home.environment)
+    run = subprocess.run(outer, env=env, cwd=folder, capture_output=True, text=True)
+    assert (run.returncode, run.stdout) == (0, "hello\n"), run.stderr
+    assert len(home.daemons()) == 1
 
 
 @pytest.mark.shallow
