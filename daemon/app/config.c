@@ -8,7 +8,14 @@
 #include "base/fault.h"
 #include "base/num.h"
 
-enum config_type { TYPE_SECONDS, TYPE_COUNT, TYPE_BYTES, TYPE_PATH, TYPE_LOG_LEVEL };
+enum config_type {
+    TYPE_SECONDS,
+    TYPE_COUNT,
+    TYPE_BYTES,
+    TYPE_PATH,
+    TYPE_LOG_LEVEL,
+    TYPE_DURABILITY,
+};
 
 struct config_key {
     const char *section;
@@ -29,6 +36,7 @@ static const struct config_key keys[] = {
     KEY("Daemon", "LogLevel", TYPE_LOG_LEVEL, log_level, 0, 0, "info"),
     KEY("Daemon", "IdleExitSec", TYPE_SECONDS, idle_exit_us, 0, 86400, "0"),
     KEY("Daemon", "StateDirectory", TYPE_PATH, state_dir, 0, 0, ""),
+    KEY("Cookies", "Durability", TYPE_DURABILITY, cookies_survive_power, 0, 0, "normal"),
     KEY("TLS", "CAFile", TYPE_PATH, ca_file, 0, 0, "/etc/ssl/certs/ca-certificates.crt"),
     KEY("Network", "ConnectTimeoutSec", TYPE_SECONDS, connect_timeout_us, 1, 3600, "60"),
     KEY("Network", "IdleTimeoutSec", TYPE_SECONDS, idle_timeout_us, 1, 86400, "60"),
@@ -64,6 +72,7 @@ static const char *type_name(enum config_type type)
     case TYPE_BYTES: return "bytes";
     case TYPE_PATH: return "path";
     case TYPE_LOG_LEVEL: return "level";
+    case TYPE_DURABILITY: return "durability";
     }
     return "";
 }
@@ -152,6 +161,21 @@ static int set_level(struct config *config,
     return r < 0 ? r : -EINVAL;
 }
 
+static int set_durability(struct config *config,
+                          const struct config_key *key,
+                          const char *value,
+                          struct buf *error)
+{
+    bool is_full = strcmp(value, "full") == 0;
+
+    if (!is_full && strcmp(value, "normal") != 0) {
+        int r = buf_append_format(error, "%s=%s: wants normal or full", key->name, value);
+        return r < 0 ? r : -EINVAL;
+    }
+    *(bool *)field(config, key) = is_full;
+    return 0;
+}
+
 static int set_key(struct config *config,
                    const struct config_key *key,
                    const char *value,
@@ -160,6 +184,7 @@ static int set_key(struct config *config,
     switch (key->type) {
     case TYPE_PATH: return set_path(config, key, value, error);
     case TYPE_LOG_LEVEL: return set_level(config, key, value, error);
+    case TYPE_DURABILITY: return set_durability(config, key, value, error);
     case TYPE_SECONDS:
     case TYPE_COUNT:
     case TYPE_BYTES: break;
@@ -185,8 +210,8 @@ static int refuse_name(const char *section, const char *name, struct buf *error)
         r = buf_append_format(error, "no key %s= in [%s]; see xhrd.conf(5)", name, section);
     else
         r = buf_append_format(error,
-                              "no section [%s]; there are [Daemon], [TLS], [Network] "
-                              "and [Limits]",
+                              "no section [%s]; there are [Daemon], [Cookies], [TLS], "
+                              "[Network] and [Limits]",
                               section);
     return r < 0 ? r : -EINVAL;
 }

@@ -21,6 +21,7 @@ struct config {
     enum log_level log_level;
     int64_t idle_exit_us; /* 0: never */
     char state_dir[CONFIG_TEXT_MAX];
+    bool cookies_survive_power; /* each commit reaches the medium before it is told */
     char ca_file[CONFIG_TEXT_MAX];
     int64_t connect_timeout_us;
     int64_t idle_timeout_us;

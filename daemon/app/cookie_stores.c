@@ -78,6 +78,8 @@ static int open_store(struct cookie_stores *stores, struct uid_store *of_uid)
         return r;
     options.uid = of_uid->uid;
     options.path = path;
+    if (stores->options.survive_power)
+        options.durability = COOKIE_DURABILITY_POWER;
     return cookie_store_open(&of_uid->store, stores->loop, stores->disk, stores->rules,
                              &options);
 }

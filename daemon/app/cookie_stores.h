@@ -19,6 +19,7 @@ struct worker_pool;
 struct cookie_stores_options {
     const char *state_dir; /* borrowed; "" keeps everything in memory */
     bool per_user;         /* one file in the state directory, not a folder for each uid */
+    bool survive_power;    /* an fsync for each commit */
 };
 
 /* @disk: one thread, for all stores; @rules: borrowed. Return: 0 or -ENOMEM. */

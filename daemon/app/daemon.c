@@ -240,8 +240,11 @@ static int make_workers(struct daemon *daemon)
 
 static int make_cookies(struct daemon *daemon)
 {
-    struct cookie_stores_options options = {.state_dir = daemon->options.state_dir,
-                                            .per_user = daemon->options.per_user};
+    struct cookie_stores_options options = {
+        .state_dir = daemon->options.state_dir,
+        .per_user = daemon->options.per_user,
+        .survive_power = daemon->options.config.cookies_survive_power,
+    };
     int r = suffix_list_new(&daemon->suffixes);
 
     return r < 0 ? r

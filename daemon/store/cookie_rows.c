@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "http/host.h"
 #include "store/schema.h"
+#include "store/statement.h"
 
 #define FLAG_SECURE     1
 #define FLAG_HTTP_ONLY  2
@@ -180,22 +181,6 @@ int row_decode(const struct row_view *view, struct saved_cookie **ret)
     return *ret ? ROW_OK : fault(-ENOMEM);
 }
 
-static int prepare(struct cookie_rows *rows,
-                   const char *sql,
-                   unsigned flags,
-                   sqlite3_stmt **ret,
-                   struct db_error *ret_error)
-{
-    int rc = sqlite3_prepare_v3(rows->db->handle, sql, -1, flags, ret, NULL);
-    int r;
-
-    if (rc == SQLITE_OK)
-        return DB_OK;
-    r = db_outcome(rows->db, rc, "its table", ret_error);
-    /* The version is right and the table is not: not what was written once. */
-    return rc == SQLITE_ERROR && r > 0 ? DB_CORRUPT : r;
-}
-
 int cookie_rows_new(struct cookie_rows **ret, struct db *db, struct db_error *ret_error)
 {
     CLEANUP(cookie_rows_free) struct cookie_rows *rows = mem_zalloc(sizeof(*rows));
@@ -203,13 +188,13 @@ int cookie_rows_new(struct cookie_rows **ret, struct db *db, struct db_error *re
     if (!rows)
         return fault(-ENOMEM);
     rows->db = db;
-    int r = prepare(rows,
-                    "INSERT OR REPLACE INTO cookie (" COLUMNS ") "
-                    "VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)",
-                    SQLITE_PREPARE_PERSISTENT, &rows->put, ret_error);
+    int r = statement_prepare(rows->db,
+                              "INSERT OR REPLACE INTO cookie (" COLUMNS ") "
+                              "VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)",
+                              true, "its table", &rows->put, ret_error);
     if (r == DB_OK)
-        r = prepare(rows, "DELETE FROM cookie WHERE id=?1", SQLITE_PREPARE_PERSISTENT,
-                    &rows->remove, ret_error);
+        r = statement_prepare(rows->db, "DELETE FROM cookie WHERE id=?1", true, "its table",
+                              &rows->remove, ret_error);
     if (r == DB_OK)
         r = hsts_rows_new(&rows->hosts, db, ret_error);
     if (r != DB_OK)
@@ -230,24 +215,16 @@ struct cookie_rows *cookie_rows_free(struct cookie_rows *rows)
     return mem_free(rows);
 }
 
-static struct span column_span(sqlite3_stmt *statement, int column)
-{
-    const void *bytes = sqlite3_column_blob(statement, column);
-    int len = sqlite3_column_bytes(statement, column);
-
-    return bytes && len > 0 ? (struct span){bytes, (size_t)len} : (struct span){0};
-}
-
 static void view_of_row(sqlite3_stmt *statement, struct row_view *ret)
 {
     *ret = (struct row_view){
         .id = sqlite3_column_int64(statement, 0),
-        .profile = column_span(statement, 1),
-        .jar = column_span(statement, 2),
-        .domain = column_span(statement, 3),
-        .path = column_span(statement, 4),
-        .name = column_span(statement, 5),
-        .value = column_span(statement, 6),
+        .profile = statement_span(statement, 1),
+        .jar = statement_span(statement, 2),
+        .domain = statement_span(statement, 3),
+        .path = statement_span(statement, 4),
+        .name = statement_span(statement, 5),
+        .value = statement_span(statement, 6),
         .flags = sqlite3_column_int64(statement, 7),
         .expires_s = sqlite3_column_int64(statement, 8),
         .created_s = sqlite3_column_int64(statement, 9),
@@ -286,8 +263,9 @@ int cookie_rows_read(struct cookie_rows *rows,
     size_t bad_hosts = 0;
     sqlite3_stmt *statement = NULL;
     int rc = SQLITE_DONE;
-    int r = prepare(rows, "SELECT " COLUMNS " FROM cookie ORDER BY last_access_s, id", 0,
-                    &statement, ret_error);
+    int r =
+        statement_prepare(rows->db, "SELECT " COLUMNS " FROM cookie ORDER BY last_access_s, id",
+                          false, "its table", &statement, ret_error);
 
     while (r == DB_OK && (rc = sqlite3_step(statement)) == SQLITE_ROW)
         r = take_row(statement, ret, &bad);
@@ -304,56 +282,36 @@ int cookie_rows_read(struct cookie_rows *rows,
     return r;
 }
 
-static int bind_blob(sqlite3_stmt *statement, int column, struct span bytes)
-{
-    return sqlite3_bind_blob(statement, column, bytes.len > 0 ? bytes.ptr : "", (int)bytes.len,
-                             SQLITE_STATIC);
-}
-
-static int bind_text(sqlite3_stmt *statement, int column, struct span text)
-{
-    return sqlite3_bind_text(statement, column, text.len > 0 ? text.ptr : "", (int)text.len,
-                             SQLITE_STATIC);
-}
-
 /* Binding fails for lack of memory only, and for bugs; either way the bits stay. */
 static int bind_row(sqlite3_stmt *statement, const struct row_view *view)
 {
     int rc = sqlite3_bind_int64(statement, 1, view->id);
 
-    rc |= bind_text(statement, 2, view->profile);
-    rc |= bind_text(statement, 3, view->jar);
-    rc |= bind_text(statement, 4, view->domain);
-    rc |= bind_blob(statement, 5, view->path);
-    rc |= bind_blob(statement, 6, view->name);
-    rc |= bind_blob(statement, 7, view->value);
+    rc |= statement_bind_text(statement, 2, view->profile);
+    rc |= statement_bind_text(statement, 3, view->jar);
+    rc |= statement_bind_text(statement, 4, view->domain);
+    rc |= statement_bind_blob(statement, 5, view->path);
+    rc |= statement_bind_blob(statement, 6, view->name);
+    rc |= statement_bind_blob(statement, 7, view->value);
     rc |= sqlite3_bind_int64(statement, 8, view->flags);
     rc |= sqlite3_bind_int64(statement, 9, view->expires_s);
     rc |= sqlite3_bind_int64(statement, 10, view->created_s);
     rc |= sqlite3_bind_int64(statement, 11, view->last_access_s);
     rc |= sqlite3_bind_int64(statement, 12, view->checksum);
-    return rc == SQLITE_OK ? SQLITE_OK : SQLITE_NOMEM;
+    return rc;
 }
 
 static int
 write_one(struct cookie_rows *rows, const struct saved_cookie *saved, struct db_error *error)
 {
-    sqlite3_stmt *statement = saved->is_deleted ? rows->remove : rows->put;
-    struct row_view view;
-    int rc;
+    if (saved->is_deleted)
+        return statement_run(rows->db, rows->remove,
+                             sqlite3_bind_int64(rows->remove, 1, (int64_t)saved->cookie.order),
+                             error);
 
-    if (saved->is_deleted) {
-        rc = sqlite3_bind_int64(statement, 1, (int64_t)saved->cookie.order);
-    } else {
-        view = row_encode(saved);
-        rc = bind_row(statement, &view);
-    }
-    if (rc == SQLITE_OK)
-        rc = sqlite3_step(statement);
-    int r = rc == SQLITE_DONE ? DB_OK : db_outcome(rows->db, rc, "writing", error);
-    (void)sqlite3_reset(statement);
-    (void)sqlite3_clear_bindings(statement);
-    return r;
+    const struct row_view view = row_encode(saved);
+
+    return statement_run(rows->db, rows->put, bind_row(rows->put, &view), error);
 }
 
 int cookie_rows_write(struct cookie_rows *rows,

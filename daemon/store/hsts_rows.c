@@ -9,6 +9,7 @@
 #include "http/host.h"
 #include "store/cookie_rows.h"
 #include "store/schema.h"
+#include "store/statement.h"
 
 #define FLAG_INCLUDE_SUBDOMAINS 1
 
@@ -80,21 +81,6 @@ int host_decode(const struct host_view *view, struct saved_host **ret)
     return *ret ? ROW_OK : fault(-ENOMEM);
 }
 
-static int prepare(const struct hsts_rows *rows,
-                   const char *sql,
-                   unsigned flags,
-                   sqlite3_stmt **ret,
-                   struct db_error *ret_error)
-{
-    int rc = sqlite3_prepare_v3(rows->db->handle, sql, -1, flags, ret, NULL);
-
-    if (rc == SQLITE_OK)
-        return DB_OK;
-    int r = db_outcome(rows->db, rc, "its table of hosts", ret_error);
-    /* The version is right and the table is not: not what was written once. */
-    return rc == SQLITE_ERROR && r > 0 ? DB_CORRUPT : r;
-}
-
 int hsts_rows_new(struct hsts_rows **ret, struct db *db, struct db_error *ret_error)
 {
     CLEANUP(hsts_rows_free) struct hsts_rows *rows = mem_zalloc(sizeof(*rows));
@@ -102,13 +88,14 @@ int hsts_rows_new(struct hsts_rows **ret, struct db *db, struct db_error *ret_er
     if (!rows)
         return fault(-ENOMEM);
     rows->db = db;
-    int r = prepare(rows,
-                    "INSERT OR REPLACE INTO hsts (profile, host, flags, expires_s, checksum) "
-                    "VALUES (?1,?2,?3,?4,?5)",
-                    SQLITE_PREPARE_PERSISTENT, &rows->put, ret_error);
+    int r = statement_prepare(
+        rows->db,
+        "INSERT OR REPLACE INTO hsts (profile, host, flags, expires_s, checksum) "
+        "VALUES (?1,?2,?3,?4,?5)",
+        true, "its table of hosts", &rows->put, ret_error);
     if (r == DB_OK)
-        r = prepare(rows, "DELETE FROM hsts WHERE profile=?1 AND host=?2",
-                    SQLITE_PREPARE_PERSISTENT, &rows->remove, ret_error);
+        r = statement_prepare(rows->db, "DELETE FROM hsts WHERE profile=?1 AND host=?2", true,
+                              "its table of hosts", &rows->remove, ret_error);
     if (r != DB_OK)
         return r;
 
@@ -126,20 +113,12 @@ struct hsts_rows *hsts_rows_free(struct hsts_rows *rows)
     return mem_free(rows);
 }
 
-static struct span column_span(sqlite3_stmt *statement, int column)
-{
-    const void *bytes = sqlite3_column_blob(statement, column);
-    int len = sqlite3_column_bytes(statement, column);
-
-    return bytes && len > 0 ? (struct span){bytes, (size_t)len} : (struct span){0};
-}
-
 /* Return: 0 or -ENOMEM. */
 static int take_row(sqlite3_stmt *statement, struct saved_hosts *rows, size_t *bad)
 {
     const struct host_view view = {
-        .profile = column_span(statement, 0),
-        .host = column_span(statement, 1),
+        .profile = statement_span(statement, 0),
+        .host = statement_span(statement, 1),
         .flags = sqlite3_column_int64(statement, 2),
         .expires_s = sqlite3_column_int64(statement, 3),
         .checksum = sqlite3_column_int64(statement, 4),
@@ -177,9 +156,9 @@ int hsts_rows_read(struct hsts_rows *rows,
     sqlite3_stmt *statement = NULL;
     size_t bad = 0;
     int rc = SQLITE_DONE;
-    int r =
-        prepare(rows, "SELECT profile, host, flags, expires_s, checksum FROM hsts ORDER BY id",
-                0, &statement, ret_error);
+    int r = statement_prepare(
+        rows->db, "SELECT profile, host, flags, expires_s, checksum FROM hsts ORDER BY id",
+        false, "its table of hosts", &statement, ret_error);
 
     while (r == DB_OK && (rc = sqlite3_step(statement)) == SQLITE_ROW)
         r = take_row(statement, ret, &bad);
@@ -193,12 +172,6 @@ int hsts_rows_read(struct hsts_rows *rows,
     return r;
 }
 
-static int bind_text(sqlite3_stmt *statement, int column, struct span text)
-{
-    return sqlite3_bind_text(statement, column, text.len > 0 ? text.ptr : "", (int)text.len,
-                             SQLITE_STATIC);
-}
-
 /* Binding fails for lack of memory only, and for bugs; either way the bits stay. */
 static int bind_row(sqlite3_stmt *statement, const struct saved_host *saved)
 {
@@ -208,29 +181,23 @@ static int bind_row(sqlite3_stmt *statement, const struct saved_host *saved)
         .flags = saved->host.include_subdomains ? FLAG_INCLUDE_SUBDOMAINS : 0,
         .expires_s = saved->host.expires_s,
     };
-    int rc = bind_text(statement, 1, view.profile);
+    int rc = statement_bind_text(statement, 1, view.profile);
 
-    rc |= bind_text(statement, 2, view.host);
+    rc |= statement_bind_text(statement, 2, view.host);
     if (!saved->is_deleted) {
         rc |= sqlite3_bind_int64(statement, 3, view.flags);
         rc |= sqlite3_bind_int64(statement, 4, view.expires_s);
         rc |= sqlite3_bind_int64(statement, 5, host_checksum(&view));
     }
-    return rc == SQLITE_OK ? SQLITE_OK : SQLITE_NOMEM;
+    return rc;
 }
 
 static int
 write_one(struct hsts_rows *rows, const struct saved_host *saved, struct db_error *error)
 {
     sqlite3_stmt *statement = saved->is_deleted ? rows->remove : rows->put;
-    int rc = bind_row(statement, saved);
 
-    if (rc == SQLITE_OK)
-        rc = sqlite3_step(statement);
-    int r = rc == SQLITE_DONE ? DB_OK : db_outcome(rows->db, rc, "writing", error);
-    (void)sqlite3_reset(statement);
-    (void)sqlite3_clear_bindings(statement);
-    return r;
+    return statement_run(rows->db, statement, bind_row(statement, saved), error);
 }
 
 int hsts_rows_write(struct hsts_rows *rows,

@@ -55,6 +55,22 @@ static int set_it(struct config *config, const struct number_key *key, const cha
     return r;
 }
 
+static void test_durability_is_normal_or_full(void **state)
+{
+    CLEANUP_BUF struct buf error = BUF_INIT(0);
+    struct config config;
+
+    (void)state;
+    config_init(&config);
+    assert_false(config.cookies_survive_power);
+    assert_int_equal(config_set(&config, "Cookies", "Durability", "full", &error), 0);
+    assert_true(config.cookies_survive_power);
+    assert_int_equal(config_set(&config, "Cookies", "Durability", "normal", &error), 0);
+    assert_false(config.cookies_survive_power);
+    assert_int_equal(config_set(&config, "Cookies", "Durability", "Full", &error), -EINVAL);
+    assert_string_equal(buf_c_str(&error), "Durability=Full: wants normal or full");
+}
+
 static uint64_t value_of(const struct config *config, const struct number_key *key)
 {
     uint64_t value;
@@ -278,7 +294,8 @@ static void test_every_mistake_is_told_with_file_line_key_and_what_is_right(void
         {"[Network]\nConnectTimeout=1\n", 2, "ConnectTimeout=", "xhrd.conf(5)"},
         {"[Limits]\nConnectTimeoutSec=1\n", 2, "[Limits]", "[Network]"},
         {"[Nework]\nConnectTimeoutSec=1\n", 2, "[Nework]", "[Network]"},
-        {"[Nework]\nWhat=1\n", 2, "[Nework]", "[Daemon], [TLS], [Network] and [Limits]"},
+        {"[Nework]\nWhat=1\n", 2, "[Nework]",
+         "[Daemon], [Cookies], [TLS], [Network] and [Limits]"},
         {"Clients=1\n", 1, "Clients=", "[Limits]"},
         {"[Limits]\nClients 1\n", 2, "Key=value", "[Section]"},
         {"[Limits\nClients=1\n", 1, "Key=value", "[Section]"},
@@ -377,12 +394,13 @@ static void test_the_description_names_every_key_once(void **state)
     int n = 0;
     for (const char *at = all; *at; at++)
         n += *at == '\n';
-    assert_int_equal(n, sizeof(number_keys) / sizeof(number_keys[0]) + 3); /* paths, level */
+    assert_int_equal(n, sizeof(number_keys) / sizeof(number_keys[0]) + 4); /* words, too */
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_durability_is_normal_or_full),
         cmocka_unit_test(test_every_number_is_taken_at_its_borders_and_refused_past_them),
         cmocka_unit_test(test_what_is_no_number_is_refused_for_every_number),
         cmocka_unit_test(test_bytes_may_have_a_suffix_and_other_numbers_may_not),
