@@ -37,6 +37,8 @@ struct fd_sink {
     int err;
     int write_err; /* the thread's; ours when it is done */
     bool is_file;
+    bool must_sync;  /* nothing is left to do before it is on the disk */
+    bool is_syncing; /* the job under way ends with that */
     bool is_blocked; /* the pipe is full */
     bool flushing;
     bool closed;
@@ -98,6 +100,8 @@ static void sink_run(struct job *job)
         else
             block->start += (size_t)n, sink->offset += (uint64_t)n;
     }
+    if (sink->is_syncing && sink->write_err == 0 && fsync(sink->fd) < 0)
+        sink->write_err = errno;
 }
 
 /* Begins to write what has been filled. */
@@ -109,6 +113,8 @@ static void start(struct fd_sink *sink)
     sink->writing = full;
     sink->filling->start = 0;
     sink->filling->len = 0;
+    sink->is_syncing = sink->flushing && sink->must_sync;
+    sink->must_sync &= !sink->is_syncing;
     if (worker_submit(sink->workers, &sink->job) == 0)
         return;
     sink->err = EAGAIN;
@@ -125,8 +131,9 @@ static void sink_done(struct job *job)
     }
     if (sink->err == 0)
         sink->err = job->cancelled ? ECANCELED : sink->write_err;
-    bool due = sink->flushing || sink->filling->len == BLOCK_BYTES;
-    if (sink->err == 0 && due && sink->filling->len > 0)
+    bool due = sink->flushing ? sink->filling->len > 0 || sink->must_sync
+                              : sink->filling->len == BLOCK_BYTES;
+    if (sink->err == 0 && due)
         start(sink);
     if (sink->err)
         tell_failed(sink);
@@ -249,6 +256,7 @@ int fd_sink_new(struct fd_sink **ret,
     sink->events = events;
     sink->owner = owner;
     sink->offset = options->offset;
+    sink->must_sync = options->sync;
     int r = open_fd(sink, options->fd);
     if (r < 0) {
         free_now(sink);

@@ -29,6 +29,7 @@ struct fd_sink_options {
     struct worker_pool *workers;
     int fd;          /* a regular file or a pipe; duplicated */
     uint64_t offset; /* for a regular file */
+    bool sync;       /* the same: on the disk before on_flushed */
 };
 
 /* Return: 0 or -errno. */

@@ -583,8 +583,41 @@ static int open_sink(struct request *request)
         .workers = request->fetcher->files,
         .fd = request->options.response_fd,
         .offset = request->options.response_offset,
+        .sync = request->options.response_sync,
     };
     return fd_sink_new(&request->sink, &sink, &events, request);
+}
+
+static int refuse_fd_now(struct failure *ret_why, const char *what)
+{
+    failure_set(ret_why, FAILURE_ARGUMENT, "body_to_fd: %s", what);
+    return -EINVAL;
+}
+
+int request_give_to_fd(
+    struct request *request, int fd, uint64_t offset, bool sync, struct failure *ret_why)
+{
+    int r = request_options_set_response_fd(&request->options, fd, ret_why);
+
+    if (r < 0)
+        return r;
+    if (request->sink)
+        return refuse_fd_now(ret_why, "the body goes to a descriptor already");
+    if (request->state != REQUEST_RECEIVING)
+        return refuse_fd_now(ret_why, "wants to come after the head");
+    if (request->pipeline.body_bytes > 0)
+        return refuse_fd_now(ret_why, "bytes of the body were sent already; open with "
+                                      "response_credit_bytes 0");
+    request->options.response_offset = offset;
+    request->options.response_sync = sync;
+    r = open_sink(request);
+    if (r < 0) {
+        failure_set(ret_why, FAILURE_INTERNAL, "the answer's descriptor: %s",
+                    strerrordesc_np(-r));
+        return r;
+    }
+    request_later(request, REQUEST_STEP_DELIVER);
+    return 0;
 }
 
 /* ---- questions ------------------------------------------------------------------------- */

@@ -94,6 +94,17 @@ void request_fail(struct request *request, const struct failure *why);
 
 void request_add_credit(struct request *request, uint64_t bytes);
 
+/**
+ * request_give_to_fd() - from now on the body goes to a descriptor instead of on_body
+ * @fd:     a regular file or a pipe; taken, whatever the result
+ * @offset: of the first byte, in a regular file
+ * @sync:   a regular file is on the disk before on_done
+ * Only between on_head and the first on_body.
+ * Return: 0; -EINVAL or another -errno with *ret_why filled, and the request is as it was.
+ */
+MUST_CHECK int request_give_to_fd(
+    struct request *request, int fd, uint64_t offset, bool sync, struct failure *ret_why);
+
 /* Nothing goes to the owner while it is congested, and the network is not read. */
 void request_set_congested(struct request *request, bool congested);
 

@@ -118,6 +118,22 @@ static bool begin_decoding(struct request *request, const struct response_head *
     return false;
 }
 
+/* What says itself that it is too long need not be fetched to find out. */
+static bool is_within_limit(struct request *request, const struct response_head *head)
+{
+    const struct request_options *options = &request->options;
+    struct failure why;
+
+    if (!options->has_response_max || request->pipeline.decoder || !head->has_body ||
+        !head->has_length || head->body_bytes <= options->response_max)
+        return true;
+    failure_set(&why, FAILURE_LIMIT, "a body of %llu bytes, and no more than %llu are allowed",
+                (unsigned long long)head->body_bytes,
+                (unsigned long long)options->response_max);
+    request_finish(request, &why);
+    return false;
+}
+
 static void request_on_head(void *owner, const struct response_head *head)
 {
     struct request *request = owner;
@@ -131,7 +147,7 @@ static void request_on_head(void *owner, const struct response_head *head)
     }
     if (request_goes_on(request, head))
         return;
-    if (!begin_decoding(request, head))
+    if (!begin_decoding(request, head) || !is_within_limit(request, head))
         return;
     if (!request->must_commit || commit_learned(request))
         request_tell_head(request);

@@ -83,6 +83,7 @@ struct request_options {
 
     int response_fd; /* owned, -1: none */
     uint64_t response_offset;
+    bool response_sync;
     bool has_response_max;
     uint64_t response_max; /* decoded bytes */
     uint64_t response_credit;

@@ -144,6 +144,9 @@ static void dispatch(struct client *client, const Xhrd__V1__ClientMessage *messa
     case XHRD__V1__CLIENT_MESSAGE__KIND_ABORT:
         fetch_service_abort(client, message->abort);
         return;
+    case XHRD__V1__CLIENT_MESSAGE__KIND_BODY_TO_FD:
+        fetch_service_body_to_fd(client, message->body_to_fd);
+        return;
     case XHRD__V1__CLIENT_MESSAGE__KIND_COOKIE:
         cookie_service_command(client, message->cookie);
         return;

@@ -87,6 +87,7 @@ static int take_response(struct client *client,
     if (!message->response_fd)
         return 0;
     to->response_offset = message->response_fd->offset;
+    to->response_sync = message->response_fd->sync;
     int taken = session_take_fd(client->session);
     return taken == -EDQUOT ? refuse_fd(why) : request_options_set_response_fd(to, taken, why);
 }

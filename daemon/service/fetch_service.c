@@ -5,6 +5,7 @@
  * reads.
  */
 #include <errno.h>
+#include <unistd.h>
 
 #include "base/fault.h"
 #include "base/mem.h"
@@ -536,6 +537,42 @@ void fetch_service_credit(struct client *client, const Xhrd__V1__Credit *message
 
     if (entry)
         request_add_credit(entry->request, message->bytes);
+}
+
+static int give_to_fd(struct client_request *entry,
+                      const Xhrd__V1__ResponseFd *to,
+                      int fd,
+                      struct failure *ret_why)
+{
+    if (fd == -EDQUOT ||
+        (fd >= 0 && charge_take(&entry->fds, &entry->client->user->quota, QUOTA_FDS, 1) < 0)) {
+        failure_set(ret_why, FAILURE_QUOTA, "too many descriptors of this user are held");
+        if (fd >= 0)
+            close(fd);
+        return -EDQUOT;
+    }
+    return request_give_to_fd(entry->request, fd, to->offset, to->sync, ret_why);
+}
+
+/* The descriptor leaves the session's queue whatever has become of the request. */
+void fetch_service_body_to_fd(struct client *client, const Xhrd__V1__BodyToFd *message)
+{
+    struct client_request *entry = find(client, message->request_id);
+    int fd = message->to ? session_take_fd(client->session) : -1;
+    struct failure why;
+
+    if (!message->to) {
+        client_refuse(client, XHRD__V1__SESSION_ERROR__KIND__KIND_PROTOCOL,
+                      "body_to_fd: wants `to`");
+        return;
+    }
+    if (!entry) {
+        if (fd >= 0)
+            close(fd);
+        return;
+    }
+    if (give_to_fd(entry, message->to, fd, &why) < 0)
+        request_fail(entry->request, &why);
 }
 
 void fetch_service_abort(struct client *client, const Xhrd__V1__AbortRequest *message)

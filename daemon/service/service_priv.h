@@ -82,6 +82,7 @@ void fetch_service_open(struct client *client, const Xhrd__V1__OpenRequest *mess
 void fetch_service_body(struct client *client, uint32_t request_id, struct span bytes);
 void fetch_service_body_end(struct client *client, const Xhrd__V1__BodyEnd *message);
 void fetch_service_credit(struct client *client, const Xhrd__V1__Credit *message);
+void fetch_service_body_to_fd(struct client *client, const Xhrd__V1__BodyToFd *message);
 void fetch_service_abort(struct client *client, const Xhrd__V1__AbortRequest *message);
 void fetch_service_set_congested(struct client *client, bool congested);
 /* The client sends no more: bodies that are not whole never will be. */

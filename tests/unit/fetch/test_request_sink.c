@@ -104,6 +104,155 @@ static void test_cd02_an_answer_goes_to_a_file_at_the_offset_asked_for(void **st
     assert_int_equal(count_fds(), before);
 }
 
+/* A file given when the head is known, as libxhr does it. */
+static void begin_without_credit(struct fetch_world *world, struct teller *teller)
+{
+    struct request_options options;
+
+    options_get(&options, "http://a.com/");
+    options.response_credit = 0;
+    assert_int_equal(teller_try(teller, &options), 0);
+    request_options_done(&options);
+    world_turn(world);
+    teller->into_fd = true;
+    server_begins(world, 10);
+}
+
+static void
+test_cd02_a_file_given_after_the_head_gets_what_has_come_and_what_comes(void **state)
+{
+    static const bool syncs[] = {false, true};
+    int before = count_fds();
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(syncs); i++) {
+        struct fetch_world world;
+        struct teller teller;
+        struct failure why;
+        char got[32] = "";
+        int fd = memfd_create("answer", MFD_CLOEXEC);
+        int kept = dup(fd);
+
+        world_init(&world);
+        teller_init(&teller, &world);
+        begin_without_credit(&world, &teller);
+        server_says(&world, "HELLO");
+        assert_story(&teller, "head(200,10) ");
+        assert_int_equal(request_give_to_fd(teller.request, fd, 3, syncs[i], &why), 0);
+        world_turn(&world);
+        server_says(&world, "WORLD");
+        world_settle_files(&world);
+        assert_story(&teller, "head(200,10)  done");
+        assert_int_equal(pread(kept, got, sizeof(got), 0), 13);
+        assert_memory_equal(got, "\0\0\0HELLOWORLD", 13);
+        assert_int_equal(teller.last_down.done_bytes, 10);
+        close(kept);
+        world_done(&world);
+    }
+    assert_int_equal(count_fds(), before);
+}
+
+static void test_an_answer_that_is_whole_already_waits_for_its_file(void **state)
+{
+    struct fetch_world world;
+    struct teller teller;
+    struct failure why;
+    char got[16] = "";
+    int fd = memfd_create("answer", MFD_CLOEXEC);
+    int kept = dup(fd);
+
+    (void)state;
+    world_init(&world);
+    teller_init(&teller, &world);
+    begin_without_credit(&world, &teller);
+    server_says(&world, "HELLOWORLD");
+    world_pass_ms(&world, 600000); /* it is the client's turn: nobody is timed out */
+    assert_story(&teller, "head(200,10) ");
+    assert_int_equal(request_give_to_fd(teller.request, fd, 0, true, &why), 0);
+    world_turn(&world);
+    world_settle_files(&world);
+    assert_story(&teller, "head(200,10)  done");
+    assert_int_equal(pread(kept, got, sizeof(got), 0), 10);
+    close(kept);
+    world_done(&world);
+}
+
+static void test_a_file_comes_too_early_too_late_or_twice(void **state)
+{
+    struct fetch_world world;
+    struct teller teller;
+    struct failure why;
+    int before = count_fds();
+
+    (void)state;
+    world_init(&world);
+    teller_init(&teller, &world);
+    teller_get(&teller, "http://a.com/");
+    assert_int_equal(request_give_to_fd(teller.request, memfd_create("a", 0), 0, false, &why),
+                     -EINVAL);
+    assert_non_null(strstr(why.text, "after the head"));
+    server_begins(&world, 10);
+    server_says(&world, "HELLO");
+    assert_int_equal(request_give_to_fd(teller.request, memfd_create("a", 0), 0, false, &why),
+                     -EINVAL);
+    assert_non_null(strstr(why.text, "response_credit_bytes 0"));
+    server_says(&world, "WORLD");
+    assert_false(teller.has_failed);
+
+    teller_init(&teller, &world);
+    begin_without_credit(&world, &teller);
+    assert_int_equal(
+        request_give_to_fd(teller.request, open("/dev/null", O_WRONLY), 0, false, &why),
+        -EINVAL);
+    assert_non_null(strstr(why.text, "wants a regular file or a pipe"));
+    assert_int_equal(request_give_to_fd(teller.request, memfd_create("a", 0), 0, false, &why),
+                     0);
+    assert_int_equal(request_give_to_fd(teller.request, memfd_create("b", 0), 0, false, &why),
+                     -EINVAL);
+    assert_non_null(strstr(why.text, "already"));
+    server_says(&world, "HELLOWORLD");
+    world_settle_files(&world);
+    assert_false(teller.has_failed);
+    assert_int_equal(teller.n_done, 1);
+    world_done(&world);
+    assert_int_equal(count_fds(), before);
+}
+
+static void test_an_answer_that_says_itself_that_it_is_too_long_is_not_fetched(void **state)
+{
+    static const struct {
+        size_t length;
+        const char *story;
+    } cases[] = {{10, "head(200,10)  done"}, {11, " failed:limit"}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct fetch_world world;
+        struct teller teller;
+        struct request_options options;
+        struct failure why;
+
+        world_init(&world);
+        teller_init(&teller, &world);
+        teller.into_fd = true;
+        options_get(&options, "http://a.com/");
+        options.has_response_max = true;
+        options.response_max = 10;
+        assert_int_equal(request_options_set_response_fd(
+                             &options, memfd_create("answer", MFD_CLOEXEC), &why),
+                         0);
+        assert_int_equal(teller_try(&teller, &options), 0);
+        request_options_done(&options);
+        world_turn(&world);
+        server_begins(&world, cases[i].length);
+        if (i == 0)
+            server_says(&world, "HELLOWORLD");
+        world_settle_files(&world);
+        assert_story(&teller, cases[i].story);
+        world_done(&world);
+    }
+}
+
 static void test_a_pipe_gets_what_has_come_without_waiting_for_more(void **state)
 {
     struct fetch_world world;
@@ -356,6 +505,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cd02_an_answer_goes_to_a_file_at_the_offset_asked_for),
+        cmocka_unit_test(
+            test_cd02_a_file_given_after_the_head_gets_what_has_come_and_what_comes),
+        cmocka_unit_test(test_an_answer_that_is_whole_already_waits_for_its_file),
+        cmocka_unit_test(test_a_file_comes_too_early_too_late_or_twice),
+        cmocka_unit_test(test_an_answer_that_says_itself_that_it_is_too_long_is_not_fetched),
         cmocka_unit_test(test_a_pipe_gets_what_has_come_without_waiting_for_more),
         cmocka_unit_test(test_a_full_pipe_halts_the_server_and_holds_no_thread),
         cmocka_unit_test(test_cd03_a_pipe_without_reader_fails_that_request_only),

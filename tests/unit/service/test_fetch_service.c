@@ -805,6 +805,75 @@ test_ip20_descriptors_held_for_a_user_are_bounded_until_the_request_ends(void **
     close(fd);
 }
 
+static void
+body_to_fd(struct fake_client *client, uint32_t id, const Xhrd__V1__ResponseFd *to, int fd)
+{
+    Xhrd__V1__ClientMessage message = XHRD__V1__CLIENT_MESSAGE__INIT;
+    Xhrd__V1__BodyToFd body_to_fd = XHRD__V1__BODY_TO_FD__INIT;
+    Xhrd__V1__ResponseFd copy = XHRD__V1__RESPONSE_FD__INIT;
+    CLEANUP_BUF struct buf frame = BUF_INIT(0);
+
+    if (to) {
+        copy = *to;
+        body_to_fd.to = &copy;
+    }
+    body_to_fd.request_id = id;
+    message.kind_case = XHRD__V1__CLIENT_MESSAGE__KIND_BODY_TO_FD;
+    message.body_to_fd = &body_to_fd;
+    frame_message(&frame, &message);
+    client_send_with_fds(client, frame.storage, frame.len, &fd, fd >= 0);
+}
+
+static void test_cd02_a_descriptor_may_come_when_the_head_is_known(void **state)
+{
+    struct service_world world;
+    struct fake_client client;
+    Xhrd__V1__OpenRequest open;
+    Xhrd__V1__ResponseFd to = XHRD__V1__RESPONSE_FD__INIT;
+    int fd = memfd_create("answer", MFD_CLOEXEC);
+    int before = count_fds();
+    char got[16] = "";
+
+    (void)state;
+    service_world_init(&world);
+    client_ready(&client, &world, 1000);
+    to.offset = 2;
+    to.sync = true;
+    open_message_init(&open, 1);
+    open.response_credit_bytes = 0;
+    client_open(&client, &open);
+    client_hears(&client);
+    server_says(&world.net, OK_5);
+    client_hears(&client);
+    assert_null(strstr(client.story, "body("));
+    body_to_fd(&client, 7, &to, fd); /* of a request that is over: closed */
+    body_to_fd(&client, 1, &to, fd);
+    world_settle_files(&world.net);
+    client_hears(&client);
+    assert_non_null(strstr(client.story, "done(1,5) "));
+    assert_null(strstr(client.story, "body("));
+    assert_int_equal(pread(fd, got, sizeof(got), 0), 7);
+    assert_memory_equal(got, "\0\0HELLO", 7);
+
+    client_clear(&client);
+    open_message_init(&open, 2);
+    open.response_credit_bytes = 0;
+    client_open(&client, &open);
+    client_hears(&client);
+    server_says(&world.net, OK_5);
+    client_hears(&client);
+    body_to_fd(&client, 2, &to, -1); /* none came along */
+    client_hears(&client);
+    assert_non_null(strstr(client.story, "failed(2,argument) "));
+    body_to_fd(&client, 2, NULL, -1);
+    client_hears(&client);
+    assert_true(client.is_over);
+    client_done(&client);
+    service_world_done(&world);
+    assert_int_equal(count_fds(), before);
+    close(fd);
+}
+
 static void test_ip14_descriptors_of_the_wrong_sort_are_refused_and_closed(void **state)
 {
     struct service_world world;
@@ -924,6 +993,7 @@ int main(void)
         cmocka_unit_test(test_ip20_bodies_held_for_a_user_are_bounded),
         cmocka_unit_test(
             test_ip20_descriptors_held_for_a_user_are_bounded_until_the_request_ends),
+        cmocka_unit_test(test_cd02_a_descriptor_may_come_when_the_head_is_known),
         cmocka_unit_test(test_ip14_descriptors_of_the_wrong_sort_are_refused_and_closed),
         cmocka_unit_test(test_ip13_a_descriptor_that_no_message_names_ends_the_session),
         cmocka_unit_test(test_every_failing_allocation_fails_one_request_at_most),
