@@ -74,16 +74,30 @@ static void end(struct event_log *log, struct json *json)
         log->error = r;
 }
 
-void event_log_begin(struct event_log *log, const char *method, const char *url)
+void event_log_begin(struct event_log *log,
+                     uint64_t number,
+                     const char *method,
+                     const char *url)
 {
     log->data_bytes = 0;
-    log->request++;
+    log->request = number;
     if (!log->on)
         return;
 
     struct json json = begin(log, "open", 0);
     json_text(&json, "method", method);
     json_text(&json, "url", url);
+    end(log, &json);
+}
+
+void event_log_retry(struct event_log *log, uint64_t wait_ms, uint64_t left)
+{
+    if (!log->on)
+        return;
+
+    struct json json = begin(log, "retry", 0);
+    json_u64(&json, "wait_ms", wait_ms);
+    json_u64(&json, "left", left);
     end(log, &json);
 }
 

@@ -25,7 +25,12 @@ int event_log_open(struct event_log *log, const char *file, struct trouble *why)
 /* The same: what could not be written is told here. */
 int event_log_close(struct event_log *log, struct trouble *why);
 
-void event_log_begin(struct event_log *log, const char *method, const char *url);
+/* @number: of the URL, from 1. */
+void event_log_begin(struct event_log *log,
+                     uint64_t number,
+                     const char *method,
+                     const char *url);
+void event_log_retry(struct event_log *log, uint64_t wait_ms, uint64_t left);
 void event_log_ready_state(struct event_log *log, const struct xhr_ready_state_event *event);
 void event_log_waiting(struct event_log *log, enum xhr_wait_reason reason, uint64_t us);
 void event_log_redirect(struct event_log *log, const struct xhr_redirect *redirect);

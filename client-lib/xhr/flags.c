@@ -306,6 +306,26 @@ static int take_seconds(struct cli_options *options,
                        flag->name, value);
 }
 
+static int take_number(struct cli_options *options,
+                       const struct flag *flag,
+                       const char *value,
+                       struct trouble *why)
+{
+    uint32_t *field = (uint32_t *)(void *)((char *)options + flag->offset);
+    uint32_t number = 0;
+
+    for (const char *c = value; *c; c++) {
+        if (!is_digit(*c) || number > 99999)
+            return trouble_set(why, EXIT_USAGE, "--%s '%s': write a number up to 999999",
+                               flag->name, value);
+        number = number * 10 + (uint32_t)(*c - '0');
+    }
+    if (value[0] == '\0')
+        return trouble_set(why, EXIT_USAGE, "--%s '': the number is missing", flag->name);
+    *field = number;
+    return 0;
+}
+
 static int take_max_redirs(struct cli_options *options,
                            const struct flag *flag,
                            const char *value,
@@ -395,6 +415,12 @@ const struct flag flags[] = {
     {GROUP_TIME, 'm', 0, 0, "max-time", "SECONDS", "of a whole transfer", AT(max_time_ms), take_seconds},
     {GROUP_TIME, 0, 0, 0, "connect-timeout", "SECONDS", "until connected, 60 by default", AT(connect_timeout_ms), take_seconds},
     {GROUP_TIME, 0, 0, 0, "idle-timeout", "SECONDS", "without a byte, 60 by default", AT(idle_timeout_ms), take_seconds},
+
+    {GROUP_TIME, 0, 0, 0, "retry", "NUMBER", "try so often again when the trouble may pass: 408, 429, 5xx, time, names", AT(retries), take_number},
+    {GROUP_TIME, 0, 0, 0, "retry-delay", "SECONDS", "between tries; 1, 2, 4 … up to 600 when not given", AT(retry_delay_ms), take_seconds},
+    {GROUP_TIME, 0, 0, 0, "retry-max-time", "SECONDS", "no other try after this", AT(retry_max_time_ms), take_seconds},
+    {GROUP_TIME, 0, 0, 0, "retry-connrefused", NULL, "a refused connection may pass, too", AT(retry_connrefused), NULL},
+    {GROUP_TIME, 0, 0, 0, "retry-all-errors", NULL, "so may any error", AT(retry_all_errors), NULL},
 
     {GROUP_DAEMON, 0, 0, 0, "socket", "PATH", "the daemon's socket", AT(socket_path), NULL},
     {GROUP_DAEMON, 0, 0, 0, "no-start", NULL, "do not start a daemon when there is none", AT(no_start), NULL},

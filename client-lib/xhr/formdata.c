@@ -313,7 +313,8 @@ int formdata_load(const struct cli_options *options, struct formdata *ret, struc
     for (size_t i = 0; r == 0 && i < options->n_form; i++) {
         struct field field = {.text = options->form[i].text};
 
-        r = add_field(ret, &field, &options->form[i], options->urls.count > 1, why);
+        r = add_field(ret, &field, &options->form[i],
+                      options->urls.count > 1 || options->retries > 0, why);
         strbuf_done(&field.name);
         strbuf_done(&field.value);
         strbuf_done(&field.type);

@@ -125,6 +125,11 @@ struct cli_options {
     uint32_t max_time_ms; /* TIME_NOT_GIVEN, 0: none */
     uint32_t connect_timeout_ms;
     uint32_t idle_timeout_ms;
+    uint32_t retries; /* --retry */
+    uint32_t retry_delay_ms;
+    uint32_t retry_max_time_ms;
+    bool retry_connrefused;
+    bool retry_all_errors;
 
     const char *socket_path;
     bool no_start;

@@ -97,8 +97,10 @@ int output_write(struct output *output, const void *bytes, size_t len)
         return output->error;
     if (output->fd < 0)
         r = output->to_stdout ? open_stdout(output, bytes, len) : open_file(output);
-    if (r == 0)
+    if (r == 0 && len > 0) {
+        output->written = true;
         r = write_all(output->fd, bytes, len);
+    }
     output->error = r;
     return r;
 }
@@ -121,6 +123,13 @@ void output_discard(struct output *output)
     output->fd = -1;
     if (output->regular && unlink(strbuf_text(&output->path)) < 0)
         output->regular = false; /* it is gone, or was never ours to remove */
+}
+
+bool output_rewind(struct output *output)
+{
+    if (!output->written)
+        return true;
+    return output->regular && !output->append && truncate(strbuf_text(&output->path), 0) == 0;
 }
 
 void output_done(struct output *output)

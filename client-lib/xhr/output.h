@@ -15,7 +15,8 @@ struct output {
     bool explicitly; /* -o -: also to a terminal, whatever it is */
     bool regular;    /* a file that can be removed again */
     bool append;
-    int error; /* the first -errno */
+    bool written; /* at least a byte */
+    int error;    /* the first -errno */
     struct strbuf path;
 };
 
@@ -41,6 +42,10 @@ int output_finish(struct output *output);
 
 /* Closes, and removes what was begun. */
 void output_discard(struct output *output);
+
+/* For another try: empties the file of a transfer that ended. Return: false where something was
+ * written that cannot be taken back. */
+bool output_rewind(struct output *output);
 
 /* "stdout" or the path. */
 const char *output_name(const struct output *output);

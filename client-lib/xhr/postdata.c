@@ -220,10 +220,10 @@ int postdata_load(const struct cli_options *options, struct postdata *ret, struc
         return open_upload(ret, options->upload_file, why);
     if (options->n_data == 0)
         return 0;
-    /* With several URLs a pipe must be kept: each gets the whole of it. */
+    /* With several URLs, or several tries, a pipe must be kept: each gets the whole of it. */
     if (options->n_data == 1 && only->kind != DATA_PLAIN && is_file(only) && !options->get &&
         options->urls.count == 1)
-        return postdata_open(ret, only->text + 1, false, why);
+        return postdata_open(ret, only->text + 1, options->retries > 0, why);
     return add_pieces(options, ret, why);
 }
 
@@ -243,6 +243,7 @@ static ssize_t give(struct xhr_request *request, void *buffer, size_t len, void 
     size_t left = postdata->bytes.len - postdata->given;
 
     (void)request;
+    postdata->taken = true;
     if (left > 0) {
         size_t n = left < len ? left : len;
 

@@ -28,6 +28,7 @@ struct postdata {
     bool is_upload; /* of -T: it has no type */
 
     size_t given; /* PIPE: of bytes */
+    bool taken;   /* PIPE: something of it was sent, and cannot be sent again */
     bool waiting; /* PIPE: fd has nothing; poll it, then xhr_request_resume_upload() */
 };
 

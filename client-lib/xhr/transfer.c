@@ -6,12 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "bar.h"
 #include "files.h"
 #include "output.h"
 #include "report.h"
+#include "retry.h"
 #include "target.h"
 #include "writeout.h"
 
@@ -37,6 +39,8 @@ struct transfer {
     uint64_t discard_by_us;
     uint64_t start_us;
     uint64_t redirect_us;
+    struct retry *retry;
+    int64_t again_ms; /* another try after so long; -1: none */
 };
 
 /* What a later failure must not hide: the first reason stays. */
@@ -158,6 +162,36 @@ static void write_head(struct transfer *t)
     strbuf_done(&text);
 }
 
+static int64_t wait_for_another_try(const struct transfer *t, int exit_code, int sys_errno)
+{
+    struct retry_outcome outcome = {
+        .exit_code = exit_code,
+        .sys_errno = sys_errno,
+        .now_s = time(NULL),
+        .now_us = now_us(),
+    };
+    const struct postdata *postdata = &t->session->postdata;
+
+    if (!t->request || t->retry->left == 0 ||
+        (postdata->kind == POSTDATA_PIPE && postdata->taken))
+        return -1;
+    if (exit_code == EXIT_OK || exit_code == EXIT_HTTP_STATUS) {
+        outcome.status = xhr_request_status(t->request);
+        outcome.retry_after = xhr_request_response_header(t->request, "Retry-After");
+    }
+    return retry_wait(t->retry, t->options, &outcome);
+}
+
+/* With -f, or when it is asked for again: read and thrown away. */
+static bool is_to_be_discarded(struct transfer *t)
+{
+    bool is_error = xhr_request_status(t->request) >= 400;
+    bool fails = is_error && (t->options->fail || t->options->fail_with_body);
+
+    t->again_ms = wait_for_another_try(t, fails ? EXIT_HTTP_STATUS : EXIT_OK, 0);
+    return t->again_ms >= 0 || (t->options->fail && is_error);
+}
+
 static void t_on_headers(struct xhr_request *request, void *user)
 {
     struct transfer *t = user;
@@ -167,11 +201,11 @@ static void t_on_headers(struct xhr_request *request, void *user)
     if (t->options->verbose)
         report_exchange(&text, request, t->target.bytes);
     say(&text);
-    if (t->options->fail && xhr_request_status(request) >= 400) {
-        t->discarding = true;
+    t->discarding = is_to_be_discarded(t);
+    if (t->discarding)
         t->discard_by_us = now_us() + DISCARD_US_MAX;
-    }
-    write_head(t);
+    if (t->again_ms < 0)
+        write_head(t);
 }
 
 static void fail_status(struct transfer *t)
@@ -404,7 +438,7 @@ static int open_request(struct transfer *t, struct trouble *why)
 {
     const char *method = method_of(t->session);
 
-    event_log_begin(&t->session->events, method, t->target.bytes);
+    event_log_begin(&t->session->events, t->index + 1, method, t->target.bytes);
     int r = xhr_request_open(t->request, method, t->target.bytes, true);
     if (r == -EINVAL)
         return trouble_set(why, EXIT_USAGE, "-X '%s': not a method", method);
@@ -567,6 +601,7 @@ static int write_out(struct transfer *t)
         .referer = t->options->referer,
         .number = t->index,
         .redirect_us = t->redirect_us,
+        .retries = t->retry->done,
         .error = xhr_request_error(t->request),
         .trouble = &t->trouble,
     };
@@ -601,7 +636,67 @@ static bool is_last(const struct transfer *t)
                                      error->kind == XHR_ERROR_DAEMON_REFUSED));
 }
 
-int transfer_run(struct session *session, size_t index, bool *ret_stop)
+/* ---- another try ------------------------------------------------------------------------- */
+
+/* What came of this try is taken back, as far as it was written. */
+static bool wants_another_try(struct transfer *t)
+{
+    const struct xhr_error *error = t->request ? xhr_request_error(t->request) : NULL;
+
+    if (interrupted)
+        return false;
+    if (t->again_ms < 0 && t->trouble.exit_code != EXIT_OK && !t->discarding)
+        t->again_ms =
+            wait_for_another_try(t, t->trouble.exit_code, error ? error->sys_errno : 0);
+    return t->again_ms >= 0 && output_rewind(&t->body) && output_rewind(&t->header);
+}
+
+static void say_retry(const struct transfer *t)
+{
+    struct strbuf text = {0};
+
+    event_log_retry(&t->session->events, (uint64_t)t->again_ms, t->retry->left - 1);
+    if (t->options->silent)
+        return;
+    strbuf_add_text(&text, "xhr: ");
+    if (t->trouble.exit_code == EXIT_OK || t->trouble.exit_code == EXIT_HTTP_STATUS) {
+        strbuf_add_text(&text, "status ");
+        strbuf_add_i64(&text, xhr_request_status(t->request));
+    } else {
+        strbuf_add_text(&text, t->trouble.text);
+    }
+    strbuf_add_text(&text, "; trying again in ");
+    strbuf_add_u64(&text, (uint64_t)t->again_ms / 1000);
+    strbuf_add_char(&text, '.');
+    strbuf_add_u64(&text, (uint64_t)t->again_ms / 100 % 10);
+    strbuf_add_text(&text, " s, ");
+    strbuf_add_u64(&text, t->retry->left);
+    strbuf_add_text(&text, t->retry->left == 1 ? " try left\n" : " tries left\n");
+    say(&text);
+}
+
+static void rest(int64_t ms)
+{
+    uint64_t until = now_us() + (uint64_t)ms * 1000;
+
+    for (uint64_t now = now_us(); now < until && !interrupted; now = now_us())
+        wait_ready(NULL, 0, (int)((until - now) / 1000) + 1);
+}
+
+static void conclude(struct transfer *t, bool *ret_stop)
+{
+    say_trouble(t);
+    if (t->session->write_out.len > 0 && t->request && write_out(t) < 0 &&
+        t->trouble.exit_code == 0) {
+        (void)trouble_set(&t->trouble, EXIT_WRITE, "could not write to stdout");
+        say_trouble(t);
+    }
+    *ret_stop = is_last(t);
+}
+
+/* One try. Return: whether there is to be another, before which it has rested. */
+static bool try_once(
+    struct session *session, size_t index, struct retry *retry, int *ret_code, bool *ret_stop)
 {
     struct transfer t = {
         .session = session,
@@ -610,6 +705,8 @@ int transfer_run(struct session *session, size_t index, bool *ret_stop)
         .index = index,
         .body.fd = -1,
         .header.fd = -1,
+        .retry = retry,
+        .again_ms = -1,
     };
     struct trouble why = {0};
 
@@ -620,16 +717,39 @@ int transfer_run(struct session *session, size_t index, bool *ret_stop)
     }
     while (t.trouble.exit_code == 0 && !t.done)
         turn(&t);
-    say_trouble(&t);
-    if (session->write_out.len > 0 && t.request && write_out(&t) < 0 &&
-        t.trouble.exit_code == 0) {
-        (void)trouble_set(&t.trouble, EXIT_WRITE, "could not write to stdout");
-        say_trouble(&t);
+    bool again = wants_another_try(&t);
+    if (again) {
+        say_retry(&t);
+        retry_count(retry, t.options);
+        rest(t.again_ms);
+    } else {
+        conclude(&t, ret_stop);
     }
-    *ret_stop = is_last(&t);
+    *ret_code = t.trouble.exit_code;
     (void)xhr_request_free(t.request);
     output_done(&t.body);
     output_done(&t.header);
     strbuf_done(&t.target);
-    return t.trouble.exit_code;
+    return again;
+}
+
+int transfer_run(struct session *session, size_t index, bool *ret_stop)
+{
+    struct retry retry;
+    int code = EXIT_OK;
+
+    *ret_stop = false;
+    retry_start(&retry, session->options, now_us());
+    while (try_once(session, index, &retry, &code, ret_stop)) {
+        struct trouble why;
+
+        if (!interrupted)
+            continue;
+        code = trouble_set(&why, EXIT_ABORTED, "interrupted; there was no other try");
+        if (!session->options->silent || session->options->show_error)
+            trouble_say(&why, "xhr");
+        *ret_stop = true;
+        break;
+    }
+    return code;
 }

@@ -27,6 +27,7 @@ enum variable {
     VAR_NUM_CONNECTS,
     VAR_NUM_HEADERS,
     VAR_NUM_REDIRECTS,
+    VAR_NUM_RETRIES,
     VAR_PROXY_SSL_VERIFY_RESULT,
     VAR_REDIRECT_URL,
     VAR_REFERER,
@@ -44,7 +45,9 @@ enum variable {
     VAR_TIME_APPCONNECT,
     VAR_TIME_CONNECT,
     VAR_TIME_NAMELOOKUP,
+    VAR_TIME_POSTTRANSFER,
     VAR_TIME_PRETRANSFER,
+    VAR_TIME_QUEUE,
     VAR_TIME_REDIRECT,
     VAR_TIME_STARTTRANSFER,
     VAR_TIME_TOTAL,
@@ -73,6 +76,7 @@ static const struct {
     [VAR_NUM_CONNECTS] = {"num_connects", TYPE_NUMBER},
     [VAR_NUM_HEADERS] = {"num_headers", TYPE_NUMBER},
     [VAR_NUM_REDIRECTS] = {"num_redirects", TYPE_NUMBER},
+    [VAR_NUM_RETRIES] = {"num_retries", TYPE_NUMBER},
     [VAR_PROXY_SSL_VERIFY_RESULT] = {"proxy_ssl_verify_result", TYPE_NUMBER},
     [VAR_REDIRECT_URL] = {"redirect_url", TYPE_TEXT},
     [VAR_REFERER] = {"referer", TYPE_TEXT},
@@ -90,7 +94,9 @@ static const struct {
     [VAR_TIME_APPCONNECT] = {"time_appconnect", TYPE_SECONDS},
     [VAR_TIME_CONNECT] = {"time_connect", TYPE_SECONDS},
     [VAR_TIME_NAMELOOKUP] = {"time_namelookup", TYPE_SECONDS},
+    [VAR_TIME_POSTTRANSFER] = {"time_posttransfer", TYPE_SECONDS},
     [VAR_TIME_PRETRANSFER] = {"time_pretransfer", TYPE_SECONDS},
+    [VAR_TIME_QUEUE] = {"time_queue", TYPE_SECONDS},
     [VAR_TIME_REDIRECT] = {"time_redirect", TYPE_SECONDS},
     [VAR_TIME_STARTTRANSFER] = {"time_starttransfer", TYPE_SECONDS},
     [VAR_TIME_TOTAL] = {"time_total", TYPE_SECONDS},
@@ -166,6 +172,7 @@ static uint64_t number_of(const struct facts *facts, enum variable which)
         return facts->connection->connection_id != 0 && !facts->connection->reused;
     case VAR_NUM_HEADERS: return count_headers(view->request);
     case VAR_NUM_REDIRECTS: return xhr_request_redirect_count(view->request);
+    case VAR_NUM_RETRIES: return view->retries;
     case VAR_SIZE_DOWNLOAD: return facts->totals->wire_bytes;
     case VAR_SIZE_HEADER: return facts->totals->header_bytes;
     case VAR_SIZE_REQUEST: return facts->totals->request_bytes;
@@ -193,6 +200,8 @@ static uint64_t seconds_of(const struct facts *facts, enum variable which)
     case VAR_TIME_NAMELOOKUP: return timing->name_lookup_us;
     case VAR_TIME_PRETRANSFER:
         return later(later(timing->queued_us, timing->connect_us), timing->tls_us);
+    case VAR_TIME_POSTTRANSFER: return timing->sent_us;
+    case VAR_TIME_QUEUE: return timing->queued_us;
     case VAR_TIME_REDIRECT: return facts->view->redirect_us;
     case VAR_TIME_STARTTRANSFER: return timing->first_byte_us;
     default: return timing->total_us;

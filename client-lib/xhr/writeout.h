@@ -18,6 +18,7 @@ struct writeout_view {
     const char *referer;           /* NULL: none */
     uint64_t number;               /* of the URL, from 0 */
     uint64_t redirect_us;          /* spent on redirects */
+    uint64_t retries;              /* tries before this one */
     const struct xhr_error *error; /* NULL: none */
     const struct trouble *trouble;
 };
