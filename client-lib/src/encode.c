@@ -351,6 +351,9 @@ static void put_choices(Xhrd__V1__OpenRequest *open, const struct xhr_request_op
     open->cookies = modes[set->cookies];
     if (set->jar)
         open->jar = xhr_unconst(set->jar);
+    open->site = borrow_text(set->site);
+    open->top_level_site = borrow_text(set->top_level_site);
+    open->top_level_navigation = set->top_level_navigation;
     open->raw = set->raw;
     open->no_keep_alive = set->no_keep_alive;
     open->tell_sent_headers = true; /* for xhr_request_sent_header_at() */

@@ -110,6 +110,7 @@ static uint32_t request_id_of(const Xhrd__V1__ServerMessage *message)
     case XHRD__V1__SERVER_MESSAGE__KIND__NOT_SET:
     case XHRD__V1__SERVER_MESSAGE__KIND_HELLO:
     case XHRD__V1__SERVER_MESSAGE__KIND_COOKIE:
+    case XHRD__V1__SERVER_MESSAGE__KIND_COOKIE_CHANGES:
     case XHRD__V1__SERVER_MESSAGE__KIND_ADMIN:
     case XHRD__V1__SERVER_MESSAGE__KIND_ERROR:
     default: return 0;
@@ -124,6 +125,20 @@ static int on_request_message(struct xhr_client *client,
     int r = find(client, request_id_of(message), &xhr_request_ops, &slot, why);
 
     return r > 0 ? xhr_request_on_message(xhr_request_of_slot(slot), message, why) : r;
+}
+
+/* To a command, or the beginning of a watch. */
+static int on_cookie_reply(struct xhr_client *client,
+                           const Xhrd__V1__CookieReply *reply,
+                           struct xhr_failure *why)
+{
+    struct xhr_slot *slot = xhr_client_find_slot(client, reply->command_id);
+    int r;
+
+    if (slot && slot->ops == &xhr_watch_ops)
+        return xhr_watch_on_reply(slot, reply, why);
+    r = find(client, reply->command_id, &xhr_cookies_ops, &slot, why);
+    return r > 0 ? xhr_cookies_on_reply(slot, reply, why) : r;
 }
 
 static int
@@ -141,9 +156,11 @@ take(struct xhr_client *client, const Xhrd__V1__ServerMessage *message, struct x
     if (!client->is_hello_read)
         return refuse(why, "something before its hello");
 
-    if (message->kind_case == XHRD__V1__SERVER_MESSAGE__KIND_COOKIE) {
-        r = find(client, message->cookie->command_id, &xhr_cookies_ops, &slot, why);
-        return r > 0 ? xhr_cookies_on_reply(slot, message->cookie, why) : r;
+    if (message->kind_case == XHRD__V1__SERVER_MESSAGE__KIND_COOKIE)
+        return on_cookie_reply(client, message->cookie, why);
+    if (message->kind_case == XHRD__V1__SERVER_MESSAGE__KIND_COOKIE_CHANGES) {
+        r = find(client, message->cookie_changes->command_id, &xhr_watch_ops, &slot, why);
+        return r > 0 ? xhr_watch_on_changes(slot, message->cookie_changes, why) : r;
     }
     if (message->kind_case == XHRD__V1__SERVER_MESSAGE__KIND_ADMIN) {
         r = find(client, message->admin->command_id, &xhr_admin_ops, &slot, why);

@@ -122,6 +122,8 @@ static int copy(struct xhr_options *options, const struct xhr_request_options *f
     r = r < 0 ? r : xhr_dup_string(from->password, &options->password);
     r = r < 0 ? r : xhr_dup_string(from->bearer_token, &options->bearer_token);
     r = r < 0 ? r : xhr_dup_string(from->jar, &options->jar);
+    r = r < 0 ? r : xhr_dup_string(from->site, &options->site);
+    r = r < 0 ? r : xhr_dup_string(from->top_level_site, &options->top_level_site);
     if (r == 0 && from->ca_pem_len > 0) {
         options->ca_pem = xhr_dup(from->ca_pem, from->ca_pem_len);
         r = options->ca_pem ? 0 : -ENOMEM;
@@ -132,6 +134,8 @@ static int copy(struct xhr_options *options, const struct xhr_request_options *f
     options->set.password = options->password;
     options->set.bearer_token = options->bearer_token;
     options->set.jar = options->jar;
+    options->set.site = options->site;
+    options->set.top_level_site = options->top_level_site;
     options->set.ca_pem = options->ca_pem;
     options->set.resolve = options->resolve;
     options->set.connect_to = options->connect_to;
@@ -185,6 +189,8 @@ void xhr_options_done(struct xhr_options *options)
     free_secret(options->password);
     free_secret(options->bearer_token);
     free(options->jar);
+    free(options->site);
+    free(options->top_level_site);
     free(options->ca_pem);
     *options = (struct xhr_options){.set.size = sizeof(options->set)};
 }

@@ -13,7 +13,9 @@
  *   encode.c    OpenRequest; upload.c: bodies that are streamed
  *   form.c      form objects; form_text.c, form_body.c: as bytes
  *   response.c  what came back; text.c: as text
- *   options.c, fields.c, errors.c, cookies.c, admin.c, sync.c
+ *   cookies_priv.h
+ *               cookies, and the files about them
+ *   options.c, fields.c, errors.c, admin.c, sync.c
  *
  * Rule of life: a callback may do anything, also free what it was called for. So whoever fires
  * one holds the object (depth) meanwhile; a held object that is freed is only marked, and goes
@@ -284,6 +286,8 @@ struct xhr_options {
     char *password;
     char *bearer_token;
     char *jar;
+    char *site;
+    char *top_level_site;
     void *ca_pem;
     struct xhr_resolve *resolve;
     struct xhr_connect_to *connect_to;
@@ -452,7 +456,15 @@ int xhr_cookies_on_reply(struct xhr_slot *slot,
 int xhr_admin_on_reply(struct xhr_slot *slot,
                        const Xhrd__V1__AdminReply *reply,
                        struct xhr_failure *why);
+/* cookie_watch.c: the same. */
+int xhr_watch_on_reply(struct xhr_slot *slot,
+                       const Xhrd__V1__CookieReply *reply,
+                       struct xhr_failure *why);
+int xhr_watch_on_changes(struct xhr_slot *slot,
+                         const Xhrd__V1__CookieChanges *changes,
+                         struct xhr_failure *why);
 extern const struct xhr_slot_ops xhr_cookies_ops;
+extern const struct xhr_slot_ops xhr_watch_ops;
 extern const struct xhr_slot_ops xhr_admin_ops;
 
 /* sync.c: dispatches until *done. Return: 0, -EDEADLK inside a callback, -errno of poll(). */

@@ -336,6 +336,13 @@ carry_out(struct client *client, const Xhrd__V1__CookieCommand *command, struct 
     case XHRD__V1__COOKIE_COMMAND__OPERATION_REMOVE:
         remove_matching(client, command, jar);
         return;
+    case XHRD__V1__COOKIE_COMMAND__OPERATION_WATCH:
+    case XHRD__V1__COOKIE_COMMAND__OPERATION_END_SESSION:
+    case XHRD__V1__COOKIE_COMMAND__OPERATION_JAR_LIST:
+    case XHRD__V1__COOKIE_COMMAND__OPERATION_JAR_CREATE:
+    case XHRD__V1__COOKIE_COMMAND__OPERATION_JAR_REMOVE:
+    case XHRD__V1__COOKIE_COMMAND__OPERATION_JAR_GRANT:
+    case XHRD__V1__COOKIE_COMMAND__OPERATION_JAR_REVOKE:
     case XHRD__V1__COOKIE_COMMAND__OPERATION__NOT_SET:
     case _XHRD__V1__COOKIE_COMMAND__OPERATION__CASE_IS_INT_SIZE: break;
     }

@@ -327,7 +327,7 @@ struct xhr_request_options {
     bool insecure;        /* validatesSecureCertificate off, for this object alone */
     const void *ca_pem;   /* trust these instead of the system's */
     size_t ca_pem_len;
-    const char *jar; /* NULL: "default" */
+    const char *jar; /* NULL: "default"; "system"; "UID/NAME": another user's */
     enum xhr_cookie_mode cookies;
     int family; /* 0, 4 or 6 */
     const struct xhr_resolve *resolve;
@@ -344,6 +344,11 @@ struct xhr_request_options {
     enum xhr_body_types body_types;
     enum xhr_auth_scheme auth_scheme; /* DIGEST and ANY without username: those of the URL */
     const char *bearer_token;         /* of XHR_AUTH_BEARER, which has no username */
+    /* On whose behalf the request is made, for SameSite cookies: "https://example.com". NULL:
+     * it is same-site, whatever it is redirected to. */
+    const char *site;
+    const char *top_level_site; /* for Partitioned cookies; NULL: site, else the URL's own */
+    bool top_level_navigation;  /* a GET on another site's behalf carries Lax cookies */
 };
 
 /**
@@ -645,98 +650,8 @@ XHR_API const struct xhr_error *xhr_response_error(const struct xhr_response *re
 /* The finished request it is made of, for every other getter. */
 XHR_API struct xhr_request *xhr_response_request(struct xhr_response *response);
 
-/* ---- cookies ----------------------------------------------------------------------------- */
-
-enum xhr_same_site {
-    XHR_SAME_SITE_UNSPECIFIED = 0, /* the server said nothing */
-    XHR_SAME_SITE_NONE = 1,
-    XHR_SAME_SITE_LAX = 2,
-    XHR_SAME_SITE_STRICT = 3
-};
-
-struct xhr_cookie {
-    size_t size; /* sizeof(struct xhr_cookie), where the program fills it */
-    const char *name;
-    const char *value;
-    const char *domain; /* without a leading dot */
-    const char *path;
-    bool secure;
-    bool http_only;
-    bool host_only; /* not for sub-domains */
-    enum xhr_same_site same_site;
-    bool persistent;   /* expires_s holds */
-    int64_t expires_s; /* Unix time */
-    int64_t created_s;
-    int64_t last_access_s;
-    const char *partition_key; /* "" or NULL: not partitioned */
-};
-
-/* Every given field must match; NULL matches anything. */
-struct xhr_cookie_filter {
-    size_t size;        /* sizeof(struct xhr_cookie_filter) */
-    const char *domain; /* the cookie's domain, exactly */
-    const char *path;
-    const char *name;
-    const char *host; /* cookies that a request to this host could carry */
-};
-
-/* The answer to one command. In a callback it is borrowed; from a _wait function it is the
- * program's, to be given to xhr_cookies_free(). */
-XHR_API size_t xhr_cookies_count(const struct xhr_cookies *cookies);
-XHR_API const struct xhr_cookie *xhr_cookies_at(const struct xhr_cookies *cookies,
-                                                size_t index);
-XHR_API uint64_t xhr_cookies_changed(const struct xhr_cookies *cookies); /* set or removed */
-XHR_API bool xhr_cookies_not_persisted(const struct xhr_cookies *cookies);
-XHR_API const struct xhr_error *
-xhr_cookies_error(const struct xhr_cookies *cookies);                      /* or NULL */
-XHR_API struct xhr_cookies *xhr_cookies_free(struct xhr_cookies *cookies); /* NULL */
-
-/*
- * @jar: NULL: "default". @filter: NULL: all. @done is called exactly once, from
- * xhr_client_dispatch() or xhr_client_free(). Return: 0, or -errno and @done is not called.
- */
-XHR_API int xhr_cookies_list(struct xhr_client *client,
-                             const char *jar,
-                             const struct xhr_cookie_filter *filter,
-                             void (*done)(const struct xhr_cookies *cookies, void *user),
-                             void *user);
-/* @url stands for where the cookie came from: its host and scheme are judged like a server's.
- */
-XHR_API int xhr_cookies_set(struct xhr_client *client,
-                            const char *jar,
-                            const struct xhr_cookie *cookie,
-                            const char *url,
-                            void (*done)(const struct xhr_cookies *cookies, void *user),
-                            void *user);
-/* A filter that gives nothing is -EINVAL: to empty a jar is xhr_cookies_clear(). */
-XHR_API int xhr_cookies_remove(struct xhr_client *client,
-                               const char *jar,
-                               const struct xhr_cookie_filter *filter,
-                               void (*done)(const struct xhr_cookies *cookies, void *user),
-                               void *user);
-XHR_API int xhr_cookies_clear(struct xhr_client *client,
-                              const char *jar,
-                              void (*done)(const struct xhr_cookies *cookies, void *user),
-                              void *user);
-
-/* The same, blocking. *ret is set on success and on a failure the daemon told of, else to NULL.
- * Return: 0, or -errno. */
-XHR_API int xhr_cookies_list_wait(struct xhr_client *client,
-                                  const char *jar,
-                                  const struct xhr_cookie_filter *filter,
-                                  struct xhr_cookies **ret);
-XHR_API int xhr_cookies_set_wait(struct xhr_client *client,
-                                 const char *jar,
-                                 const struct xhr_cookie *cookie,
-                                 const char *url,
-                                 struct xhr_cookies **ret);
-XHR_API int xhr_cookies_remove_wait(struct xhr_client *client,
-                                    const char *jar,
-                                    const struct xhr_cookie_filter *filter,
-                                    struct xhr_cookies **ret);
-XHR_API int
-xhr_cookies_clear_wait(struct xhr_client *client, const char *jar, struct xhr_cookies **ret);
-
 #ifdef __cplusplus
 }
 #endif
+
+#include "xhr/cookies.h"

@@ -227,6 +227,31 @@ static void hear_cookies(struct fake_client *client, const Xhrd__V1__CookieReply
             reply->more ? ",more" : "");
 }
 
+/* "changes(3,0-2:+a!-b) ": set and removed cookies, '!' behind those that stand for more. */
+static void hear_changes(struct fake_client *client, const Xhrd__V1__CookieChanges *changes)
+{
+    if (changes->failure) {
+        say(client, "unwatched(%u,%s) ", changes->command_id,
+            kind_of(client, changes->failure));
+        return;
+    }
+    if (changes->reset) {
+        client->n_cookies += (unsigned)changes->n_snapshot;
+        say(client, "reset(%u,%zu,%llu%s) ", changes->command_id, changes->n_snapshot,
+            (unsigned long long)changes->sequence, changes->more ? ",more" : "");
+        return;
+    }
+    say(client, "changes(%u,%llu-%llu:", changes->command_id,
+        (unsigned long long)changes->previous, (unsigned long long)changes->sequence);
+    for (size_t i = 0; i < changes->n_changes; i++) {
+        const Xhrd__V1__CookieChange *change = changes->changes[i];
+
+        say(client, "%s%.*s%s", change->removed ? "-" : "+", (int)change->cookie->name.len,
+            (const char *)change->cookie->name.data, change->merged ? "!" : "");
+    }
+    say(client, ") ");
+}
+
 static void hear_message(struct fake_client *client, const Xhrd__V1__ServerMessage *message)
 {
     switch (message->kind_case) {
@@ -266,6 +291,9 @@ static void hear_message(struct fake_client *client, const Xhrd__V1__ServerMessa
             (const char *)message->redirected->method.data);
         return;
     case XHRD__V1__SERVER_MESSAGE__KIND_COOKIE: hear_cookies(client, message->cookie); return;
+    case XHRD__V1__SERVER_MESSAGE__KIND_COOKIE_CHANGES:
+        hear_changes(client, message->cookie_changes);
+        return;
     case XHRD__V1__SERVER_MESSAGE__KIND_ADMIN: hear_admin(client, message->admin); return;
     case XHRD__V1__SERVER_MESSAGE__KIND_ERROR: hear_error(client, message->error); return;
     case XHRD__V1__SERVER_MESSAGE__KIND__NOT_SET:
