@@ -30,6 +30,7 @@ struct parts {
     Xhrd__V1__ResolveOverride **resolve_list;
     Xhrd__V1__ConnectTo *connect_to;
     Xhrd__V1__ConnectTo **connect_to_list;
+    ProtobufCBinaryData local_addresses[2];
     struct xhr_frame_fds fds;
 };
 
@@ -285,11 +286,25 @@ static int put_connect_to(struct parts *parts, const struct xhr_request_options 
     return 0;
 }
 
-static int put_network(struct parts *parts, const struct xhr_request_options *set)
+static void put_source(struct parts *parts, const struct xhr_source *source)
 {
+    const char *const addresses[] = {source->v4, source->v6};
+    size_t n = 0;
+
+    for (size_t i = 0; i < 2; i++) {
+        if (addresses[i][0])
+            parts->local_addresses[n++] = borrow_text(addresses[i]);
+    }
+    parts->network.local_addresses = parts->local_addresses;
+    parts->network.n_local_addresses = n;
+}
+
+static int put_network(struct parts *parts, const struct xhr_options *options)
+{
+    const struct xhr_request_options *set = &options->set;
     int r = 0;
 
-    if (set->family == 0 && set->n_resolve == 0 && set->n_connect_to == 0)
+    if (set->family == 0 && set->n_resolve == 0 && set->n_connect_to == 0 && !set->interface)
         return 0;
     xhrd__v1__network_options__init(&parts->network);
     parts->open.network = &parts->network;
@@ -297,6 +312,7 @@ static int put_network(struct parts *parts, const struct xhr_request_options *se
         parts->network.family = set->family == 4
                                     ? XHRD__V1__ADDRESS_FAMILY__ADDRESS_FAMILY_IPV4
                                     : XHRD__V1__ADDRESS_FAMILY__ADDRESS_FAMILY_IPV6;
+    put_source(parts, &options->source);
     if (set->n_resolve > 0)
         r = put_resolve(parts, set);
     if (r == 0 && set->n_connect_to > 0)
@@ -398,7 +414,7 @@ put_all(struct parts *parts, struct xhr_request *request, const struct xhr_outgo
     put_credentials(parts, set);
     put_response(parts, request);
     r = put_headers(parts, request, out);
-    r = r < 0 ? r : put_network(parts, set);
+    r = r < 0 ? r : put_network(parts, &request->options);
     return r < 0 ? r : put_body(parts, &out->body);
 }
 

@@ -124,6 +124,9 @@ static int copy(struct xhr_options *options, const struct xhr_request_options *f
     r = r < 0 ? r : xhr_dup_string(from->jar, &options->jar);
     r = r < 0 ? r : xhr_dup_string(from->site, &options->site);
     r = r < 0 ? r : xhr_dup_string(from->top_level_site, &options->top_level_site);
+    r = r < 0 ? r : xhr_dup_string(from->interface, &options->interface);
+    if (r == 0 && from->interface)
+        r = xhr_source_find(&options->source, from->interface);
     if (r == 0 && from->ca_pem_len > 0) {
         options->ca_pem = xhr_dup(from->ca_pem, from->ca_pem_len);
         r = options->ca_pem ? 0 : -ENOMEM;
@@ -139,6 +142,7 @@ static int copy(struct xhr_options *options, const struct xhr_request_options *f
     options->set.ca_pem = options->ca_pem;
     options->set.resolve = options->resolve;
     options->set.connect_to = options->connect_to;
+    options->set.interface = options->interface;
     return r;
 }
 
@@ -191,6 +195,7 @@ void xhr_options_done(struct xhr_options *options)
     free(options->jar);
     free(options->site);
     free(options->top_level_site);
+    free(options->interface);
     free(options->ca_pem);
     *options = (struct xhr_options){.set.size = sizeof(options->set)};
 }

@@ -280,6 +280,12 @@ int xhr_utf8_append(struct xhr_bytes *out, const char *text);
 
 /* ---- options ---- */
 
+/* Addresses to leave from, as text; both empty: any. */
+struct xhr_source {
+    char v4[16];
+    char v6[46];
+};
+
 struct xhr_options {
     struct xhr_request_options set; /* its pointers are ours */
     char *username;
@@ -291,7 +297,13 @@ struct xhr_options {
     void *ca_pem;
     struct xhr_resolve *resolve;
     struct xhr_connect_to *connect_to;
+    char *interface;
+    struct xhr_source source;
 };
+
+/* Of an address or of a device, now. Return: 0; -ENODEV: no such device; -EADDRNOTAVAIL: it has
+ * no address; -EINVAL; -errno. */
+int xhr_source_find(struct xhr_source *ret, const char *name);
 
 int xhr_options_take(struct xhr_options *options, const struct xhr_request_options *from);
 void xhr_options_done(struct xhr_options *options);

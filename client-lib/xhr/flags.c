@@ -405,6 +405,7 @@ const struct flag flags[] = {
     {GROUP_NETWORK, 0, 0, 0, "connect-to", "HOST1:PORT1:HOST2:PORT2", "connect there instead", 0, take_connect_to},
     {GROUP_NETWORK, '4', 0, 0, "ipv4", NULL, "use IPv4 alone", 0, take_family},
     {GROUP_NETWORK, '6', 0, 0, "ipv6", NULL, "use IPv6 alone", 0, take_family},
+    {GROUP_NETWORK, 0, 0, 0, "interface", "NAME", "leave from this local address, or from that of this device", AT(interface), NULL},
     {GROUP_NETWORK, 0, 0, 0, "http1.1", NULL, "use HTTP/1.1: the default", AT(http1_1), NULL},
     {GROUP_NETWORK, 0, 0, 0, "no-keepalive", NULL, "close the connection behind the answer", AT(no_keepalive), NULL},
 

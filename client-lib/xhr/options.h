@@ -114,6 +114,7 @@ struct cli_options {
     size_t n_resolve;
     struct connect_choice *connect_to;
     size_t n_connect_to;
+    const char *interface; /* an address or a device */
     bool ipv4;
     bool ipv6;
     bool http1_1;

@@ -272,6 +272,7 @@ static void make_request_options(struct session *session)
         .connect_to = session->connect_to,
         .n_connect_to = options->n_connect_to,
         .http_errors_as_load = !options->fail && !options->fail_with_body,
+        .interface = options->interface,
         .raw = options->raw,
         .no_keep_alive = options->no_keepalive,
     };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "transfer.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -290,6 +291,9 @@ static void t_on_error(struct xhr_request *request, const struct xhr_error *erro
         fail_status(t);
     } else {
         (void)trouble_of_error(&why, error, t->target.bytes);
+        if (t->options->interface && error->kind == XHR_ERROR_CONNECT &&
+            error->sys_errno == EADDRNOTAVAIL)
+            why.exit_code = EXIT_INTERFACE;
         fail(t, &why);
     }
     end(t, error);
@@ -426,6 +430,12 @@ static int set_up(struct transfer *t, struct trouble *why)
         r = xhr_request_set_callbacks(t->request, &callbacks, t);
     if (r == 0)
         r = xhr_request_set_options(t->request, &t->session->request_options);
+    if (r == -ENODEV || r == -EADDRNOTAVAIL)
+        return trouble_set(why, EXIT_INTERFACE,
+                           "--interface '%s': %s; write a local address, or a device that ip "
+                           "address shows",
+                           t->options->interface,
+                           r == -ENODEV ? "no such device" : "the device has no address");
     if (r == -EINVAL)
         return trouble_set(why, EXIT_USAGE,
                            "--jar, --resolve, --connect-to or --cacert: the "

@@ -24,6 +24,7 @@ enum exit_code {
     EXIT_TIMEOUT = 28,
     EXIT_TLS = 35,
     EXIT_ABORTED = 42,
+    EXIT_INTERFACE = 45,
     EXIT_REDIRECTS = 47,
     EXIT_EMPTY_REPLY = 52,
     EXIT_SEND = 55,

@@ -336,6 +336,24 @@ static int refuse_route(struct failure *ret_why, const char *what)
     return -EINVAL;
 }
 
+int request_options_add_source(struct request_options *options,
+                               struct span address,
+                               struct failure *ret_why)
+{
+    struct host_name name;
+    bool is_literal = host_name_parse(address, &name) == HOST_OK && name.kind != HOST_DOMAIN;
+    bool is_v6 = is_literal && name.kind == HOST_IPV6;
+    char *to = is_v6 ? options->source.v6 : options->source.v4;
+    size_t size = is_v6 ? sizeof(options->source.v6) : sizeof(options->source.v4);
+
+    if (!is_literal || strlen(name.text) >= size)
+        return refuse_route(ret_why, "local address: wants one such as 192.0.2.1 or ::1");
+    if (to[0] != '\0')
+        return refuse_route(ret_why, "local address: one of each family is enough");
+    memcpy(to, name.text, strlen(name.text) + 1);
+    return 0;
+}
+
 int request_options_add_resolve(struct request_options *options,
                                 struct span host,
                                 uint32_t port,

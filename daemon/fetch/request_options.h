@@ -108,6 +108,7 @@ struct request_options {
     char *bearer_token;   /* owned; of AUTH_SCHEME_BEARER */
 
     uint8_t family; /* 0, 4, 6 */
+    struct pool_source source;
     struct request_resolve *resolve;
     size_t n_resolve;
     struct request_connect_to *connect_to;
@@ -151,6 +152,10 @@ MUST_CHECK int request_options_set_tls(struct request_options *options,
                                        bool insecure,
                                        struct span ca_pem,
                                        struct failure *ret_why);
+/* An address literal to leave from, once for each family. */
+MUST_CHECK int request_options_add_source(struct request_options *options,
+                                          struct span address,
+                                          struct failure *ret_why);
 MUST_CHECK int request_options_add_resolve(struct request_options *options,
                                            struct span host,
                                            uint32_t port,

@@ -236,6 +236,7 @@ void request_acquire(struct request *request, bool fresh_only)
         .route = route.dial,
         .tls = request->options.tls,
         .family = request->options.family,
+        .source = request->options.source,
     };
     struct pool_request asked = {
         .key = &key,

@@ -131,6 +131,10 @@ void io_tcp_connect_failure(struct failure *ret, int err, const struct address *
     if (err == ECONNREFUSED)
         failure_set(ret, FAILURE_CONNECT, "connection refused at %s; is the server running?",
                     where);
+    else if (err == EADDRNOTAVAIL)
+        failure_set(ret, FAILURE_CONNECT,
+                    "cannot connect to %s from the local address asked for: %s", where,
+                    strerror_r(err, reason, sizeof(reason)));
     else
         failure_set(ret, ours ? FAILURE_INTERNAL : FAILURE_CONNECT, "cannot connect to %s: %s",
                     where, strerror_r(err, reason, sizeof(reason)));
@@ -209,6 +213,21 @@ static void set_options(int fd, const struct io_tcp_options *options)
         (void)set_int(fd, IPPROTO_TCP, TCP_KEEPCNT, options->keepalive_probes);
 }
 
+/* The port is chosen with the peer's address known, so that local ones do not run out. Return:
+ * 0, -EADDRNOTAVAIL, also without an address of the family. */
+static int bind_local(struct io_tcp *tcp, const struct io_tcp_options *options)
+{
+    bool is_v6 = address_family(&tcp->remote) == AF_INET6;
+    const struct address *local = is_v6 ? &options->local_v6 : &options->local_v4;
+
+    if (!options->is_bound)
+        return 0;
+    if (address_family(local) == AF_UNSPEC)
+        return -EADDRNOTAVAIL;
+    (void)set_int(tcp->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+    return bind(tcp->fd, &local->sa, address_len(local)) < 0 ? -errno : 0;
+}
+
 static int begin_connect(struct io_tcp *tcp)
 {
     if (connect(tcp->fd, &tcp->remote.sa, address_len(&tcp->remote)) == 0) {
@@ -240,6 +259,8 @@ int io_tcp_connect(struct loop *loop,
         return fault(-errno);
     set_options(tcp->fd, &chosen);
     int r = watch_init(&tcp->watch, loop, tcp->fd, tcp_on_ready, tcp);
+    if (r == 0)
+        r = bind_local(tcp, &chosen);
     if (r == 0)
         r = begin_connect(tcp);
     if (r < 0) {

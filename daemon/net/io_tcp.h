@@ -10,6 +10,9 @@ struct io_tcp_options {
     int keepalive_interval_s;
     int keepalive_probes;
     int user_timeout_ms; /* unacknowledged for so long ends it; 0: the kernel's own patience */
+    bool is_bound; /* leave from these: where there is none of a family it is not dialled */
+    struct address local_v4; /* AF_UNSPEC: none */
+    struct address local_v6;
 };
 
 static inline struct io_tcp_options io_tcp_options_default(void)

@@ -192,10 +192,26 @@ static const struct dialer_events dialer_events = {
     .on_failed = dialer_on_failed,
 };
 
+static int bind_to_source(const struct pool_source *source, struct io_tcp_options *tcp)
+{
+    int r = 0;
+
+    tcp->is_bound = source->v4[0] != '\0' || source->v6[0] != '\0';
+    if (source->v4[0] != '\0')
+        r = address_parse(span_of(source->v4), 0, &tcp->local_v4);
+    if (r == 0 && source->v6[0] != '\0')
+        r = address_parse(span_of(source->v6), 0, &tcp->local_v6);
+    return r;
+}
+
 static int dial(struct connect_attempt *attempt, struct address_list addresses)
 {
-    int r = dialer_start(attempt->parts->loop, addresses, &attempt->parts->dialer,
-                         &dialer_events, attempt, &attempt->dialer);
+    struct dialer_options options = attempt->parts->dialer;
+    int r = bind_to_source(&attempt->key->source, &options.tcp);
+
+    if (r == 0)
+        r = dialer_start(attempt->parts->loop, addresses, &options, &dialer_events, attempt,
+                         &attempt->dialer);
     if (r < 0)
         return r;
     enter(attempt, CONNECT_DIAL);

@@ -92,6 +92,10 @@ int pool_key_encode(struct buf *out, const struct pool_key *key)
         r = put_tls(out, key);
     if (r == 0)
         r = put(out, &key->family, sizeof(key->family));
+    if (r == 0)
+        r = put_span(out, span_of(key->source.v4));
+    if (r == 0)
+        r = put_span(out, span_of(key->source.v6));
     if (r < 0)
         out->len = len;
     return r;

@@ -21,6 +21,8 @@
 #define POOL_DIGEST_BYTES  32
 #define POOL_ADDRESSES_MAX 32   /* of one --resolve */
 #define POOL_KEY_BYTES_MAX 4096 /* encoded */
+#define POOL_V4_SIZE       16   /* an address as text, with NUL */
+#define POOL_V6_SIZE       48
 
 /* How the world is reached when not directly. Only direct now, but compared from the start. */
 struct pool_proxy {
@@ -35,6 +37,13 @@ struct pool_route {
     uint16_t port;                /* 0: the origin's */
     const struct span *addresses; /* dial these and look nothing up: "127.0.0.1", "::1" */
     size_t n_addresses;
+};
+
+/* Where connections leave from, --interface: one address of a family. Both empty: as the kernel
+ * likes. */
+struct pool_source {
+    char v4[POOL_V4_SIZE];
+    char v6[POOL_V6_SIZE];
 };
 
 /* What TLS must insist on; all zero is right for nearly all. Ignored for http. */
@@ -53,6 +62,7 @@ struct pool_key {
     struct pool_route route;
     struct pool_tls tls;
     uint8_t family; /* 0: either, 4, 6 */
+    struct pool_source source;
 };
 
 /**

@@ -226,6 +226,8 @@ static int take_network(const Xhrd__V1__NetworkOptions *from,
         r = take_resolve(from->resolve[i], to, why);
     for (size_t i = 0; r == 0 && i < from->n_connect_to; i++)
         r = take_connect_to(from->connect_to[i], to, why);
+    for (size_t i = 0; r == 0 && i < from->n_local_addresses; i++)
+        r = request_options_add_source(to, span_of_bytes(from->local_addresses[i]), why);
     return r;
 }
 

@@ -349,6 +349,7 @@ struct xhr_request_options {
     const char *site;
     const char *top_level_site; /* for Partitioned cookies; NULL: site, else the URL's own */
     bool top_level_navigation;  /* a GET on another site's behalf carries Lax cookies */
+    const char *interface; /* leave from this address, or from the address of this device */
 };
 
 /**
@@ -362,7 +363,8 @@ XHR_API int xhr_request_new(struct xhr_client *client, struct xhr_request **ret)
 XHR_API struct xhr_request *xhr_request_free(struct xhr_request *request);
 
 /* Both stay over re-use. -EBUSY while the request is in flight; -EINVAL for a value outside its
- * range (options then stay as they were); -ENOMEM. NULL options are the defaults. */
+ * range (options then stay as they were), -ENODEV and -EADDRNOTAVAIL for an interface that is
+ * not there or has no address; -ENOMEM. NULL options are the defaults. */
 XHR_API int xhr_request_set_callbacks(struct xhr_request *request,
                                       const struct xhr_callbacks *callbacks,
                                       void *user);

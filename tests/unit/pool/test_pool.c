@@ -441,14 +441,14 @@ test_pl01_pl04_pl06_pl07_any_difference_in_the_key_is_another_connection(void **
     static const struct span addresses[] = {SPAN_LIT("127.0.0.1"), SPAN_LIT("::1")};
     static const struct span joined[] = {SPAN_LIT("127.0.0.1::1")};
     static const struct span shifted[] = {SPAN_LIT("127.0.0.1:"), SPAN_LIT(":1")};
-    struct pool_key keys[19];
-    struct client clients[19] = {0};
+    struct pool_key keys[21];
+    struct client clients[21] = {0};
     struct world world;
     int n = 0;
 
     (void)state;
     world_init(&world);
-    for (int i = 0; i < 19; i++)
+    for (int i = 0; i < 21; i++)
         keys[i] = key_of(1000, "a.test");
     n = 1; /* keys[0] as it is */
     keys[n++].partition.uid = 1001;
@@ -473,7 +473,9 @@ test_pl01_pl04_pl06_pl07_any_difference_in_the_key_is_another_connection(void **
     keys[n].route.addresses = shifted;
     keys[n++].route.n_addresses = 2;
     keys[n++].family = 4;
-    assert_int_equal(n, 19);
+    memcpy(keys[n++].source.v4, "127.0.0.2", sizeof("127.0.0.2"));
+    memcpy(keys[n++].source.v6, "::1", sizeof("::1"));
+    assert_int_equal(n, 21);
     for (int i = 0; i < n; i++) {
         ask_for(&world, &clients[i], &keys[i]);
         turn(&world);
