@@ -161,21 +161,49 @@ static int on_progress(struct xhr_request *request, const Xhrd__V1__Progress *me
     return 0;
 }
 
-/* Whatever was let out on the way, the last one says all. */
-static bool fire_last_progress(struct xhr_request *request, bool upload, uint64_t monotonic_us)
+/* Whatever was let out on the way, the last one says all: the total is known now, unless an
+ * answer came before the end of a stream. Return: whether the request is still the same. */
+static bool
+fire_last_progress(struct xhr_request *request, bool upload, const struct xhr_progress *end)
 {
-    const struct xhr_totals *totals = &request->answer.totals;
-    uint64_t done = upload ? totals->upload_bytes : totals->body_bytes;
-    bool has = upload ? request->has_send_progress : request->has_data_progress;
     const struct xhr_progress *last =
         upload ? &request->send_progress : &request->data_progress;
-    struct xhr_progress progress = {.monotonic_us = monotonic_us,
-                                    .wire_bytes = upload ? done : totals->wire_bytes};
+    bool has = upload ? request->has_send_progress : request->has_data_progress;
+    struct xhr_progress progress = *end;
 
-    if (has ? last->done_bytes == done : done == 0)
+    if (has ? last->done_bytes == end->done_bytes && last->total_known == end->total_known
+            : end->done_bytes == 0)
         return true;
-    fill_progress(&progress, done, true, done);
+    fill_progress(&progress, end->done_bytes, end->total_known, end->total_bytes);
     return fire_progress(request, upload, &progress);
+}
+
+static bool fire_last_of_upload(struct xhr_request *request, const Xhrd__V1__RequestDone *done)
+{
+    const struct xhr_progress end = {
+        .done_bytes = done->upload_bytes,
+        .total_known =
+            done->upload_total_case == XHRD__V1__REQUEST_DONE__UPLOAD_TOTAL_UPLOAD_TOTAL_BYTES,
+        .total_bytes = done->upload_total_bytes,
+        .wire_bytes = done->upload_bytes,
+        .monotonic_us = done->monotonic_us,
+    };
+
+    return fire_last_progress(request, true, &end);
+}
+
+static bool fire_last_of_download(struct xhr_request *request,
+                                  const Xhrd__V1__RequestDone *done)
+{
+    const struct xhr_progress end = {
+        .done_bytes = done->body_bytes,
+        .total_known = true,
+        .total_bytes = done->body_bytes,
+        .wire_bytes = done->wire_bytes,
+        .monotonic_us = done->monotonic_us,
+    };
+
+    return fire_last_progress(request, false, &end);
 }
 
 /* ---- messages ---- */
@@ -298,9 +326,9 @@ on_done(struct xhr_request *request, const Xhrd__V1__RequestDone *done, struct x
         xhr_request_cut(request, why);
         return 0;
     }
-    if (!fire_last_progress(request, true, done->monotonic_us) ||
+    if (!fire_last_of_upload(request, done) ||
         !advance(request, XHR_HEADERS_RECEIVED, done->monotonic_us) ||
-        !fire_last_progress(request, false, done->monotonic_us))
+        !fire_last_of_download(request, done))
         return 0;
     judge_status(request, &request->slot.failure);
     xhr_client_remove_slot(request->client, &request->slot);

@@ -69,6 +69,12 @@ bool request_is_failing(const struct request *request)
     return request->due & (1U << REQUEST_STEP_FAIL);
 }
 
+void request_tell_wait(struct request *request, enum request_wait reason)
+{
+    request->waits_for = reason;
+    request->events->on_wait(request->owner, reason);
+}
+
 void request_touch(struct request *request)
 {
     if (request->options.idle_timeout_us == 0)
@@ -116,15 +122,34 @@ static void request_on_total(void *owner)
 
 /* ---- the end --------------------------------------------------------------------------- */
 
-static enum failure_phase phase_of(const struct request *request)
+/* Of a request that has no connection yet. */
+static enum failure_phase phase_of_wait(enum request_wait waits_for)
+{
+    switch (waits_for) {
+    case REQUEST_WAIT_DNS: return PHASE_DNS;
+    case REQUEST_WAIT_CONNECT: return PHASE_CONNECT;
+    case REQUEST_WAIT_TLS: return PHASE_TLS;
+    case REQUEST_WAIT_QUEUED:
+    case REQUEST_WAIT_AUTH:
+    case REQUEST_WAIT_BACKPRESSURE: break;
+    }
+    return PHASE_QUEUED;
+}
+
+static enum failure_phase phase_of(struct request *request)
 {
     switch (request->state) {
     case REQUEST_SENDING: return PHASE_SEND;
-    case REQUEST_AWAITING: return PHASE_WAIT;
+    case REQUEST_AWAITING:
+        if (request->exchange)
+            exchange_info(request->exchange, &request->info);
+        if (request->upload.acked < request->upload.sent)
+            return PHASE_SEND; /* by us, but not taken by the peer */
+        return request->info.first_byte_us > 0 ? PHASE_HEAD : PHASE_WAIT;
     case REQUEST_RECEIVING: return PHASE_BODY;
+    case REQUEST_WAITING: return phase_of_wait(request->waits_for);
     case REQUEST_NEW:
     case REQUEST_DECIDING:
-    case REQUEST_WAITING:
     case REQUEST_DONE:
     case REQUEST_STATE_COUNT: break;
     }
@@ -150,6 +175,7 @@ static void release(struct request *request)
     fetcher->counters.bytes_up += request->upload.sent;
     timer_disarm(&request->phase);
     timer_disarm(&request->total);
+    timer_disarm(&request->acks);
     loop_defer_cancel(fetcher->loop, &request->next);
     fetcher->cookies.open_cancel(&request->cookie_wait);
     fetcher->cookies.commit_cancel(&request->cookie_commit);
@@ -304,6 +330,7 @@ int request_new(struct request **ret,
     request->next = (struct deferred){.fn = request_on_next, .owner = request};
     timer_init(&request->phase, fetcher->loop, request_on_idle, request);
     timer_init(&request->total, fetcher->loop, request_on_total, request);
+    upload_watch_init(request);
     body_pipeline_init(
         &request->pipeline, request->sink ? UINT64_MAX : request->options.response_credit,
         request->options.has_response_max ? request->options.response_max : UINT64_MAX);
@@ -632,7 +659,10 @@ void request_get_totals(const struct request *request, struct request_totals *re
     *ret = (struct request_totals){
         .body_bytes = request->pipeline.body_bytes,
         .wire_bytes = request->pipeline.wire_bytes,
-        .upload_bytes = request->upload.sent,
+        .upload_bytes = request->upload.acked,
+        .has_upload_total = request->options.body_has_length || request->upload.whole,
+        .upload_total =
+            request->upload.whole ? request->upload.taken : request->options.body_length,
         .header_bytes = request->info.response_head_bytes,
         .request_bytes = request->info.request_bytes,
         .cookies_not_persisted = request->cookies_not_persisted,

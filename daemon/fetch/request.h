@@ -29,6 +29,7 @@ enum request_wait {
     REQUEST_WAIT_CONNECT,
     REQUEST_WAIT_TLS,
     REQUEST_WAIT_AUTH,
+    REQUEST_WAIT_BACKPRESSURE, /* the peer does not take the body */
 };
 
 /* Everything is borrowed for the call. */
@@ -121,7 +122,9 @@ bool request_awaits_body(const struct request *request);
 struct request_totals {
     uint64_t body_bytes; /* decoded, given to the owner */
     uint64_t wire_bytes;
-    uint64_t upload_bytes;
+    uint64_t upload_bytes; /* of the last hop, acknowledged by the peer */
+    bool has_upload_total;
+    uint64_t upload_total; /* how much there was to send */
     uint64_t header_bytes;
     uint64_t request_bytes;
     bool cookies_not_persisted;

@@ -147,7 +147,9 @@ static void request_on_head(void *owner, const struct response_head *head)
     }
     if (request_goes_on(request, head))
         return;
-    if (!begin_decoding(request, head) || !is_within_limit(request, head))
+    upload_tell_progress(request, true); /* an answer acknowledges what it answers to */
+    if (request->state == REQUEST_DONE || !begin_decoding(request, head) ||
+        !is_within_limit(request, head))
         return;
     if (!request->must_commit || commit_learned(request))
         request_tell_head(request);
@@ -236,6 +238,9 @@ static void request_on_exchange_done(void *owner, const struct failure *why)
     enum exchange_replay replay = exchange_replay(request->exchange);
 
     exchange_info(request->exchange, &request->info);
+    upload_tell_progress(request, !why);
+    if (request->state == REQUEST_DONE)
+        return;
     request->exchange = NULL;
     if (why) {
         on_broken(request, why, replay);
@@ -264,12 +269,14 @@ static void request_on_body_sent(void *owner, uint64_t total_bytes)
 {
     struct request *request = owner;
 
+    if (request->upload.sent == 0)
+        request->upload.moved_us = loop_now_us(request->fetcher->loop);
     request->upload.sent = total_bytes;
     /* A timer that rests waits for the owner's next bytes, not for these. */
     if ((request->state == REQUEST_SENDING || request->state == REQUEST_AWAITING) &&
         !request->draining && timer_is_armed(&request->phase))
         request_touch(request);
-    upload_tell_progress(request);
+    upload_tell_progress(request, false);
 }
 
 const struct exchange_events request_exchange_events = {

@@ -62,7 +62,7 @@ bool request_goes_on(struct request *request, const struct response_head *head)
         return true;
     request_drain(request);
     if (again)
-        request->events->on_wait(request->owner, REQUEST_WAIT_AUTH);
+        request_tell_wait(request, REQUEST_WAIT_AUTH);
     if (request->state != REQUEST_DONE && head->has_body && head->has_length &&
         head->body_bytes > DRAIN_KNOWN_MAX)
         request_next_hop(request);

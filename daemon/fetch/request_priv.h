@@ -34,6 +34,10 @@ struct upload {
     uint64_t received;      /* of a streamed body */
     uint64_t taken;         /* by the exchange */
     uint64_t sent;          /* taken by the connection */
+    uint64_t acked;         /* of it: acknowledged by the peer */
+    int64_t moved_us;       /* when that was another number last */
+    bool stall_told;        /* the owner knows that it does not move */
+    bool whole;             /* all of the body was taken by the exchange */
     uint64_t not_told;      /* taken, and the owner not told yet */
     bool ended;             /* the streamed body is complete */
     bool end_told;          /* exchange_end_body() was called */
@@ -118,9 +122,11 @@ struct request {
     struct timer phase; /* connect or idle */
     enum failure_kind phase_kind;
     struct timer total;
-    struct deferred next;   /* takes the steps that are due */
-    unsigned due;           /* a bit for each enum request_step */
-    struct failure failure; /* for request_fail() */
+    struct timer acks;           /* looks what the peer has acknowledged */
+    enum request_wait waits_for; /* the last reason that was told */
+    struct deferred next;        /* takes the steps that are due */
+    unsigned due;                /* a bit for each enum request_step */
+    struct failure failure;      /* for request_fail() */
     struct progress_told up_told;
     struct progress_told down_told;
     struct request_timing timing;
@@ -134,6 +140,7 @@ void request_later(struct request *request, enum request_step step);
 /* The end has been asked for: nothing is told before it any more. */
 bool request_is_failing(const struct request *request);
 void request_decide(struct request *request);
+void request_tell_wait(struct request *request, enum request_wait reason);
 void request_touch(struct request *request); /* something moved: the idle timer begins anew */
 void request_rest(struct request *request);  /* we wait for the owner: no idle timer */
 void request_drain(struct request *request); /* a moment for an answer nobody wants */
@@ -155,7 +162,9 @@ extern const struct exchange_events request_exchange_events;
 /* request_upload.c */
 void upload_begin(struct request *request);
 void upload_pump(struct request *request);
-void upload_tell_progress(struct request *request);
+/* @now: also when the last time is not long ago. */
+void upload_tell_progress(struct request *request, bool now);
+void upload_watch_init(struct request *request);
 bool upload_can_rewind(const struct request *request);
 int upload_rewind(struct request *request);
 void upload_done(struct request *request);

@@ -216,7 +216,7 @@ static void request_on_lease_wait(void *owner, enum wait_reason reason)
     };
     struct request *request = owner;
 
-    request->events->on_wait(request->owner, reasons[reason]);
+    request_tell_wait(request, reasons[reason]);
 }
 
 static const struct lease_events lease_events = {

@@ -8,42 +8,108 @@
 #include "base/fault.h"
 #include "fetch/request_priv.h"
 
+#define ACKS_EACH_US 50000   /* how often the kernel is asked what has arrived */
+#define STALL_US     1000000 /* nothing taken for so long is told as a wait */
+
 static bool is_stream(const struct request *request)
 {
     return request->options.body_kind == REQUEST_BODY_STREAM;
 }
 
-void upload_tell_progress(struct request *request)
+/* ---- progress: what the peer took, not what we queued -------------------------------------
+ */
+
+/* Never more than has arrived, never less than was said before. */
+static void look_at_acks(struct request *request)
+{
+    struct upload *upload = &request->upload;
+    uint64_t unacked = request->exchange ? exchange_unacked(request->exchange) : upload->sent;
+    uint64_t acked = unacked < upload->sent ? upload->sent - unacked : 0;
+
+    if (acked <= upload->acked)
+        return;
+    upload->acked = acked;
+    upload->moved_us = loop_now_us(request->fetcher->loop);
+    upload->stall_told = false;
+    /* A slow link that moves is not idle. A timer that rests waits for the owner's next bytes,
+     * not for these. */
+    if ((request->state == REQUEST_SENDING || request->state == REQUEST_AWAITING) &&
+        !request->draining && timer_is_armed(&request->phase))
+        request_touch(request);
+}
+
+void upload_tell_progress(struct request *request, bool now)
 {
     const struct request_options *options = &request->options;
-    const struct upload *upload = &request->upload;
-    bool last = upload->sent == upload->taken &&
-                (upload->end_told ||
-                 (options->body_has_length && upload->sent == options->body_length));
+    struct upload *upload = &request->upload;
 
-    if (request_is_failing(request) ||
-        !request_progress_is_due(request, &request->up_told, upload->sent, last))
+    look_at_acks(request);
+    if (upload->acked < upload->sent && !timer_is_armed(&request->acks) &&
+        timer_arm(&request->acks, ACKS_EACH_US) < 0)
+        log_warning(&request->log, "no memory to watch the upload, it is told at its end");
+    bool last = upload->acked == upload->taken &&
+                (upload->end_told ||
+                 (options->body_has_length && upload->acked == options->body_length));
+
+    if (request_is_failing(request) || request->draining ||
+        !request_progress_is_due(request, &request->up_told, upload->acked, last || now))
         return;
     struct request_progress progress = {
         .upload = true,
-        .done_bytes = upload->sent,
-        .has_total = options->body_has_length,
-        .total_bytes = options->body_length,
-        .wire_bytes = upload->sent,
+        .done_bytes = upload->acked,
+        .has_total = options->body_has_length || upload->whole,
+        .total_bytes = upload->whole ? upload->taken : options->body_length,
+        .wire_bytes = upload->acked,
     };
     request->events->on_progress(request->owner, &progress);
 }
 
+static void tell_stall(struct request *request)
+{
+    struct upload *upload = &request->upload;
+    bool goes_up = request->state == REQUEST_SENDING || request->state == REQUEST_AWAITING;
+
+    if (upload->stall_told || !goes_up || request->draining || request_is_failing(request) ||
+        upload->acked == upload->sent ||
+        loop_now_us(request->fetcher->loop) - upload->moved_us < STALL_US)
+        return;
+    upload->stall_told = true;
+    request_tell_wait(request, REQUEST_WAIT_BACKPRESSURE);
+}
+
+static void request_on_acks(void *owner)
+{
+    struct request *request = owner;
+
+    upload_tell_progress(request, false);
+    if (request->state != REQUEST_DONE)
+        tell_stall(request);
+}
+
+void upload_watch_init(struct request *request)
+{
+    timer_init(&request->acks, request->fetcher->loop, request_on_acks, request);
+}
+
+/* ---- the body, piece by piece --------------------------------------------------------------
+ */
+
 static void end_of_body(struct request *request)
 {
-    request->upload.end_told = true;
-    if (exchange_wants_body(request->exchange)) /* else its length says so already */
+    struct upload *upload = &request->upload;
+    const struct request_options *options = &request->options;
+
+    upload->end_told = true;
+    upload->whole = options->body_has_length && upload->taken == options->body_length;
+    if (exchange_wants_body(request->exchange)) { /* else its length says so already */
+        upload->whole = true;
         exchange_end_body(request->exchange);
+    }
     if (request->state == REQUEST_SENDING) {
         request_enter_state(request, REQUEST_AWAITING);
         request_touch(request); /* now it is the server's turn */
     }
-    upload_tell_progress(request);
+    upload_tell_progress(request, false);
 }
 
 /* While the head goes up nobody but the owner is waited for; an answer that has begun has a
@@ -204,6 +270,9 @@ int upload_rewind(struct request *request)
     upload->offset = 0;
     upload->taken = 0;
     upload->sent = 0;
+    upload->acked = 0;
+    upload->whole = false;
+    upload->stall_told = false;
     request->up_told.bytes = 0;
     upload->end_told = false;
     upload->wanted = false;

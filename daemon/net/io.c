@@ -94,6 +94,11 @@ const struct tls_info *io_tls_info(const struct io *io)
     return io->ops->tls_info ? io->ops->tls_info(io) : NULL;
 }
 
+uint64_t io_unacked(const struct io *io)
+{
+    return io->ops->unacked ? io->ops->unacked(io) : 0;
+}
+
 const struct failure *io_last_failure(const struct io *io)
 {
     return &io->failure;

@@ -107,6 +107,10 @@ bool io_is_connected(const struct io *io); /* has been, and has not failed since
 const struct address *io_local(const struct io *io);
 const struct address *io_remote(const struct io *io);
 
+/* Bytes that were taken and that the peer has not acknowledged yet: in our kernel, on the way,
+ * or in the backlog of TLS, as they go over the wire. */
+uint64_t io_unacked(const struct io *io);
+
 /* NULL for plain streams, and before the handshake is done. */
 const struct tls_info *io_tls_info(const struct io *io);
 

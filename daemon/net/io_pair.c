@@ -131,12 +131,21 @@ static void pair_free(struct io *io)
     mem_free(io);
 }
 
+/* In memory what has been read is acknowledged. */
+static uint64_t pair_unacked(const struct io *io)
+{
+    const struct io_pair *end = (const struct io_pair *)(const void *)io;
+
+    return end->other ? end->other->inbox.len : 0;
+}
+
 static const struct io_ops pair_ops = {
     .read = pair_read,
     .writev = pair_writev,
     .update_interest = pair_update_interest,
     .close = pair_close,
     .free = pair_free,
+    .unacked = pair_unacked,
 };
 
 static void end_init(struct io_pair *end, struct loop *loop, struct io_pair *other)

@@ -25,6 +25,7 @@ struct io_ops {
     const struct address *(*local)(const struct io *io);
     const struct address *(*remote)(const struct io *io);
     const struct tls_info *(*tls_info)(const struct io *io);
+    uint64_t (*unacked)(const struct io *io); /* NULL: nothing is ever on its way */
 };
 
 struct io {

@@ -2,8 +2,10 @@
 #include "net/io_tcp.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/fault.h"
@@ -111,6 +113,16 @@ static const struct address *tcp_remote(const struct io *io)
     return &((const struct io_tcp *)(const void *)io)->remote;
 }
 
+/* tcp(7): what the peer has not acknowledged, sent or not. */
+static uint64_t tcp_unacked(const struct io *io)
+{
+    int bytes = 0;
+
+    if (ioctl(((const struct io_tcp *)(const void *)io)->fd, SIOCOUTQ, &bytes) < 0 || bytes < 0)
+        return 0;
+    return (uint64_t)bytes;
+}
+
 static const struct io_ops tcp_ops = {
     .read = tcp_read,
     .writev = tcp_writev,
@@ -119,6 +131,7 @@ static const struct io_ops tcp_ops = {
     .free = tcp_free,
     .local = tcp_local,
     .remote = tcp_remote,
+    .unacked = tcp_unacked,
 };
 
 void io_tcp_connect_failure(struct failure *ret, int err, const struct address *address)

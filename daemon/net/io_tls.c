@@ -459,6 +459,13 @@ static const struct tls_info *tls_tls_info(const struct io *io)
     return tls->info.version != 0 ? &tls->info : NULL;
 }
 
+static uint64_t tls_unacked(const struct io *io)
+{
+    const struct io_tls *tls = (const struct io_tls *)(const void *)io;
+
+    return tls->wire.backlog.len + io_unacked(tls->wire.lower);
+}
+
 static const struct io_ops tls_ops = {
     .read = tls_read,
     .writev = tls_writev,
@@ -468,6 +475,7 @@ static const struct io_ops tls_ops = {
     .local = tls_local,
     .remote = tls_remote,
     .tls_info = tls_tls_info,
+    .unacked = tls_unacked,
 };
 
 /* --- the lower io's calls ----------------------------------------------------------------- */

@@ -100,6 +100,7 @@ static void entry_on_wait(void *owner, enum request_wait reason)
         [REQUEST_WAIT_CONNECT] = XHRD__V1__WAIT_REASON__WAIT_REASON_CONNECT,
         [REQUEST_WAIT_TLS] = XHRD__V1__WAIT_REASON__WAIT_REASON_TLS,
         [REQUEST_WAIT_AUTH] = XHRD__V1__WAIT_REASON__WAIT_REASON_AUTH,
+        [REQUEST_WAIT_BACKPRESSURE] = XHRD__V1__WAIT_REASON__WAIT_REASON_BACKPRESSURE,
     };
 
     send_ready_state(owner, XHRD__V1__READY_STATE__READY_STATE_OPENED, reasons[reason]);
@@ -353,6 +354,10 @@ static void send_done(struct client_request *entry)
     done.body_bytes = totals.body_bytes;
     done.wire_bytes = totals.wire_bytes;
     done.upload_bytes = totals.upload_bytes;
+    if (totals.has_upload_total) {
+        done.upload_total_case = XHRD__V1__REQUEST_DONE__UPLOAD_TOTAL_UPLOAD_TOTAL_BYTES;
+        done.upload_total_bytes = totals.upload_total;
+    }
     done.header_bytes = totals.header_bytes;
     done.request_bytes = totals.request_bytes;
     done.cookies_not_persisted = totals.cookies_not_persisted;

@@ -39,6 +39,11 @@ void exchange_info(const struct exchange *exchange, struct exchange_info *ret)
     exchange->ops->info(exchange, ret);
 }
 
+uint64_t exchange_unacked(const struct exchange *exchange)
+{
+    return exchange->ops->unacked(exchange);
+}
+
 enum exchange_replay exchange_replay(const struct exchange *exchange)
 {
     return exchange->ops->replay(exchange);

@@ -130,6 +130,9 @@ struct exchange_info {
 
 void exchange_info(const struct exchange *exchange, struct exchange_info *ret);
 
+/* Of what on_body_sent told, how much at most the peer has not acknowledged yet. */
+uint64_t exchange_unacked(const struct exchange *exchange);
+
 /* How far it came, for the question whether to try again elsewhere (RFC 9110 §9.2.2, RFC 9112
  * §9.3.1): a connection that was reused and broke before the first byte of an answer was most
  * likely closed by the server before it saw the request. */

@@ -346,6 +346,14 @@ static void h1_exchange_info(const struct exchange *exchange, struct exchange_in
     };
 }
 
+/* Framing counts as payload: a byte is never said to have arrived before it has. */
+static uint64_t h1_exchange_unacked(const struct exchange *exchange)
+{
+    const struct h1_conn *h1 = h1_of_const_exchange(exchange);
+
+    return h1->io ? io_unacked(h1->io) : h1->request_bytes;
+}
+
 static enum exchange_replay h1_exchange_replay(const struct exchange *exchange)
 {
     const struct h1_conn *h1 = h1_of_const_exchange(exchange);
@@ -366,6 +374,7 @@ static const struct exchange_ops h1_exchange_ops = {
     .close = h1_exchange_close,
     .info = h1_exchange_info,
     .replay = h1_exchange_replay,
+    .unacked = h1_exchange_unacked,
 };
 
 static void reset_counts(struct h1_conn *h1)

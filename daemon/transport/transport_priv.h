@@ -28,6 +28,7 @@ struct exchange_ops {
     void (*close)(struct exchange *exchange);
     void (*info)(const struct exchange *exchange, struct exchange_info *ret);
     enum exchange_replay (*replay)(const struct exchange *exchange);
+    uint64_t (*unacked)(const struct exchange *exchange);
 };
 
 /* Embedded by each kind of exchange. */

@@ -234,8 +234,10 @@ static void test_a_streamed_body_goes_up_and_its_window_comes_back(void **state)
         assert_int_equal(body_of(heard.storage, heard.len, got, sizeof(got)), total);
         assert_memory_equal(got, pattern, total);
         assert_int_equal(teller.taken, total);
+        world_pass_ms(&world, 60); /* how often it is looked what the server has */
         assert_int_equal(teller.last_up.done_bytes, total);
-        assert_int_equal(teller.last_up.has_total, known);
+        assert_true(teller.last_up.has_total); /* of a stream, too: it has ended */
+        assert_int_equal(teller.last_up.total_bytes, total);
         server_says(&world, OK_0);
         assert_int_equal(teller.n_done, 1);
         assert_int_equal(teller.totals.upload_bytes, total);
@@ -826,6 +828,116 @@ static void test_lb04_a_request_that_reads_a_file_may_be_closed_at_any_time(void
     assert_int_equal(count_fds(), before);
 }
 
+/* ---- what the peer took -------------------------------------------------------------------
+ */
+
+enum { SLOW_BYTES = 200000, SLOW_STEP = 10000 };
+
+static void begin_slow_upload(struct fetch_world *world, struct teller *teller)
+{
+    struct request_options options;
+    struct failure why;
+
+    world_init(world);
+    teller_init(teller, world);
+    teller->tell_waits = true;
+    options_of(&options, "PUT", "http://a.com/");
+    options.idle_timeout_us = 2000000;
+    assert_int_equal(
+        request_options_set_inline_body(&options, (struct span){pattern, SLOW_BYTES}, &why), 0);
+    teller_send(teller, &options);
+}
+
+static size_t server_takes(struct fetch_world *world, size_t len)
+{
+    static char room[SLOW_STEP];
+    ssize_t n = io_read(world_server(world)->io, room, len);
+
+    assert_true(n > 0);
+    return (size_t)n;
+}
+
+static void test_progress_counts_what_the_peer_took_and_not_what_was_queued(void **state)
+{
+    struct fetch_world world;
+    struct teller teller;
+    size_t read = 0;
+
+    (void)state;
+    begin_slow_upload(&world, &teller);
+    world_pass_ms(&world, 60);
+    assert_int_equal(teller.n_progress, 0); /* all is queued, nothing taken */
+    while (read < SLOW_BYTES) {
+        read += server_takes(&world, SLOW_STEP);
+        world_pass_ms(&world, 60);
+        assert_true(teller.last_up.done_bytes <= read);
+        assert_true(teller.last_up.has_total);
+        assert_int_equal(teller.last_up.total_bytes, SLOW_BYTES);
+        if (read > SLOW_STEP)
+            assert_true(teller.last_up.done_bytes > 0);
+    }
+    (void)server_hears(&world, world_server(&world));
+    world_pass_ms(&world, 60);
+    assert_int_equal(teller.last_up.done_bytes, SLOW_BYTES);
+    server_says(&world, OK_0);
+    assert_int_equal(teller.totals.upload_bytes, SLOW_BYTES);
+    assert_true(teller.totals.has_upload_total);
+    world_done(&world);
+}
+
+static void test_a_slow_server_that_moves_is_not_idle(void **state)
+{
+    struct fetch_world world;
+    struct teller teller;
+
+    (void)state;
+    begin_slow_upload(&world, &teller);
+    for (size_t read = 0; read < SLOW_BYTES; read += server_takes(&world, SLOW_STEP))
+        world_pass_ms(&world, 1900);
+    (void)server_hears(&world, world_server(&world));
+    server_says(&world, OK_0);
+    assert_int_equal(teller.n_done, 1);
+    assert_false(teller.has_failed);
+    world_done(&world);
+}
+
+static void test_a_server_that_takes_nothing_is_told_once_as_backpressure(void **state)
+{
+    struct fetch_world world;
+    struct teller teller;
+
+    (void)state;
+    begin_slow_upload(&world, &teller);
+    world_pass_ms(&world, 900);
+    assert_null(strstr(teller.story, "backpressure"));
+    world_pass_ms(&world, 500);
+    const char *told = strstr(teller.story, "backpressure");
+    assert_non_null(told);
+    assert_null(strstr(told + 1, "backpressure"));
+    world_pass_ms(&world, 700);
+    assert_int_equal(teller.n_done, 1);
+    assert_int_equal(teller.failure.kind, FAILURE_TIMEOUT_IDLE);
+    assert_int_equal(teller.failure.phase, PHASE_SEND);
+    world_done(&world);
+}
+
+static void test_an_answer_that_stops_the_upload_leaves_its_progress_where_it_was(void **state)
+{
+    struct fetch_world world;
+    struct teller teller;
+
+    (void)state;
+    begin_slow_upload(&world, &teller);
+    (void)server_takes(&world, SLOW_STEP);
+    server_says(&world, "HTTP/1.1 413 Too much\r\nContent-Length: 0\r\n\r\n");
+    assert_int_equal(teller.n_done, 1);
+    assert_false(teller.has_failed);
+    assert_true(teller.totals.upload_bytes <= SLOW_STEP);
+    assert_int_equal(teller.totals.upload_total, SLOW_BYTES);
+    assert_int_equal(teller.last_up.done_bytes, teller.totals.upload_bytes);
+    world_done(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -848,6 +960,10 @@ int main(void)
         cmocka_unit_test(test_lb04_a_streaming_request_may_end_inside_every_event),
         cmocka_unit_test(
             test_cd04_a_file_is_read_at_our_own_offset_and_announced_with_its_length),
+        cmocka_unit_test(test_progress_counts_what_the_peer_took_and_not_what_was_queued),
+        cmocka_unit_test(test_a_slow_server_that_moves_is_not_idle),
+        cmocka_unit_test(test_a_server_that_takes_nothing_is_told_once_as_backpressure),
+        cmocka_unit_test(test_an_answer_that_stops_the_upload_leaves_its_progress_where_it_was),
         cmocka_unit_test(test_cd04_a_file_that_became_shorter_fails),
         cmocka_unit_test(test_lb03_a_file_is_sent_again_a_pipe_is_not),
         cmocka_unit_test(test_a_pipe_is_read_as_it_is_written_and_sent_chunked),

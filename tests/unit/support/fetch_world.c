@@ -469,7 +469,7 @@ static void teller_on_wait(void *owner, enum request_wait reason)
     static const char *const words[] = {
         [REQUEST_WAIT_QUEUED] = "queued",   [REQUEST_WAIT_DNS] = "dns",
         [REQUEST_WAIT_CONNECT] = "connect", [REQUEST_WAIT_TLS] = "tls",
-        [REQUEST_WAIT_AUTH] = "auth",
+        [REQUEST_WAIT_AUTH] = "auth",       [REQUEST_WAIT_BACKPRESSURE] = "backpressure",
     };
     struct teller *teller = must_live(owner);
 
