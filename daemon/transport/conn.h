@@ -23,7 +23,10 @@ struct io;
 struct transport;
 
 struct conn_events {
-    void (*on_broken)(void *owner); /* no exchange was open; at most once */
+    /* At most once. HTTP/1.1: no exchange was open. HTTP/2: those that were have failed. */
+    void (*on_broken)(void *owner);
+    /* HTTP/2: conn_capacity() is another one. May be NULL. */
+    void (*on_changed)(void *owner);
 };
 
 /* Strings live as long as the connection. */
@@ -40,6 +43,7 @@ struct conn_info {
     struct span tls_version;
     struct span tls_cipher;
     struct span tls_alpn;
+    bool asks_for_calm; /* HTTP/2: ENHANCE_YOUR_CALM */
 };
 
 struct conn_ops {
@@ -49,6 +53,7 @@ struct conn_ops {
                          void *owner,
                          struct exchange **ret);
     bool (*is_usable)(const struct conn *conn);
+    unsigned (*capacity)(const struct conn *conn);
     bool (*is_busy)(const struct conn *conn);
     void (*info)(const struct conn *conn, struct conn_info *ret);
     void (*close)(struct conn *conn);
@@ -80,6 +85,10 @@ const struct transport_counters *transport_counters(const struct transport *tran
  */
 MUST_CHECK int conn_new_h1(struct transport *transport, struct io *io, struct conn **ret);
 
+/* conn_new_h2() - speak HTTP/2 (RFC 9113), as the client and with prior knowledge; otherwise
+ * as conn_new_h1(). */
+MUST_CHECK int conn_new_h2(struct transport *transport, struct io *io, struct conn **ret);
+
 static inline void
 conn_set_events(struct conn *conn, const struct conn_events *events, void *owner)
 {
@@ -109,6 +118,13 @@ MUST_CHECK static inline int conn_open_exchange(struct conn *conn,
 static inline bool conn_is_usable(const struct conn *conn)
 {
     return conn->ops->is_usable(conn);
+}
+
+/* How many exchanges may be open at once, those that are counted in. HTTP/1.1: 1. HTTP/2: what
+ * the server said; 0: none now, or never any more (is it usable?). */
+static inline unsigned conn_capacity(const struct conn *conn)
+{
+    return conn->ops->capacity(conn);
 }
 
 /* An exchange is open. */

@@ -429,6 +429,12 @@ static bool h1_is_usable(const struct conn *conn)
     return h1->io && !h1->is_open;
 }
 
+static unsigned h1_capacity(const struct conn *conn)
+{
+    (void)conn;
+    return 1;
+}
+
 static bool h1_is_busy(const struct conn *conn)
 {
     return ((const struct h1_conn *)(const void *)conn)->is_open;
@@ -460,6 +466,7 @@ static void h1_close(struct conn *conn)
 static const struct conn_ops h1_conn_ops = {
     .open_exchange = h1_open_exchange,
     .is_usable = h1_is_usable,
+    .capacity = h1_capacity,
     .is_busy = h1_is_busy,
     .info = h1_tell_info,
     .close = h1_close,

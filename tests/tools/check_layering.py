@@ -32,6 +32,7 @@ OUTSIDE = {
     "zstd.h": {"http"},
     "zstd_errors.h": {"http"},
     "libpsl.h": {"policy"},
+    "nghttp2": {"transport"},
     "systemd": {"base", "app"},
     "ini.h": {"app"},
     "protobuf-c": {"service"},
