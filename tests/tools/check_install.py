@@ -22,6 +22,8 @@ WANTED = [
     "usr/include/xhr/adapter_sd_event.h",
     "usr/share/man/man1/xhr.1", "usr/share/man/man1/xhrctl.1", "usr/share/man/man3/libxhr.3",
     "usr/share/man/man5/xhrd.conf.5", "usr/share/man/man8/xhrd.8",
+    "usr/share/bash-completion/completions/xhr", "usr/share/bash-completion/completions/xhrctl",
+    "usr/share/zsh/vendor-completions/_xhr", "usr/share/zsh/vendor-completions/_xhrctl",
     "usr/lib/systemd/system/xhrd.service", "usr/lib/systemd/system/xhrd.socket",
     "usr/lib/systemd/user/xhrd.service", "usr/lib/systemd/user/xhrd.socket",
     "usr/lib/systemd/catalog/xhrd.catalog", "usr/lib/sysusers.d/xhrd.conf",
