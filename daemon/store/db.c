@@ -12,6 +12,7 @@
 
 #include "base/fault.h"
 #include "base/mem.h"
+#include "base/num.h"
 #include "store/schema.h"
 
 #define BUSY_TIMEOUT_MS 1000 /* someone may look at the file with sqlite3(1) */
@@ -108,6 +109,19 @@ static int take_dir(struct db *db, const char *real, struct db_error *ret_error)
     return DB_OK;
 }
 
+/* A folder that a loss of power takes away takes everything in it along. A file system that
+ * cannot say so has done what it can. */
+static void sync_parent(const char *real)
+{
+    CLEANUP_MEM char *parent = dir_name(real);
+    int fd = parent ? open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+
+    if (fd < 0)
+        return;
+    (void)fsync(fd);
+    (void)close(fd);
+}
+
 static int open_dir(struct db *db, const char *path, struct db_error *ret_error)
 {
     const char *slash = strrchr(path, '/');
@@ -115,11 +129,14 @@ static int open_dir(struct db *db, const char *path, struct db_error *ret_error)
 
     if (!dir)
         return fault(-ENOMEM);
-    if (mkdir(dir, 0700) < 0 && errno != EEXIST)
+    bool is_new = mkdir(dir, 0700) == 0;
+    if (!is_new && errno != EEXIST)
         return fail_errno(ret_error, dir, "making the folder");
     CLEANUP_MEM char *real = realpath(dir, NULL); /* SQLite follows no link in any part */
     if (!real)
         return errno == ENOMEM ? fault(-ENOMEM) : fail_errno(ret_error, dir, "finding it");
+    if (is_new)
+        sync_parent(real);
     int r = take_dir(db, real, ret_error);
     if (r != DB_OK)
         return r;
@@ -259,6 +276,30 @@ static int judge_version(struct db *db, int64_t *ret_version, struct db_error *r
     return DB_OK;
 }
 
+/* quick_check tells of a page that could not be read as of one that is wrong, with the code of
+ * the failure at the end. Return: that code; SQLITE_CORRUPT: it is wrong. */
+static int code_of_finding(const char *text)
+{
+    static const char mark[] = "unable to get the page. error code=";
+    const char *at = strstr(text, mark);
+    uint64_t code = SQLITE_CORRUPT;
+
+    if (at && num_parse_u64(span_of(at + sizeof(mark) - 1), INT32_MAX, &code) < 0)
+        code = SQLITE_CORRUPT;
+    return (int)code;
+}
+
+static int judge_finding(const struct db *db, const char *text, struct db_error *ret_error)
+{
+    int code = code_of_finding(text);
+    bool is_damage = (code & 0xff) == SQLITE_CORRUPT || (code & 0xff) == SQLITE_NOTADB ||
+                     code == SQLITE_IOERR_SHORT_READ;
+
+    if ((code & 0xff) == SQLITE_NOMEM)
+        return fault(-ENOMEM);
+    return fail(ret_error, is_damage ? DB_CORRUPT : DB_FAILED, "%s: %s", db->path, text);
+}
+
 static int check_pages(const struct db *db, struct db_error *ret_error)
 {
     sqlite3_stmt *statement = NULL;
@@ -270,8 +311,7 @@ static int check_pages(const struct db *db, struct db_error *ret_error)
     if (rc != SQLITE_ROW)
         r = db_outcome(db, rc, "quick_check", ret_error);
     else if (strcmp((const char *)sqlite3_column_text(statement, 0), "ok") != 0)
-        r = fail(ret_error, DB_CORRUPT, "%s: %s", db->path,
-                 (const char *)sqlite3_column_text(statement, 0));
+        r = judge_finding(db, (const char *)sqlite3_column_text(statement, 0), ret_error);
     (void)sqlite3_finalize(statement); /* the error was read above */
     return r;
 }
@@ -311,6 +351,8 @@ static int open_handle(struct db *db, struct db_error *ret_error)
         r = check_pages(db, ret_error);
     if (r == DB_OK && version < SCHEMA_VERSION)
         r = migrate(db, version, ret_error);
+    if (r == DB_OK)
+        (void)fsync(db->dir_fd); /* the names of what was made just now */
     if (r == DB_OK)
         (void)sqlite3_db_config(db->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
     return r;
