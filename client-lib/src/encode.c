@@ -93,11 +93,13 @@ static int put_headers(struct parts *parts,
 {
     const struct xhr_fields *fields = &request->fields;
     const char *type = default_type(request, &out->body);
+    struct xhr_field more[3];
+    size_t n_more = xhr_download_headers(request, more);
 
-    if (fields->count == 0 && !type)
+    if (fields->count == 0 && n_more == 0 && !type)
         return 0;
-    parts->headers = calloc(fields->count + 1, sizeof(*parts->headers));
-    parts->header_list = calloc(fields->count + 1, sizeof(Xhrd__V1__Header *));
+    parts->headers = calloc(fields->count + n_more + 1, sizeof(*parts->headers));
+    parts->header_list = calloc(fields->count + n_more + 1, sizeof(Xhrd__V1__Header *));
     parts->suppressed = calloc(fields->count + 1, sizeof(*parts->suppressed));
     if (!parts->headers || !parts->header_list || !parts->suppressed)
         return -ENOMEM;
@@ -113,6 +115,8 @@ static int put_headers(struct parts *parts,
     }
     if (type && !xhr_fields_find(fields, "content-type"))
         add_header(parts, "Content-Type", type);
+    for (size_t i = 0; i < n_more; i++)
+        add_header(parts, more[i].name, more[i].value);
     parts->open.headers = parts->header_list;
     parts->open.suppressed_headers = parts->suppressed;
     return 0;
@@ -391,6 +395,9 @@ static void put_response(struct parts *parts, struct xhr_request *request)
         parts->open.response_fd = &parts->response_fd;
         return;
     }
+    request->credit = 0;
+    if (request->download) /* where it goes is decided when the head is in */
+        return;
     request->credit = credit ? credit : XHR_CREDIT_BYTES;
     parts->open.response_credit_bytes = (uint32_t)request->credit;
 }
@@ -434,6 +441,23 @@ int xhr_encode_open(struct xhr_request *request, const struct xhr_outgoing *out)
         (void)close(parts.fds.fds[0]);
     parts_done(&parts);
     return r;
+}
+
+int xhr_encode_body_to_fd(struct xhr_request *request,
+                          uint64_t offset,
+                          const struct xhr_frame_fds *fds)
+{
+    Xhrd__V1__ClientMessage message = XHRD__V1__CLIENT_MESSAGE__INIT;
+    Xhrd__V1__BodyToFd body_to_fd = XHRD__V1__BODY_TO_FD__INIT;
+    Xhrd__V1__ResponseFd to = XHRD__V1__RESPONSE_FD__INIT;
+
+    to.offset = offset;
+    to.sync = true;
+    body_to_fd.request_id = request->slot.id;
+    body_to_fd.to = &to;
+    message.kind_case = XHRD__V1__CLIENT_MESSAGE__KIND_BODY_TO_FD;
+    message.body_to_fd = &body_to_fd;
+    return xhr_link_queue(request->client, &message, NULL, fds);
 }
 
 int xhr_encode_simple(struct xhr_client *client,

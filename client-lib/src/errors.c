@@ -48,6 +48,7 @@ static const struct {
     [XHR_ERROR_DAEMON_REFUSED] = {"daemon-refused", -1004, -EPERM},
     [XHR_ERROR_DAEMON_PROTOCOL] = {"daemon-protocol", -1011, -EPROTO},
     [XHR_ERROR_MEMORY] = {"memory", -1, -ENOMEM},
+    [XHR_ERROR_RANGE] = {"range", -1, -ERANGE},
 };
 #define N_CLASSES (sizeof(classes) / sizeof(*classes))
 

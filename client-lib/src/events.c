@@ -20,8 +20,7 @@ static int refuse(struct xhr_failure *why, const char *what)
     return -EPROTO;
 }
 
-/* Ends a hold. Return: whether it is still the same exchange. */
-static bool is_same(struct xhr_request *request, uint32_t epoch)
+bool xhr_request_is_same(struct xhr_request *request, uint32_t epoch)
 {
     bool same = !request->is_freed && request->epoch == epoch;
 
@@ -42,7 +41,7 @@ bool xhr_request_enter_state(struct xhr_request *request,
         return true;
     xhr_request_hold(request);
     request->callbacks.onreadystatechange(request, &event, request->user);
-    return is_same(request, epoch);
+    return xhr_request_is_same(request, epoch);
 }
 
 static bool fire_headers(struct xhr_request *request)
@@ -53,7 +52,7 @@ static bool fire_headers(struct xhr_request *request)
         return true;
     xhr_request_hold(request);
     request->callbacks.on_headers(request, request->user);
-    return is_same(request, epoch);
+    return xhr_request_is_same(request, epoch);
 }
 
 /* Every state on the way is told. Return: whether the request is still the same. */
@@ -91,6 +90,7 @@ void xhr_request_finish(struct xhr_request *request)
     uint32_t epoch;
 
     xhr_upload_stop(request);
+    xhr_download_end(request);
     request->epoch++;
     epoch = request->epoch;
     if (request->slot.failure.kind != XHR_ERROR_NONE) {
@@ -107,7 +107,7 @@ void xhr_request_finish(struct xhr_request *request)
         }
         fire_terminal(request);
     }
-    (void)is_same(request, epoch);
+    (void)xhr_request_is_same(request, epoch);
 }
 
 /* ---- progress ---- */
@@ -140,7 +140,7 @@ fire_progress(struct xhr_request *request, bool upload, const struct xhr_progres
         request->callbacks.onsendstream(request, progress, request->user);
     else if (!upload && request->callbacks.ondatastream)
         request->callbacks.ondatastream(request, progress, request->user);
-    return is_same(request, epoch);
+    return xhr_request_is_same(request, epoch);
 }
 
 static int on_progress(struct xhr_request *request, const Xhrd__V1__Progress *message)
@@ -152,6 +152,10 @@ static int on_progress(struct xhr_request *request, const Xhrd__V1__Progress *me
     struct xhr_progress progress = {.wire_bytes = message->wire_bytes,
                                     .monotonic_us = message->monotonic_us};
 
+    /* Of a body that goes to a descriptor no byte is seen here. */
+    if (request->is_to_fd && !message->upload && message->done_bytes > 0 &&
+        request->answer.has_head && !advance(request, XHR_LOADING, message->monotonic_us))
+        return 0;
     fill_progress(&progress, message->done_bytes, total_known, message->total_bytes);
     bool is_last = total_known && message->done_bytes == message->total_bytes;
     bool is_new = !has || message->done_bytes != last->done_bytes;
@@ -249,8 +253,9 @@ static int on_head(struct xhr_request *request,
     if (xhr_answer_take_head(&request->answer, head) < 0) {
         xhr_failure_set(why, XHR_ERROR_MEMORY, "no memory for the head of the answer");
         xhr_request_cut(request, why);
+        return 0;
     }
-    return 0;
+    return request->download ? xhr_download_on_head(request) : 0;
 }
 
 static int on_redirected(struct xhr_request *request,
@@ -283,7 +288,7 @@ static int on_redirected(struct xhr_request *request,
     struct xhr_redirect redirect = {(int)message->status, url, method};
     xhr_request_hold(request);
     goes_on = request->callbacks.onredirect(request, &redirect, request->user);
-    if (is_same(request, epoch) && !goes_on) {
+    if (xhr_request_is_same(request, epoch) && !goes_on) {
         xhr_failure_set(why, XHR_ERROR_REDIRECT, "the program vetoed a redirect");
         xhr_request_cut(request, why);
     }
@@ -327,10 +332,13 @@ on_done(struct xhr_request *request, const Xhrd__V1__RequestDone *done, struct x
         return 0;
     }
     if (!fire_last_of_upload(request, done) ||
-        !advance(request, XHR_HEADERS_RECEIVED, done->monotonic_us) ||
+        !advance(request, done->body_bytes > 0 ? XHR_LOADING : XHR_HEADERS_RECEIVED,
+                 done->monotonic_us) ||
         !fire_last_of_download(request, done))
         return 0;
     judge_status(request, &request->slot.failure);
+    if (request->download)
+        (void)xhr_download_finish(request); /* slot.failure has it */
     xhr_client_remove_slot(request->client, &request->slot);
     xhr_request_finish(request);
     return 0;
@@ -384,7 +392,7 @@ int xhr_request_on_message(struct xhr_request *request,
 
 /* ---- body ---- */
 
-static uint64_t credit_at_start(const struct xhr_request *request)
+uint64_t xhr_request_credit_at_start(const struct xhr_request *request)
 {
     uint32_t wanted = request->options.set.credit_bytes;
 
@@ -393,7 +401,7 @@ static uint64_t credit_at_start(const struct xhr_request *request)
 
 void xhr_request_grant(struct xhr_request *request)
 {
-    uint64_t half = credit_at_start(request) / 2;
+    uint64_t half = xhr_request_credit_at_start(request) / 2;
     uint64_t batch = half < XHR_GRANT_BYTES ? half : XHR_GRANT_BYTES;
     struct xhr_failure why;
 
@@ -454,7 +462,7 @@ int xhr_request_on_body(struct xhr_request *request,
     if (request->callbacks.on_body) {
         xhr_request_hold(request);
         request->callbacks.on_body(request, data, len, request->user);
-        if (!is_same(request, epoch))
+        if (!xhr_request_is_same(request, epoch))
             return 0;
     } else if (!keep(request, data, len)) {
         return 0;

@@ -53,6 +53,7 @@ static void destroy(struct xhr_request *request)
     xhr_fields_done(&request->fields);
     xhr_options_done(&request->options);
     close_response_fd(request);
+    xhr_download_done(request);
     free(request->method);
     free(request->url);
     free(request);
@@ -80,8 +81,8 @@ void xhr_request_leave_client(struct xhr_request *request)
     request->client = NULL;
 }
 
-/* The daemon is told, and forgets; a request it has not heard of yet is heard and aborted. */
-static void tell_abort(struct xhr_request *request)
+/* A request it has not heard of yet is heard and aborted. */
+void xhr_request_disown(struct xhr_request *request)
 {
     struct xhr_client *client = request->client;
 
@@ -100,7 +101,7 @@ void xhr_request_cut(struct xhr_request *request, const struct xhr_failure *fail
 {
     struct xhr_client *client = request->client;
 
-    tell_abort(request);
+    xhr_request_disown(request);
     request->slot.failure = *failure;
     xhr_client_hold(client);
     xhr_request_finish(request);
@@ -125,7 +126,8 @@ struct xhr_request *xhr_request_free(struct xhr_request *request)
     if (client) {
         xhr_client_hold(client);
         xhr_upload_stop(request);
-        tell_abort(request);
+        xhr_request_disown(request);
+        xhr_download_end(request);
         xhr_client_kick(client);
         xhr_request_leave_client(request);
         xhr_client_release(client);
@@ -279,13 +281,18 @@ int xhr_request_may_send(const struct xhr_request *request)
 int xhr_request_begin(struct xhr_request *request, struct xhr_outgoing *out)
 {
     struct xhr_client *client = request->client;
-    int r = xhr_client_add_slot(client, &request->slot);
+    int r = xhr_download_begin(request, out);
 
     if (r < 0)
         return r;
-    r = xhr_encode_open(request, out);
+    r = xhr_client_add_slot(client, &request->slot);
+    if (r == 0) {
+        r = xhr_encode_open(request, out);
+        if (r < 0)
+            xhr_client_remove_slot(client, &request->slot);
+    }
     if (r < 0) {
-        xhr_client_remove_slot(client, &request->slot);
+        xhr_download_end(request);
         return r;
     }
     request->response_fd = -1; /* the link's */

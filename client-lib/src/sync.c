@@ -100,6 +100,8 @@ static int send_fetch(struct xhr_response *response, const struct xhr_fetch_opti
                                    options->headers[i].value);
     if (r == 0 && options->form && options->body)
         r = -EINVAL;
+    if (r == 0 && options->file)
+        r = xhr_request_set_file(request, options->file);
     if (r < 0)
         return r;
     return options->form ? xhr_request_send_form(request, options->form)

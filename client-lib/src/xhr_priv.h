@@ -13,6 +13,7 @@
  *   encode.c    OpenRequest; upload.c: bodies that are streamed
  *   form.c      form objects; form_text.c, form_body.c: as bytes
  *   response.c  what came back; text.c: as text
+ *   download.c: the answer into a file; savefile.c, part.c: the file and its temporaries
  *   cookies_priv.h
  *               cookies, and the files about them
  *   options.c, fields.c, errors.c, admin.c, sync.c
@@ -382,7 +383,9 @@ struct xhr_request {
     char *method;
     char *url;
     struct xhr_fields fields;
-    int response_fd; /* -1: none */
+    int response_fd;               /* -1: none */
+    struct xhr_target *target;     /* the file the program wants it in; NULL: none */
+    struct xhr_download *download; /* on its way there; only while it is sent */
     uint64_t response_offset;
     struct xhr_sync *sync;
     uint64_t late_at_us; /* timeout_for_resource and grace: the daemon itself must be stuck */
@@ -420,9 +423,28 @@ void xhr_request_release(struct xhr_request *request); /* may free */
 void xhr_request_leave_client(struct xhr_request *request);
 extern const struct xhr_slot_ops xhr_request_ops;
 
+/* The daemon is to forget it, and we what it answers. */
+void xhr_request_disown(struct xhr_request *request);
+
+/* download.c: the answer into a file. */
+/* Return: 0, also when it goes elsewhere; -errno: the request cannot be sent. */
+int xhr_download_begin(struct xhr_request *request, const struct xhr_outgoing *out);
+/* What goes out beside the program's own. Return: how many. */
+size_t xhr_download_headers(const struct xhr_request *request, struct xhr_field ret[3]);
+/* Return: 0. The request may be gone after it, or another one on the wire. */
+int xhr_download_on_head(struct xhr_request *request);
+/* The answer is whole; fills slot.failure when the file is not. Return: 0 or -errno. */
+int xhr_download_finish(struct xhr_request *request);
+/* Whatever is not finished goes, or stays as a part. */
+void xhr_download_end(struct xhr_request *request);
+void xhr_download_done(struct xhr_request *request); /* the program's wish, too */
+
 /* events.c: for a request that is in flight. Return: 0, or -EPROTO with *why filled. After each
  * the request may be gone. */
 struct xhr_request *xhr_request_of_slot(struct xhr_slot *slot);
+/* Ends a hold. Return: whether it is still the same exchange. */
+bool xhr_request_is_same(struct xhr_request *request, uint32_t epoch);
+uint64_t xhr_request_credit_at_start(const struct xhr_request *request);
 int xhr_request_on_message(struct xhr_request *request,
                            const Xhrd__V1__ServerMessage *message,
                            struct xhr_failure *why);
@@ -452,6 +474,11 @@ int xhr_encode_simple(struct xhr_client *client,
                       Xhrd__V1__ClientMessage__KindCase kind,
                       uint32_t request_id,
                       uint32_t bytes);
+
+/* The body of an answer goes to @fds, which are the link's if this succeeds. */
+int xhr_encode_body_to_fd(struct xhr_request *request,
+                          uint64_t offset,
+                          const struct xhr_frame_fds *fds);
 
 /* upload.c */
 void xhr_upload_start(struct xhr_request *request, struct xhr_outgoing *out);

@@ -97,6 +97,8 @@ static const struct words_of words_of[] = {
     [XHR_ERROR_DAEMON_PROTOCOL] = {EXIT_DAEMON, "the daemon speaks another language",
                                    "check that xhrd and xhr are of one version"},
     [XHR_ERROR_MEMORY] = {EXIT_RESOURCES, "out of memory", NULL},
+    [XHR_ERROR_RANGE] = {EXIT_RANGE, "%s sends no part that fits",
+                         "without -C it is fetched whole"},
 };
 
 static const struct words_of *find_words(enum xhr_error_class kind)

@@ -22,6 +22,7 @@ enum exit_code {
     EXIT_READ = 26,
     EXIT_RESOURCES = 27,
     EXIT_TIMEOUT = 28,
+    EXIT_RANGE = 33,
     EXIT_TLS = 35,
     EXIT_ABORTED = 42,
     EXIT_INTERFACE = 45,

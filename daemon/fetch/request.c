@@ -107,7 +107,7 @@ static void request_on_idle(void *owner)
     }
     failure_set(&why, FAILURE_TIMEOUT_IDLE, "nothing moved for %lld ms",
                 (long long)request->options.idle_timeout_us / 1000);
-    request_finish(request, &why);
+    request_break(request, &why);
 }
 
 static void request_on_total(void *owner)
@@ -512,7 +512,7 @@ static void hand_over_rest(struct request *request)
     buf_consume(&request->pipeline.rest, request->pipeline.rest.len - rest.len);
     if (request->pipeline.rest.len == 0)
         buf_done(&request->pipeline.rest);
-    if (r == BODY_WHOLE) {
+    if (r == BODY_WHOLE || (r == BODY_HUNGRY && request->is_broken)) {
         complete(request);
     } else if (r == BODY_HUNGRY && request->exchange) {
         request_touch(request);
@@ -542,6 +542,23 @@ void request_deliver(struct request *request, struct span input)
         exchange_pause(request->exchange);
     if (input.len > 0 && body_pipeline_keep(&request->pipeline, input) < 0)
         request_finish_kind(request, FAILURE_INTERNAL, "out of memory");
+}
+
+void request_break(struct request *request, const struct failure *why)
+{
+    if (!request->sink || request->state != REQUEST_RECEIVING || request_is_failing(request)) {
+        request_finish(request, why);
+        return;
+    }
+    request->failure = *why;
+    if (why->phase == PHASE_NONE)
+        request->failure.phase = PHASE_BODY;
+    request->is_broken = true;
+    request_rest(request);
+    if (request->exchange)
+        exchange_info(request->exchange, &request->info);
+    request_drop_connection(request);
+    hand_over_rest(request);
 }
 
 static void go_on(struct request *request)
@@ -583,7 +600,12 @@ static void request_on_sink_room(void *owner)
 
 static void request_on_sink_flushed(void *owner)
 {
-    finish_whole(owner);
+    struct request *request = owner;
+
+    if (request->is_broken)
+        request_finish(request, &request->failure);
+    else
+        finish_whole(request);
 }
 
 static void request_on_sink_failed(void *owner, int err)

@@ -229,7 +229,7 @@ on_broken(struct request *request, const struct failure *why, enum exchange_repl
         retry(request);
         return;
     }
-    request_finish(request, &copy);
+    request_break(request, &copy);
 }
 
 static void request_on_exchange_done(void *owner, const struct failure *why)

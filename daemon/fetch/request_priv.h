@@ -118,6 +118,7 @@ struct request {
     bool head_told;
     bool congested;
     bool exchange_whole; /* on_done came, without a failure */
+    bool is_broken;      /* no more comes: with request->failure, when the sink has what came */
 
     struct timer phase; /* connect or idle */
     enum failure_kind phase_kind;
@@ -136,6 +137,9 @@ struct request {
 void request_enter_state(struct request *request, enum request_state next);
 void request_finish(struct request *request, const struct failure *why); /* the only end */
 void request_finish_kind(struct request *request, enum failure_kind kind, const char *text);
+/* The network let us down. What came before goes to the file first: somebody may go on there.
+ */
+void request_break(struct request *request, const struct failure *why);
 void request_later(struct request *request, enum request_step step);
 /* The end has been asked for: nothing is told before it any more. */
 bool request_is_failing(const struct request *request);

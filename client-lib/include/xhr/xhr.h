@@ -112,7 +112,8 @@ enum xhr_error_class {
     XHR_ERROR_DAEMON_UNREACHABLE = 66, /* could be neither reached nor started */
     XHR_ERROR_DAEMON_REFUSED = 67,     /* the daemon turned this connection away */
     XHR_ERROR_DAEMON_PROTOCOL = 68,    /* the daemon said what it must not say */
-    XHR_ERROR_MEMORY = 69              /* this process has none left */
+    XHR_ERROR_MEMORY = 69,             /* this process has none left */
+    XHR_ERROR_RANGE = 70               /* a part was asked for, and another came */
 };
 
 /* How far the request had come. */
@@ -381,6 +382,50 @@ XHR_API int xhr_request_set_options(struct xhr_request *request,
  */
 XHR_API int xhr_request_set_response_fd(struct xhr_request *request, int fd, uint64_t offset);
 
+struct xhr_file {
+    size_t size; /* sizeof(struct xhr_file) */
+    const char *path;
+    bool keep_error_bodies; /* the body of a status that is not 2xx goes there, too */
+    bool resume;            /* what a failure leaves stays, and the next download goes on */
+    bool append;            /* the file is the beginning: go on behind it, in place */
+    bool exclusive;         /* there must be no such file: -EEXIST, or class write at the end */
+    /* Asked when the head is in. Return: another path than @path, or NULL. */
+    const char *(*choose_path)(struct xhr_request *request, void *choose_user);
+    void *choose_user;
+};
+
+/**
+ * xhr_request_set_file() - the body of an answer of status 2xx becomes a file
+ * @file: NULL: none any more
+ *
+ * Stays over re-use. The daemon writes it, decoded, into a temporary in the same folder, which
+ * takes the name of the target when the answer is whole and on the disk: before onload. Until
+ * then, and after any failure, the target is what it was. It keeps its mode, and owner and
+ * group where we may set them; a new file has 0666 less the umask. Symbolic links are followed
+ * (in /tmp only those of one's own), hard links end. A body of another status is kept in memory
+ * or goes to on_body, as ever. Not for HEAD, and not beside a response descriptor.
+ *
+ * resume, for GET without a body and without a Range of your own: what came before a failure,
+ * an abort or a kill stays beside the target, as .NAME.xhr-part, with what it is the beginning
+ * of: the URL, and a strong ETag or a Last-Modified. The next one asks for the rest by Range
+ * and If-Range; a 206 goes on, and if the server has something else by now it begins anew. A
+ * server whose parts do not fit is class range. Without a validator, or with a coding, nothing
+ * is kept.
+ *
+ * append, the same without a validator, as curl -C - does it: the file itself is written behind
+ * its end, and what came stays. An answer of 200 is class range, with resume it begins anew.
+ *
+ * Return: 0; -EBUSY while in flight; -EINVAL without a path, and for resume or append together
+ * with exclusive or choose_path; -ENOMEM. xhr_request_send() then also returns what is wrong
+ * with the target: -ENOENT, -EACCES, -EPERM, -EROFS, -EISDIR, -ESPIPE (no regular file),
+ * -EEXIST, -ENAMETOOLONG, -EBUSY (the same is being downloaded with resume), -EINVAL (HEAD …).
+ */
+XHR_API int xhr_request_set_file(struct xhr_request *request, const struct xhr_file *file);
+/* Where the answer went; NULL: to no file. */
+XHR_API const char *xhr_request_file_path(const struct xhr_request *request);
+/* Where in the file the body of this answer begins: above 0 when it went on. */
+XHR_API uint64_t xhr_request_file_offset(const struct xhr_request *request);
+
 /**
  * xhr_request_open() - forget the last answer and begin a request
  * @method: any token; get, post and their like are made upper case
@@ -633,6 +678,7 @@ struct xhr_fetch_options {
     const struct xhr_client_options *client_options; /* when @client is NULL */
     struct xhr_client *client;                       /* NULL: one for this call */
     struct xhr_form *form;                           /* in place of @body */
+    const struct xhr_file *file;                     /* where the answer goes; NULL: memory */
 };
 
 /**

@@ -410,12 +410,38 @@ static void test_an_answer_that_ends_early_fails_and_keeps_what_came(void **stat
     (void)state;
     world_init(&world);
     teller_init(&teller, &world);
-    get_to(&teller, memfd_create("answer", MFD_CLOEXEC), 0);
+    int fd = memfd_create("answer", MFD_CLOEXEC);
+    int kept = dup(fd);
+    get_to(&teller, fd, 0);
     server_begins(&world, 10);
     server_says(&world, "HELLO");
     server_ends(&world);
     world_settle_files(&world);
     assert_story(&teller, "head(200,10)  failed:truncated");
+    assert_int_equal(teller.failure.phase, PHASE_BODY);
+    assert_int_equal(lseek(kept, 0, SEEK_END), 5);
+    close(kept);
+    world_done(&world);
+}
+
+static void test_an_answer_that_stands_still_fails_and_keeps_what_came(void **state)
+{
+    struct fetch_world world;
+    struct teller teller;
+    int fd = memfd_create("answer", MFD_CLOEXEC);
+    int kept = dup(fd);
+
+    (void)state;
+    world_init(&world);
+    teller_init(&teller, &world);
+    get_to(&teller, fd, 0);
+    server_begins(&world, 10);
+    server_says(&world, "HELLO");
+    world_pass_ms(&world, 600000);
+    world_settle_files(&world);
+    assert_int_equal(teller.failure.kind, FAILURE_TIMEOUT_IDLE);
+    assert_int_equal(lseek(kept, 0, SEEK_END), 5);
+    close(kept);
     world_done(&world);
 }
 
@@ -516,6 +542,7 @@ int main(void)
         cmocka_unit_test(test_cd03_a_file_that_takes_no_more_fails_that_request_only),
         cmocka_unit_test(test_an_offset_that_no_file_has_fails),
         cmocka_unit_test(test_an_answer_that_ends_early_fails_and_keeps_what_came),
+        cmocka_unit_test(test_an_answer_that_stands_still_fails_and_keeps_what_came),
         cmocka_unit_test(test_the_total_timeout_ends_what_a_full_pipe_blocks),
         cmocka_unit_test(test_lb04_a_request_that_writes_a_file_may_end_at_any_time),
         cmocka_unit_test(test_no_memory_or_descriptor_for_it_is_an_error_of_the_call),
