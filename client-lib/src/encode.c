@@ -21,6 +21,7 @@ struct parts {
     Xhrd__V1__Timeouts timeouts;
     Xhrd__V1__TlsOptions tls;
     Xhrd__V1__Credentials credentials;
+    Xhrd__V1__RedirectOptions redirects;
     Xhrd__V1__NetworkOptions network;
     Xhrd__V1__ResponseFd response_fd;
     Xhrd__V1__Header *headers;
@@ -186,6 +187,7 @@ static int put_stream(struct parts *parts, const struct xhr_body *body)
     if (!body->read)
         return -EINVAL;
     xhrd__v1__stream_body__init(&parts->stream);
+    parts->stream.can_rewind = body->rewind != NULL;
     if (body->length != XHR_LENGTH_UNKNOWN) {
         parts->stream.length_case = XHRD__V1__STREAM_BODY__LENGTH_LENGTH_BYTES;
         parts->stream.length_bytes = body->length;
@@ -349,9 +351,26 @@ static void put_credentials(struct parts *parts, const struct xhr_request_option
     parts->credentials.scheme = schemes[set->auth_scheme];
     parts->credentials.user = borrow_text(set->username);
     parts->credentials.password = borrow_text(set->password);
+    parts->credentials.domain = borrow_text(set->domain);
     parts->credentials.preemptive = set->preemptive_auth;
     parts->credentials.bearer_token = borrow_text(set->bearer_token);
     parts->open.credentials = &parts->credentials;
+}
+
+static void put_redirects(struct parts *parts, const struct xhr_request *request)
+{
+    const struct xhr_request_options *set = &request->options.set;
+    Xhrd__V1__RedirectOptions *redirects = &parts->redirects;
+
+    xhrd__v1__redirect_options__init(redirects);
+    redirects->ask = request->callbacks.onredirect != NULL;
+    redirects->trust_hosts = set->location_trusted;
+    redirects->keep_post_301 = set->keep_post_301;
+    redirects->keep_post_302 = set->keep_post_302;
+    redirects->keep_post_303 = set->keep_post_303;
+    if (redirects->ask || redirects->trust_hosts || redirects->keep_post_301 ||
+        redirects->keep_post_302 || redirects->keep_post_303)
+        parts->open.redirect_options = redirects;
 }
 
 static void put_choices(Xhrd__V1__OpenRequest *open, const struct xhr_request_options *set)
@@ -416,6 +435,8 @@ put_all(struct parts *parts, struct xhr_request *request, const struct xhr_outgo
     parts->open.method = borrow_text(request->method);
     parts->open.url = borrow_text(request->url);
     put_choices(&parts->open, set);
+    put_redirects(parts, request);
+    parts->open.ask_challenges = request->callbacks.on_challenge != NULL;
     put_timeouts(parts, set);
     put_security(parts, set);
     put_credentials(parts, set);

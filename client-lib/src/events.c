@@ -91,6 +91,7 @@ void xhr_request_finish(struct xhr_request *request)
 
     xhr_upload_stop(request);
     xhr_download_end(request);
+    request->asked = XHR_ASKED_NOTHING;
     request->epoch++;
     epoch = request->epoch;
     if (request->slot.failure.kind != XHR_ERROR_NONE) {
@@ -258,41 +259,17 @@ static int on_head(struct xhr_request *request,
     return request->download ? xhr_download_on_head(request) : 0;
 }
 
-static int on_redirected(struct xhr_request *request,
-                         const Xhrd__V1__Redirected *message,
-                         struct xhr_failure *why)
+static int on_question(struct xhr_request *request,
+                       const Xhrd__V1__Question *question,
+                       struct xhr_failure *why)
 {
-    struct xhr_answer *answer = &request->answer;
-    uint32_t epoch = request->epoch;
-    bool goes_on = true;
-
-    if (request->state != XHR_OPENED || answer->has_head)
-        return refuse(why, "a redirect behind the head");
-    char *url = xhr_dup(message->url.data, message->url.len);
-    char *method = xhr_dup(message->method.data, message->method.len);
-    if (!url || !method) {
-        free(url);
-        free(method);
-        xhr_failure_set(why, XHR_ERROR_MEMORY, "no memory for a redirect");
-        xhr_request_cut(request, why);
-        return 0;
+    switch (question->what_case) {
+    case XHRD__V1__QUESTION__WHAT_CHALLENGE:
+        return xhr_request_on_challenge(request, question->challenge, why);
+    case XHRD__V1__QUESTION__WHAT_REWIND: return xhr_upload_rewind(request, why);
+    case XHRD__V1__QUESTION__WHAT__NOT_SET:
+    default: return refuse(why, "a question about nothing");
     }
-    free(answer->url);
-    free(answer->method);
-    answer->url = url;
-    answer->method = method;
-    answer->redirects++;
-    if (!request->callbacks.onredirect)
-        return 0;
-
-    struct xhr_redirect redirect = {(int)message->status, url, method};
-    xhr_request_hold(request);
-    goes_on = request->callbacks.onredirect(request, &redirect, request->user);
-    if (xhr_request_is_same(request, epoch) && !goes_on) {
-        xhr_failure_set(why, XHR_ERROR_REDIRECT, "the program vetoed a redirect");
-        xhr_request_cut(request, why);
-    }
-    return 0;
 }
 
 static void judge_status(const struct xhr_request *request, struct xhr_failure *ret)
@@ -379,7 +356,9 @@ int xhr_request_on_message(struct xhr_request *request,
     case XHRD__V1__SERVER_MESSAGE__KIND_DONE: return on_done(request, message->done, why);
     case XHRD__V1__SERVER_MESSAGE__KIND_FAILED: return on_failed(request, message->failed, why);
     case XHRD__V1__SERVER_MESSAGE__KIND_REDIRECTED:
-        return on_redirected(request, message->redirected, why);
+        return xhr_request_on_redirected(request, message->redirected, why);
+    case XHRD__V1__SERVER_MESSAGE__KIND_QUESTION:
+        return on_question(request, message->question, why);
     case XHRD__V1__SERVER_MESSAGE__KIND__NOT_SET:
     case XHRD__V1__SERVER_MESSAGE__KIND_HELLO:
     case XHRD__V1__SERVER_MESSAGE__KIND_COOKIE:

@@ -113,6 +113,7 @@ static int entry_init(struct xhr_form_entry *entry, const struct xhr_form_part *
     part->offset = from->offset;
     part->read = from->read;
     part->read_user = from->read_user;
+    part->rewind = from->rewind;
     r = copy_text(from->name, &part->name);
     r = r < 0 ? r : copy_text(from->path, &part->path);
     r = r < 0 ? r : copy_text(from->content_type, &part->content_type);

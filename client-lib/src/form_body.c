@@ -31,7 +31,8 @@ struct piece {
     uint64_t offset;
     ssize_t (*read)(struct xhr_request *request, void *buffer, size_t len, void *read_user);
     void *read_user;
-    char *label; /* FILE: for people */
+    int (*rewind)(struct xhr_request *request, void *read_user); /* STREAM; NULL: it cannot */
+    char *label;                                                 /* FILE: for people */
 };
 
 struct xhr_form_body {
@@ -184,6 +185,32 @@ static ssize_t form_read(struct xhr_request *request, void *buffer, size_t len, 
     return n;
 }
 
+/* Files are read by position: only streams have to do something. */
+static bool can_rewind(const struct xhr_form_body *body)
+{
+    for (size_t i = 0; i < body->count; i++)
+        if (body->pieces[i].kind == PIECE_STREAM && !body->pieces[i].rewind)
+            return false;
+    return true;
+}
+
+static int form_rewind(struct xhr_request *request, void *read_user)
+{
+    struct xhr_form_body *body = read_user;
+    int r = 0;
+
+    body->is_reading = true;
+    for (size_t i = 0; r == 0 && i < body->count && !body->is_dead; i++)
+        if (body->pieces[i].kind == PIECE_STREAM)
+            r = body->pieces[i].rewind(request, body->pieces[i].read_user);
+    body->is_reading = false;
+    body->at = 0;
+    body->done = 0;
+    if (body->is_dead)
+        xhr_form_body_free(body);
+    return r;
+}
+
 void xhr_form_body_describe(struct xhr_form_body *body, struct xhr_body *ret)
 {
     if (body->is_whole) {
@@ -196,6 +223,7 @@ void xhr_form_body_describe(struct xhr_form_body *body, struct xhr_body *ret)
     ret->length = body->length;
     ret->read = form_read;
     ret->read_user = body;
+    ret->rewind = can_rewind(body) ? form_rewind : NULL;
 }
 
 /* ---- making ---- */
@@ -314,7 +342,8 @@ static int add_stream(struct xhr_form_body *body, const struct xhr_form_part *pa
                           .fd = -1,
                           .length = XHR_LENGTH_UNKNOWN,
                           .read = part->read,
-                          .read_user = part->read_user};
+                          .read_user = part->read_user,
+                          .rewind = part->rewind};
 
     body->has_streams = true;
     return add_piece(body, &piece);

@@ -107,6 +107,7 @@ static uint32_t request_id_of(const Xhrd__V1__ServerMessage *message)
     case XHRD__V1__SERVER_MESSAGE__KIND_DONE: return message->done->request_id;
     case XHRD__V1__SERVER_MESSAGE__KIND_FAILED: return message->failed->request_id;
     case XHRD__V1__SERVER_MESSAGE__KIND_REDIRECTED: return message->redirected->request_id;
+    case XHRD__V1__SERVER_MESSAGE__KIND_QUESTION: return message->question->request_id;
     case XHRD__V1__SERVER_MESSAGE__KIND__NOT_SET:
     case XHRD__V1__SERVER_MESSAGE__KIND_HELLO:
     case XHRD__V1__SERVER_MESSAGE__KIND_COOKIE:

@@ -36,7 +36,7 @@ static bool is_sane_login(const struct xhr_request_options *set)
 
     return set->auth_scheme >= XHR_AUTH_BASIC && set->auth_scheme <= XHR_AUTH_BEARER &&
            !(set->password && !set->username) && is_bearer == (set->bearer_token != NULL) &&
-           !(is_bearer && set->username) &&
+           !(is_bearer && set->username) && !(set->domain && !set->username) &&
            !(set->preemptive_auth && set->auth_scheme != XHR_AUTH_BASIC);
 }
 
@@ -121,6 +121,7 @@ static int copy(struct xhr_options *options, const struct xhr_request_options *f
 
     r = r < 0 ? r : xhr_dup_string(from->password, &options->password);
     r = r < 0 ? r : xhr_dup_string(from->bearer_token, &options->bearer_token);
+    r = r < 0 ? r : xhr_dup_string(from->domain, &options->domain);
     r = r < 0 ? r : xhr_dup_string(from->jar, &options->jar);
     r = r < 0 ? r : xhr_dup_string(from->site, &options->site);
     r = r < 0 ? r : xhr_dup_string(from->top_level_site, &options->top_level_site);
@@ -136,6 +137,7 @@ static int copy(struct xhr_options *options, const struct xhr_request_options *f
     options->set.username = options->username;
     options->set.password = options->password;
     options->set.bearer_token = options->bearer_token;
+    options->set.domain = options->domain;
     options->set.jar = options->jar;
     options->set.site = options->site;
     options->set.top_level_site = options->top_level_site;
@@ -192,6 +194,7 @@ void xhr_options_done(struct xhr_options *options)
     free(options->username);
     free_secret(options->password);
     free_secret(options->bearer_token);
+    free(options->domain);
     free(options->jar);
     free(options->site);
     free(options->top_level_site);

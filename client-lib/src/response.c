@@ -7,6 +7,7 @@
 
 void xhr_answer_clear(struct xhr_answer *answer)
 {
+    xhr_steps_done(&answer->steps);
     free(answer->status_text);
     free(answer->url);
     free(answer->method);

@@ -37,7 +37,9 @@ void xhr_upload_start(struct xhr_request *request, struct xhr_outgoing *out)
     request->upload = (struct xhr_upload){
         .read = body->read,
         .read_user = body->read_user,
+        .rewind = body->rewind,
         .form = out->form,
+        .length = body->length,
         .left = body->length,
         .credit = client->is_hello_read ? client->upload_credit : XHR_UPLOAD_CREDIT,
         .is_active = true,
@@ -46,7 +48,7 @@ void xhr_upload_start(struct xhr_request *request, struct xhr_outgoing *out)
     link_upload(client, &request->upload, request);
 }
 
-void xhr_upload_stop(struct xhr_request *request)
+static void unlink_upload(struct xhr_request *request)
 {
     struct xhr_upload *upload = &request->upload;
     struct xhr_client *client = request->client;
@@ -54,8 +56,6 @@ void xhr_upload_stop(struct xhr_request *request)
     if (!upload->is_active)
         return;
     upload->is_active = false;
-    xhr_form_body_free(upload->form);
-    upload->form = NULL;
     if (upload->next == request) {
         client->uploads = NULL;
         return;
@@ -64,6 +64,13 @@ void xhr_upload_stop(struct xhr_request *request)
     upload->prev->upload.next = upload->next;
     if (client->uploads == request)
         client->uploads = upload->next;
+}
+
+void xhr_upload_stop(struct xhr_request *request)
+{
+    unlink_upload(request);
+    xhr_form_body_free(request->upload.form);
+    request->upload.form = NULL;
 }
 
 static bool is_ready(const struct xhr_client *client, const struct xhr_request *request)
@@ -128,7 +135,7 @@ static void end(struct xhr_request *request)
         fail(request, "ended before the length that was announced", 0);
         return;
     }
-    xhr_upload_stop(request);
+    unlink_upload(request); /* what reads it stays: it may be wanted again */
     if (xhr_encode_simple(request->client, XHRD__V1__CLIENT_MESSAGE__KIND_BODY_END,
                           request->slot.id, 0) < 0)
         fail(request, "could not be sent: no memory", ENOMEM);
@@ -206,4 +213,45 @@ void xhr_upload_pump(struct xhr_client *client)
         if (client->out_sent < client->out.len)
             return;
     }
+}
+
+/* The program's word. Return: whether the request is still the same. */
+static bool ask_program(struct xhr_request *request, bool *ret_rewound)
+{
+    struct xhr_upload *upload = &request->upload;
+    uint32_t epoch = request->epoch;
+
+    xhr_request_hold(request);
+    *ret_rewound = upload->rewind(request, upload->read_user) == 0;
+    return xhr_request_is_same(request, epoch);
+}
+
+int xhr_upload_rewind(struct xhr_request *request, struct xhr_failure *why)
+{
+    struct xhr_upload *upload = &request->upload;
+    struct xhr_client *client = request->client;
+    bool rewound = false;
+
+    if (!upload->rewind || request->state != XHR_OPENED || request->answer.has_head) {
+        xhr_failure_set(why, XHR_ERROR_DAEMON_PROTOCOL,
+                        "the daemon sent a wish for a body that cannot come twice");
+        return -EPROTO;
+    }
+    if (!ask_program(request, &rewound))
+        return 0;
+    if (xhr_answer_rewound(request, rewound) < 0) {
+        fail(request, "could not be sent again: no memory", ENOMEM);
+        return 0;
+    }
+    if (!rewound)
+        return 0; /* the daemon says how it ends */
+    upload->left = upload->length;
+    upload->credit = client->upload_credit;
+    upload->is_paused = false;
+    if (!upload->is_active) {
+        upload->is_active = true;
+        link_upload(client, upload, request);
+    }
+    client->needs_dispatch = true; /* to read it */
+    return 0;
 }

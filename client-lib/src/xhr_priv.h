@@ -10,6 +10,7 @@
  *   message.c   frames from the daemon, to whom they belong
  *   request.c   HTTPClient objects: open, send, abort, free
  *   events.c    what comes for a request, and the callbacks
+ *   questions.c where the daemon waits for the program
  *   encode.c    OpenRequest; upload.c: bodies that are streamed
  *   form.c      form objects; form_text.c, form_body.c: as bytes
  *   response.c  what came back; text.c: as text
@@ -292,6 +293,7 @@ struct xhr_options {
     char *username;
     char *password;
     char *bearer_token;
+    char *domain;
     char *jar;
     char *site;
     char *top_level_site;
@@ -317,15 +319,24 @@ int xhr_take_sized(void *to, size_t to_size, const void *from);
 struct xhr_upload {
     ssize_t (*read)(struct xhr_request *request, void *buffer, size_t len, void *read_user);
     void *read_user;
+    int (*rewind)(struct xhr_request *request, void *read_user); /* NULL: it cannot */
     struct xhr_form_body *form; /* that @read reads; NULL: none */
-    uint64_t left;              /* XHR_LENGTH_UNKNOWN: to the end */
+    uint64_t length;            /* XHR_LENGTH_UNKNOWN: to the end */
+    uint64_t left;              /* of that */
     uint64_t credit;
-    bool is_active;
+    bool is_active; /* in the ring: there is more to send */
     bool is_paused;
     struct xhr_request *prev, *next;
 };
 
+struct xhr_steps { /* redirects; their strings are ours */
+    struct xhr_redirect *at;
+    size_t count;
+    size_t capacity;
+};
+
 struct xhr_answer {
+    struct xhr_steps steps;
     char *status_text;
     char *url; /* final */
     char *method;
@@ -362,6 +373,12 @@ struct xhr_sync {
     int result;
 };
 
+enum xhr_asked { /* what the daemon waits for */
+                 XHR_ASKED_NOTHING,
+                 XHR_ASKED_REDIRECT,
+                 XHR_ASKED_CHALLENGE,
+};
+
 struct xhr_request {
     struct xhr_slot slot; /* first: message.c casts */
     struct xhr_client *client;
@@ -380,6 +397,9 @@ struct xhr_request {
     bool is_paused;
     bool is_to_fd; /* the daemon writes the body itself */
     enum xhr_wait_reason reason;
+    enum xhr_asked asked;
+    bool may_defer; /* we are inside onredirect */
+    bool is_deferred;
     char *method;
     char *url;
     struct xhr_fields fields;
@@ -462,6 +482,16 @@ bool xhr_request_enter_state(struct xhr_request *request,
                              uint64_t monotonic_us);
 void xhr_request_grant(struct xhr_request *request);
 
+/* questions.c: as xhr_request_on_message(). */
+int xhr_request_on_redirected(struct xhr_request *request,
+                              const Xhrd__V1__Redirected *message,
+                              struct xhr_failure *why);
+int xhr_request_on_challenge(struct xhr_request *request,
+                             const Xhrd__V1__Challenge *challenge,
+                             struct xhr_failure *why);
+int xhr_answer_rewound(struct xhr_request *request, bool rewound);
+void xhr_steps_done(struct xhr_steps *steps);
+
 /* answer (response.c) */
 void xhr_answer_clear(struct xhr_answer *answer);
 int xhr_answer_take_head(struct xhr_answer *answer, const Xhrd__V1__ResponseHead *head);
@@ -483,6 +513,8 @@ int xhr_encode_body_to_fd(struct xhr_request *request,
 /* upload.c */
 void xhr_upload_start(struct xhr_request *request, struct xhr_outgoing *out);
 void xhr_upload_stop(struct xhr_request *request);
+/* From its beginning; the program is asked, the daemon told. Return: 0 or -EPROTO. */
+int xhr_upload_rewind(struct xhr_request *request, struct xhr_failure *why);
 void xhr_upload_pump(struct xhr_client *client);
 bool xhr_upload_wants_write(const struct xhr_client *client);
 void xhr_upload_on_hello(struct xhr_client *client);

@@ -121,8 +121,8 @@ static void say(struct strbuf *text)
     strbuf_done(text);
 }
 
-static bool
-t_on_redirect(struct xhr_request *request, const struct xhr_redirect *redirect, void *user)
+static void
+t_on_redirected(struct xhr_request *request, const struct xhr_redirect *redirect, void *user)
 {
     struct transfer *t = user;
     struct strbuf text = {0};
@@ -133,7 +133,6 @@ t_on_redirect(struct xhr_request *request, const struct xhr_redirect *redirect, 
     if (t->options->verbose)
         report_redirect(&text, redirect);
     say(&text);
-    return true;
 }
 
 /* -i, -I and -D. */
@@ -419,7 +418,7 @@ static int set_up(struct transfer *t, struct trouble *why)
         .onabort = t_on_abort,
         .ondatastream = watched ? t_on_download : NULL,
         .onsendstream = watched ? t_on_upload : NULL,
-        .onredirect = t_on_redirect,
+        .on_redirected = t_on_redirected,
         .on_headers = t_on_headers,
         .on_body = t_on_body,
         .on_waiting = watched ? t_on_waiting : NULL,

@@ -44,6 +44,7 @@ static void request_on_next(void *owner)
     static void (*const steps[REQUEST_STEP_COUNT])(struct request *) = {
         [REQUEST_STEP_FAIL] = fail_now,
         [REQUEST_STEP_DECIDE] = request_decide,
+        [REQUEST_STEP_ANSWER] = request_on_answer,
         [REQUEST_STEP_NEXT_HOP] = request_next_hop,
         [REQUEST_STEP_UPLOAD] = upload_pump,
         [REQUEST_STEP_DELIVER] = go_on,
@@ -105,7 +106,10 @@ static void request_on_idle(void *owner)
         request_next_hop(request);
         return;
     }
-    failure_set(&why, FAILURE_TIMEOUT_IDLE, "nothing moved for %lld ms",
+    failure_set(&why, FAILURE_TIMEOUT_IDLE,
+                request->state == REQUEST_ASKING
+                    ? "the client was asked and has not answered for %lld ms"
+                    : "nothing moved for %lld ms",
                 (long long)request->options.idle_timeout_us / 1000);
     request_break(request, &why);
 }
@@ -146,6 +150,7 @@ static enum failure_phase phase_of(struct request *request)
         if (request->upload.acked < request->upload.sent)
             return PHASE_SEND; /* by us, but not taken by the peer */
         return request->info.first_byte_us > 0 ? PHASE_HEAD : PHASE_WAIT;
+    case REQUEST_ASKING: return PHASE_WAIT;
     case REQUEST_RECEIVING: return PHASE_BODY;
     case REQUEST_WAITING: return phase_of_wait(request->waits_for);
     case REQUEST_NEW:

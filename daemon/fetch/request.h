@@ -19,6 +19,7 @@
 #include "fetch/request_options.h"
 #include "fetch/request_state.h"
 #include "fetch/timing.h"
+#include "policy/auth_offers.h"
 #include "transport/exchange.h"
 
 struct request;
@@ -51,6 +52,15 @@ struct request_hop {
     unsigned status;
     const struct url *url;
     const char *method;
+    bool asks;    /* nothing goes on before request_answer_redirect() */
+    bool upgrade; /* our own step to https, not a server's */
+};
+
+/* A 401 that nothing given so far answers. */
+struct request_challenge {
+    const struct auth_offers *offers;
+    const char *origin; /* who asks */
+    unsigned attempt;   /* 1, 2 … of this hop */
 };
 
 struct request_progress {
@@ -67,6 +77,11 @@ struct request_events {
     void (*on_head)(void *owner, const struct request_head *head);
     void (*on_body)(void *owner, struct span bytes);
     void (*on_progress)(void *owner, const struct request_progress *progress);
+    /* Of options that say so: request_answer_challenge() is to follow, at once or later. */
+    void (*on_challenge)(void *owner, const struct request_challenge *challenge);
+    /* The streamed body is to come once more; request_answer_rewind() goes before it. What
+     * comes before that is dropped, and the window is whole again. */
+    void (*on_rewind)(void *owner);
     /* So many bytes of a streamed body have been taken: as many more may come. */
     void (*on_upload_taken)(void *owner, uint64_t bytes);
     /* NULL: the answer is whole, whatever its status. The request ends with the call. */
@@ -118,6 +133,25 @@ MUST_CHECK int request_write_body(struct request *request, struct span bytes);
 MUST_CHECK int request_end_body(struct request *request);
 /* Is more of a streamed body, or its end, still wanted? */
 bool request_awaits_body(const struct request *request);
+
+/*
+ * Answers to what the owner was asked; the request goes on from the loop. While a redirect or a
+ * rewind waits for its answer the idle timeout counts, for a login only the total one. Return:
+ * 0; -EINVAL when that has not been asked (any more).
+ */
+MUST_CHECK int request_answer_redirect(struct request *request, bool follow);
+MUST_CHECK int request_answer_rewind(struct request *request, bool rewound);
+/**
+ * request_answer_challenge() - log in, or take the 401 for the answer
+ * @login: NULL: nobody does. Its scheme and its preemptive mean nothing
+ * Return: as above; -EINVAL and -ENOMEM with *ret_why set for a login that cannot be sent; else
+ * ret_why->kind is FAILURE_NONE.
+ */
+MUST_CHECK int request_answer_challenge(struct request *request,
+                                        const struct request_credentials *login,
+                                        struct failure *ret_why);
+/* The owner sends nothing any more: what is asked, now or later, has no answer. */
+void request_owner_is_mute(struct request *request);
 
 struct request_totals {
     uint64_t body_bytes; /* decoded, given to the owner */

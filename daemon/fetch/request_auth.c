@@ -3,9 +3,11 @@
  * Credentials: which go out with a request, what a 401 changes, what the server proves.
  *
  * The caller's are for the origin he opened and stay there for good once a redirect has led
- * elsewhere; those in a URL are for its hop alone. At most two requests of a hop carry any
- * (AU06): the second because a nonce was too old, or because Digest went ahead with a nonce
- * that other requests had left. None of it is ever logged.
+ * elsewhere (unless he trusts where it leads); those in a URL are for its hop alone. At most
+ * two requests of a hop carry any (AU06): the second because a nonce was too old, because
+ * Digest went ahead with a nonce that other requests had left, or because the realm wants the
+ * user's domain. Where nothing given is an answer the owner may be asked, some times, and each
+ * of his answers counts like the first. None of it is ever logged.
  */
 #include <errno.h>
 
@@ -18,14 +20,17 @@
 #include "http/percent.h"
 
 #define TRIES_MAX 2
+#define ASKS_MAX  5 /* of a hop: then the 401 is the answer */
 
 /* Who logs in on this hop, and how. */
 struct login {
     enum auth_scheme scheme; /* AUTH_SCHEME_NONE: nobody */
     bool early;              /* Basic need not be asked for */
+    bool is_asked;           /* for this challenge: Basic, too, is his word */
     struct span user;
     struct span password;
-    struct buf decoded; /* of the URL's; holds both */
+    struct span domain; /* of the user */
+    struct buf decoded; /* of the URL's, holds both; or DOMAIN\user */
 };
 
 static void login_done(struct login *login)
@@ -54,6 +59,23 @@ static int take_from_url(const struct request *request, struct login *login)
     return r;
 }
 
+/* A user that has a domain already keeps his. */
+static struct span domain_for(const char *domain, struct span user)
+{
+    if (user.len > 0 && (memchr(user.ptr, '\\', user.len) || memchr(user.ptr, '@', user.len)))
+        return (struct span){0};
+    return span_of(domain);
+}
+
+static void take_from_asked(const struct asked_login *asked, struct login *login)
+{
+    login->scheme = AUTH_SCHEME_ANY;
+    login->is_asked = true;
+    login->user = span_of(asked->user);
+    login->password = span_of(asked->password);
+    login->domain = domain_for(asked->domain, login->user);
+}
+
 /* Return: 0 or -ENOMEM; login_done() in any case. */
 static int find_login(const struct request *request, struct login *ret)
 {
@@ -61,6 +83,10 @@ static int find_login(const struct request *request, struct login *ret)
     enum auth_scheme scheme = options->auth_scheme;
 
     *ret = (struct login){.scheme = AUTH_SCHEME_NONE};
+    if (request->auth.login.user) {
+        take_from_asked(&request->auth.login, ret);
+        return 0;
+    }
     if (url_has_credentials(&request->url)) {
         bool may_be_digest = scheme == AUTH_SCHEME_DIGEST || scheme == AUTH_SCHEME_ANY;
 
@@ -73,7 +99,21 @@ static int find_login(const struct request *request, struct login *ret)
     ret->early = options->auth_preemptive;
     ret->user = span_of(options->user);
     ret->password = span_of(options->password);
+    ret->domain = domain_for(options->domain, ret->user);
     return 0;
+}
+
+/* The realm wants it: DOMAIN\user. */
+static int use_domain(struct login *login)
+{
+    int r = buf_append(&login->decoded, login->domain);
+
+    if (r == 0)
+        r = buf_append_char(&login->decoded, '\\');
+    if (r == 0)
+        r = buf_append(&login->decoded, login->user);
+    login->user = buf_span(&login->decoded);
+    return r;
 }
 
 /* ---- what goes out ---------------------------------------------------------------------- */
@@ -88,18 +128,33 @@ static int set_authorization(struct request *request, struct buf *value)
     return r;
 }
 
-static int add_bearer(struct request *request)
+/* NULL: there is none, or it stays at its origin. */
+static const char *bearer_token_of(const struct request *request)
+{
+    if (request->auth.login.token)
+        return request->auth.login.token;
+    if (request->auth.login.user || request->options.auth_scheme != AUTH_SCHEME_BEARER ||
+        request->left_origin)
+        return NULL;
+    return request->options.bearer_token;
+}
+
+static int add_bearer(struct request *request, const char *token)
 {
     CLEANUP_BUF struct buf value = BUF_INIT(0);
-    int r = auth_bearer_format(&value, span_of(request->options.bearer_token));
+    int r = auth_bearer_format(&value, span_of(token));
 
     return r == 0 ? set_authorization(request, &value) : r;
 }
 
-static int add_basic(struct request *request, const struct login *login)
+static int add_basic(struct request *request, struct login *login)
 {
     CLEANUP_BUF struct buf value = BUF_INIT(0);
-    int r = auth_basic_format(&value, login->user, login->password);
+    int r = request->auth.wants_domain ? use_domain(login) : 0;
+
+    request->auth.sent_domain = request->auth.wants_domain;
+    if (r == 0)
+        r = auth_basic_format(&value, login->user, login->password);
 
     if (r > 0)
         log_debug(&request->log, "credentials not sent: %s", auth_basic_outcome_text(r));
@@ -150,7 +205,7 @@ static int keep_realm(struct request *request, const char *realm)
 }
 
 /* With the nonce of the challenge, or before there is one with what the origin gave others. */
-static int add_digest(struct request *request, const struct login *login)
+static int add_digest(struct request *request, struct login *login)
 {
     CLEANUP_BUF struct buf value = BUF_INIT(0);
     struct request_auth *auth = &request->auth;
@@ -161,6 +216,8 @@ static int add_digest(struct request *request, const struct login *login)
     if (!session || !digest_session_fits(session, has_body_bytes(request)))
         return 0;
     int r = keep_realm(request, session->realm);
+    if (r == 0 && auth_realm_wants_domain(span_of(session->realm), login->domain))
+        r = use_domain(login);
     if (r == 0)
         r = format_digest(request, login, session, &value);
     if (r == 0)
@@ -173,7 +230,7 @@ static int add_digest(struct request *request, const struct login *login)
     return 0;
 }
 
-static int add_login(struct request *request, const struct login *login)
+static int add_login(struct request *request, struct login *login)
 {
     if (login->scheme == AUTH_SCHEME_NONE)
         return 0;
@@ -186,8 +243,9 @@ int request_add_credentials(struct request *request)
 {
     request->auth.sent = false;
     request->auth.sent_digest = false;
-    if (request->options.auth_scheme == AUTH_SCHEME_BEARER && !request->left_origin)
-        return add_bearer(request);
+    const char *token = bearer_token_of(request);
+    if (token)
+        return add_bearer(request, token);
 
     struct login login;
     int r = find_login(request, &login);
@@ -221,39 +279,58 @@ static bool answer_digest(struct request *request, struct digest_session *sessio
     return true;
 }
 
-static bool answer_basic(struct request *request)
+static bool answer_basic(struct request *request, bool wants_domain)
 {
     struct request_auth *auth = &request->auth;
 
-    if (auth->sent && !auth->sent_digest)
+    /* Refused, and not for lack of the domain: the password is wrong. */
+    if (auth->sent && !auth->sent_digest && auth->sent_domain == wants_domain)
         return false;
     auth->wants_basic = true;
+    auth->wants_domain = wants_domain;
     return true;
 }
 
-static bool answer(struct request *request, const struct response_head *head)
+static int choose(const struct request *request,
+                  const struct headers *headers,
+                  struct digest_session **ret_session)
 {
     struct login login;
     int r = find_login(request, &login);
     struct auth_question question = {
         .scheme = login.scheme,
         .is_https = request->origin.is_https,
+        .may_be_basic = login.is_asked,
         .has_body_bytes = has_body_bytes(request),
+        .domain = login.domain,
     };
-    struct digest_session *session = NULL;
 
+    if (r == 0 && question.scheme != AUTH_SCHEME_NONE)
+        r = auth_choose(headers, &question, ret_session);
     login_done(&login);
-    if (r == 0 && question.scheme == AUTH_SCHEME_NONE)
-        return false;
-    if (r == 0)
-        r = auth_choose(head->headers, &question, &session);
+    return r;
+}
+
+static bool answer(struct request *request, const struct headers *headers)
+{
+    struct digest_session *session = NULL;
+    int r = choose(request, headers, &session);
+
     if (r < 0) {
         request_finish_kind(request, FAILURE_INTERNAL, "out of memory");
         return true;
     }
     if (session)
         return answer_digest(request, session);
-    return r == AUTH_CHOICE_BASIC && answer_basic(request);
+    return (r == AUTH_CHOICE_BASIC || r == AUTH_CHOICE_BASIC_IN_DOMAIN) &&
+           answer_basic(request, r == AUTH_CHOICE_BASIC_IN_DOMAIN);
+}
+
+void request_refuse_rewind(struct request *request)
+{
+    request_finish_kind(request, FAILURE_REWIND,
+                        "the server asks for a login and wants the body again, which has "
+                        "gone and cannot be read twice");
 }
 
 bool request_answers_challenge(struct request *request, const struct response_head *head)
@@ -262,14 +339,137 @@ bool request_answers_challenge(struct request *request, const struct response_he
 
     if (head->status != 401 || auth->answers + auth->went_early >= TRIES_MAX)
         return false;
-    if (request->options.auth_scheme == AUTH_SCHEME_BEARER && !request->left_origin)
+    if (bearer_token_of(request))
         return false; /* there is no other token */
-    if (request->has_body && !upload_can_rewind(request))
-        return false; /* the 401 is the answer then */
-    if (!answer(request, head))
+    if (!answer(request, head->headers))
         return false;
     auth->answers++;
+    if (request->has_body && !upload_can_rewind(request))
+        request_refuse_rewind(request);
     return true;
+}
+
+/* ---- what the owner is asked ------------------------------------------------------------- */
+
+static void tell_challenge(struct request *request, const struct auth_offers *offers)
+{
+    struct request_challenge challenge = {
+        .offers = offers,
+        .origin = request->origin_text,
+        .attempt = request->auth.asked,
+    };
+
+    request_tell_wait(request, REQUEST_WAIT_AUTH);
+    request->events->on_challenge(request->owner, &challenge);
+}
+
+/* Return: whether it is asked, or has failed. */
+static bool ask_login(struct request *request, const struct auth_offers *offers)
+{
+    if (!auth_offers_can_be_answered(offers))
+        return false;
+    if (request->has_body && !upload_can_rewind(request)) {
+        request_refuse_rewind(request);
+        return true;
+    }
+    if (request_keep_head(request) < 0) {
+        request_finish_kind(request, FAILURE_INTERNAL, "out of memory");
+        return true;
+    }
+    if (!request_ask(request, QUESTION_CHALLENGE))
+        return true;
+    request->auth.asked++;
+    tell_challenge(request, offers);
+    return true;
+}
+
+bool request_asks_login(struct request *request, const struct response_head *head)
+{
+    struct auth_question question = {
+        .scheme = AUTH_SCHEME_ANY,
+        .may_be_basic = true,
+        .has_body_bytes = has_body_bytes(request),
+    };
+    struct auth_offers offers;
+
+    if (head->status != 401 || !request->options.asks_challenges || request->asking.is_mute ||
+        request->auth.asked >= ASKS_MAX)
+        return false;
+    bool taken = true;
+    if (auth_offers_read(head->headers, &question, &offers) < 0)
+        request_finish_kind(request, FAILURE_INTERNAL, "out of memory");
+    else
+        taken = ask_login(request, &offers);
+    auth_offers_done(&offers);
+    return taken;
+}
+
+static void asked_login_done(struct asked_login *login)
+{
+    mem_free(login->user);
+    mem_free(login->domain);
+    if (login->password)
+        mem_free_secret(login->password, strlen(login->password));
+    if (login->token)
+        mem_free_secret(login->token, strlen(login->token));
+    *login = (struct asked_login){0};
+}
+
+static char *dup_or_null(struct span text)
+{
+    return text.ptr && text.len > 0 ? mem_dup(text) : NULL;
+}
+
+static int check_answer(const struct request_credentials *from, struct failure *ret_why)
+{
+    if (from->token.len == 0)
+        return request_check_login(from, ret_why);
+    if (from->user.len + from->password.len + from->domain.len == 0 &&
+        auth_bearer_is_token(from->token))
+        return 0;
+    failure_set(ret_why, FAILURE_ARGUMENT,
+                "credentials: a bearer token goes alone, and has no blanks and only printable "
+                "ASCII characters");
+    return -EINVAL;
+}
+
+int request_keep_login(struct request *request,
+                       const struct request_credentials *from,
+                       struct failure *ret_why)
+{
+    struct asked_login *login = &request->auth.login;
+    int r = check_answer(from, ret_why);
+
+    if (r < 0)
+        return r;
+    asked_login_done(login);
+    login->token = dup_or_null(from->token);
+    login->domain = dup_or_null(from->domain);
+    if (from->token.len == 0) {
+        login->user = mem_dup(from->user);
+        login->password = mem_dup(from->password);
+    }
+    if ((from->token.len > 0 && !login->token) || (from->domain.len > 0 && !login->domain) ||
+        (from->token.len == 0 && (!login->user || !login->password))) {
+        failure_set(ret_why, FAILURE_INTERNAL, "out of memory");
+        return fault(-ENOMEM);
+    }
+    return 0;
+}
+
+/* The challenge is the one that was kept. */
+void request_take_login(struct request *request)
+{
+    struct request_auth *auth = &request->auth;
+
+    auth->answers = 1;
+    auth->went_early = auth->sent = auth->sent_digest = auth->sent_domain = false;
+    auth->wants_basic = auth->wants_domain = false;
+    if (auth->login.token || answer(request, &request->head_headers))
+        return;
+    request_finish_kind(request, FAILURE_ARGUMENT,
+                        "credentials: the server offers nothing that a user and a password "
+                        "answer");
 }
 
 bool request_trusts_server(struct request *request, const struct headers *headers)
@@ -294,17 +494,24 @@ bool request_trusts_server(struct request *request, const struct headers *header
     return false;
 }
 
+/* At another origin nothing is known yet, and who was asked was asked for this one. */
 void request_auth_begin_hop(struct request *request, bool is_cross_origin)
 {
     struct request_auth *auth = &request->auth;
+    struct asked_login login = auth->login;
     bool wants_basic = auth->wants_basic && !is_cross_origin;
+    bool wants_domain = auth->wants_domain && !is_cross_origin;
 
-    request_auth_done(request);
-    *auth = (struct request_auth){.wants_basic = wants_basic};
+    if (is_cross_origin)
+        asked_login_done(&login);
+    mem_free(auth->realm);
+    *auth = (struct request_auth){
+        .wants_basic = wants_basic, .wants_domain = wants_domain, .login = login};
 }
 
 void request_auth_done(struct request *request)
 {
     mem_free(request->auth.realm);
     request->auth.realm = NULL;
+    asked_login_done(&request->auth.login);
 }

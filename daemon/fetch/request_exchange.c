@@ -45,10 +45,12 @@ static int store_cookies(struct request *request, const struct headers *headers)
 /* ---- head ----------------------------------------------------------------------------------
  */
 
-/* The head is borrowed from the exchange: kept while the disk is waited for. */
-static int keep_head(struct request *request)
+int request_keep_head(struct request *request)
 {
     struct response_head *head = &request->head;
+
+    if (head->headers == &request->head_headers)
+        return 0;
     int r = headers_add_all(&request->head_headers, head->headers);
 
     if (r == 0)
@@ -66,6 +68,8 @@ static void tell_what_waited(struct request *request)
     if (request->exchange)
         exchange_resume(request->exchange);
     request_touch(request);
+    if (request->exchange_whole || request->pipeline.rest.len > 0) /* of a 401 that waited */
+        request_later(request, REQUEST_STEP_DELIVER);
 }
 
 static void request_on_committed(void *owner, bool saved)
@@ -89,8 +93,9 @@ static bool commit_learned(struct request *request)
     if (r == COOKIE_COMMIT_WAIT) {
         request->head_waits = true;
         request_rest(request);
-        exchange_pause(request->exchange);
-        if (keep_head(request) < 0)
+        if (request->exchange)
+            exchange_pause(request->exchange);
+        if (request_keep_head(request) < 0)
             request_finish_kind(request, FAILURE_INTERNAL, "out of memory");
         return false;
     }
@@ -147,20 +152,27 @@ static void request_on_head(void *owner, const struct response_head *head)
     }
     if (request_goes_on(request, head))
         return;
+    request_take_head(request);
+}
+
+/* ---- body and end
+ * ---------------------------------------------------------------------------- */
+
+/* It is the last one: no redirect, nor anything to be answered. */
+void request_take_head(struct request *request)
+{
     upload_tell_progress(request, true); /* an answer acknowledges what it answers to */
-    if (request->state == REQUEST_DONE || !begin_decoding(request, head) ||
-        !is_within_limit(request, head))
+    if (request->state == REQUEST_DONE || !begin_decoding(request, &request->head) ||
+        !is_within_limit(request, &request->head))
         return;
     if (!request->must_commit || commit_learned(request))
         request_tell_head(request);
     if (request->state == REQUEST_RECEIVING && request->congested) {
         request_rest(request);
-        exchange_pause(request->exchange);
+        if (request->exchange)
+            exchange_pause(request->exchange);
     }
 }
-
-/* ---- body and end
- * ---------------------------------------------------------------------------- */
 
 static void drain(struct request *request, size_t n)
 {
@@ -176,6 +188,10 @@ static void request_on_body(void *owner, struct span bytes)
     request->pipeline.wire_bytes += bytes.len;
     if (request->draining) {
         drain(request, bytes.len);
+        return;
+    }
+    if (request->state == REQUEST_ASKING) {
+        request_hold_body(request, bytes);
         return;
     }
     request_touch(request);
@@ -204,14 +220,17 @@ static bool may_retry(const struct request *request, enum exchange_replay replay
 
 static void retry(struct request *request)
 {
+    int r = request->has_body ? upload_rewind(request) : 0;
+
     request->retried = true;
-    if (request->has_body && upload_rewind(request) < 0) {
-        request_finish_kind(request, FAILURE_INTERNAL, "the body cannot be sent again");
-        return;
-    }
     log_debug(&request->log, "the kept connection was dead, trying a fresh one");
     request_rest(request);
-    request_acquire(request, true);
+    if (r < 0)
+        request_finish_kind(request, FAILURE_INTERNAL, "the body cannot be sent again");
+    else if (r == 0)
+        request_acquire(request, true);
+    else if (request_ask(request, QUESTION_RETRY))
+        request->events->on_rewind(request->owner);
 }
 
 static void
@@ -225,6 +244,10 @@ on_broken(struct request *request, const struct failure *why, enum exchange_repl
     }
     bool again = may_retry(request, replay);
     request_drop_connection(request);
+    if (request->state == REQUEST_ASKING) {
+        request_hold_end(request, &copy);
+        return;
+    }
     if (again) {
         retry(request);
         return;
@@ -250,6 +273,10 @@ static void request_on_exchange_done(void *owner, const struct failure *why)
     request->lease = NULL;
     if (request->draining) {
         request_next_hop(request);
+        return;
+    }
+    if (request->state == REQUEST_ASKING) {
+        request_hold_end(request, NULL);
         return;
     }
     body_pipeline_end(&request->pipeline);

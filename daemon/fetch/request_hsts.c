@@ -53,9 +53,17 @@ bool request_upgrade(struct request *request)
     }
     url_done(&request->url);
     request->url = url;
-    struct request_hop hop = {STATUS_INTERNAL_REDIRECT, &request->url, request->method};
+    struct request_hop hop = {
+        .status = STATUS_INTERNAL_REDIRECT,
+        .url = &request->url,
+        .method = request->method,
+        .asks = request->options.asks_redirects,
+        .upgrade = true,
+    };
+    if (hop.asks && !request_ask(request, QUESTION_UPGRADE))
+        return false;
     request->events->on_redirect(request->owner, &hop);
-    return request->state != REQUEST_DONE;
+    return request->state != REQUEST_DONE && !hop.asks;
 }
 
 /* §8.1: the first field of an answer over TLS, if the certificate was held to everything. */

@@ -36,6 +36,8 @@ static bool is_redirect(struct request *request, const struct response_head *hea
         .headers = head->headers,
         .followed = request->redirects,
         .followed_max = request->options.redirects_max,
+        .keeps_post = request->options.keeps_post,
+        .trusts_hosts = request->options.trusts_redirects,
         .has_body = request->has_body,
         .body_can_rewind = upload_can_rewind(request),
     };
@@ -56,6 +58,8 @@ bool request_goes_on(struct request *request, const struct response_head *head)
     if (!request_trusts_server(request, head->headers))
         return true;
     bool again = request_answers_challenge(request, head);
+    if (!again && request_asks_login(request, head))
+        return true;
     if (!again && !is_redirect(request, head))
         return false;
     if (request->state == REQUEST_DONE)
@@ -74,10 +78,37 @@ static void leave_origin(struct request *request)
 {
     const struct redirect *redirect = &request->redirect;
 
-    if (redirect->is_cross_origin)
-        request->left_origin = true;
+    request->left_origin |= redirect->leaves_secrets;
     request_auth_begin_hop(request, redirect->is_cross_origin);
     redirect_strip_headers(redirect, &request->options.headers);
+}
+
+static void tell_redirect(struct request *request, const struct url *url, const char *method)
+{
+    struct request_hop hop = {
+        .status = request->head.status,
+        .url = url,
+        .method = method,
+        .asks = request->options.asks_redirects,
+    };
+
+    request->events->on_redirect(request->owner, &hop);
+}
+
+static void name_method(const struct redirect *redirect, char ret[METHOD_BYTES_MAX + 1])
+{
+    memcpy(ret, redirect->method.ptr, redirect->method.len);
+    ret[redirect->method.len] = '\0';
+}
+
+/* Nothing of the next hop is begun before the owner has said so. */
+static void ask_redirect(struct request *request)
+{
+    char method[METHOD_BYTES_MAX + 1];
+
+    name_method(&request->redirect, method);
+    if (request_ask(request, QUESTION_REDIRECT))
+        tell_redirect(request, &request->redirect.url, method);
 }
 
 static void take_redirect(struct request *request)
@@ -85,7 +116,7 @@ static void take_redirect(struct request *request)
     struct redirect *redirect = &request->redirect;
     char method[METHOD_BYTES_MAX + 1] = "";
 
-    memcpy(method, redirect->method.ptr, redirect->method.len); /* may be our own */
+    name_method(redirect, method); /* may be our own */
     memcpy(request->method, method, sizeof(method));
     leave_origin(request);
     if (redirect->drops_body) {
@@ -99,8 +130,31 @@ static void take_redirect(struct request *request)
     request->has_redirect = false;
     request->redirects++;
     request->retried = false;
-    struct request_hop hop = {request->head.status, &request->url, request->method};
-    request->events->on_redirect(request->owner, &hop);
+    if (!request->options.asks_redirects)
+        tell_redirect(request, &request->url, request->method);
+}
+
+/* The body from its beginning, then the way of a new request. */
+void request_begin_hop(struct request *request)
+{
+    int r = request->has_body ? upload_rewind(request) : 0;
+
+    if (r < 0) {
+        request_finish_kind(request, FAILURE_REWIND, "the body cannot be sent again");
+    } else if (r > 0) {
+        if (request_ask(request, QUESTION_REWIND))
+            request->events->on_rewind(request->owner);
+    } else {
+        request_enter_state(request, REQUEST_DECIDING);
+        request_decide(request);
+    }
+}
+
+void request_take_redirect(struct request *request)
+{
+    take_redirect(request);
+    if (request->state != REQUEST_DONE)
+        request_begin_hop(request);
 }
 
 void request_next_hop(struct request *request)
@@ -114,14 +168,10 @@ void request_next_hop(struct request *request)
     request->pipeline.wire_bytes = 0;
     request->upload.sent = 0;
     request_rest(request);
-    if (request->has_redirect)
-        take_redirect(request);
-    if (request->state == REQUEST_DONE)
-        return;
-    if (request->has_body && upload_rewind(request) < 0) {
-        request_finish_kind(request, FAILURE_REWIND, "the body cannot be sent again");
-        return;
-    }
-    request_enter_state(request, REQUEST_DECIDING);
-    request_decide(request);
+    if (!request->has_redirect)
+        request_begin_hop(request);
+    else if (request->options.asks_redirects)
+        ask_redirect(request);
+    else
+        request_take_redirect(request);
 }

@@ -59,6 +59,7 @@ void request_options_done(struct request_options *options)
     close_fd(&options->response_fd);
     mem_free(options->ca_pem_bytes);
     mem_free(options->user);
+    mem_free(options->domain);
     if (options->password)
         mem_free_secret(options->password, strlen(options->password));
     if (options->bearer_token)
@@ -255,7 +256,7 @@ static int take_token(struct request_options *options,
                       const struct request_credentials *from,
                       struct failure *ret_why)
 {
-    if (from->user.len + from->password.len > 0 || from->preemptive)
+    if (from->user.len + from->password.len + from->domain.len > 0 || from->preemptive)
         return refuse_credentials(ret_why, "a bearer token has no user and no password and "
                                            "always goes ahead; give the token alone");
     if (!auth_bearer_is_token(from->token))
@@ -278,16 +279,43 @@ static int check_user(const struct request_credentials *from, struct failure *re
     return r == AUTH_BASIC_OK ? 0 : refuse_credentials(ret_why, auth_basic_outcome_text(r));
 }
 
+/* It goes before the user's name, behind a '\\' that is ours. */
+static bool domain_is_fine(struct span domain)
+{
+    for (size_t i = 0; i < domain.len; i++) {
+        unsigned char c = (unsigned char)domain.ptr[i];
+
+        if (c < 0x20 || c == 0x7f || c == ':' || c == '\\' || c == '@')
+            return false;
+    }
+    return domain.len <= REQUEST_DOMAIN_MAX;
+}
+
+int request_check_login(const struct request_credentials *from, struct failure *ret_why)
+{
+    if (!domain_is_fine(from->domain))
+        return refuse_credentials(ret_why, "domain: wants at most 255 bytes without ':', "
+                                           "'\\\\', '@' and control characters");
+    if (from->domain.len > 0 && from->user.len == 0)
+        return refuse_credentials(ret_why, "a domain wants a user");
+    return check_user(from, ret_why);
+}
+
 static int take_user(struct request_options *options,
                      const struct request_credentials *from,
                      struct failure *ret_why)
 {
-    int r = check_user(from, ret_why);
+    int r = request_check_login(from, ret_why);
 
     if (r < 0)
         return r;
     options->user = mem_dup(from->user);
     options->password = mem_dup(from->password);
+    if (from->domain.len > 0) {
+        options->domain = mem_dup(from->domain);
+        if (!options->domain)
+            return no_memory(ret_why);
+    }
     options->auth_preemptive = from->preemptive;
     return options->user && options->password ? 0 : no_memory(ret_why);
 }
@@ -305,7 +333,7 @@ int request_options_set_credentials(struct request_options *options,
         return refuse_credentials(ret_why, "a token wants AUTH_SCHEME_BEARER");
     if (from->preemptive && !is_basic)
         return refuse_credentials(ret_why, "only AUTH_SCHEME_BASIC can be preemptive");
-    if (!is_basic && from->user.len + from->password.len == 0)
+    if (!is_basic && from->user.len + from->password.len + from->domain.len == 0)
         return 0; /* those of the URL */
     return take_user(options, from, ret_why);
 }

@@ -22,6 +22,7 @@
 #define REQUEST_ROUTES_MAX    64 /* --resolve and --connect-to entries */
 #define REQUEST_ADDRESSES_MAX 8  /* of one --resolve entry */
 #define REQUEST_JAR_NAME_MAX  64
+#define REQUEST_DOMAIN_MAX    255
 #define REQUEST_CA_PEM_MAX    (2U << 20) /* bytes: ten times Debian's bundle */
 
 enum request_body_kind {
@@ -63,8 +64,9 @@ struct request_credentials {
     enum auth_scheme scheme;
     struct span user; /* empty, with Digest or any: those of the URL, if it has some */
     struct span password;
-    struct span token; /* of AUTH_SCHEME_BEARER alone */
-    bool preemptive;   /* of AUTH_SCHEME_BASIC alone */
+    struct span domain; /* of the user: auth_realm_wants_domain() */
+    struct span token;  /* of AUTH_SCHEME_BEARER alone */
+    bool preemptive;    /* of AUTH_SCHEME_BASIC alone */
 };
 
 struct request_options {
@@ -80,6 +82,7 @@ struct request_options {
     uint64_t body_offset;
     bool body_has_length;
     uint64_t body_length;
+    bool body_can_rewind; /* of REQUEST_BODY_STREAM: the owner can begin anew */
 
     int response_fd; /* owned, -1: none */
     uint64_t response_offset;
@@ -91,6 +94,9 @@ struct request_options {
 
     bool follow_redirects;
     unsigned redirects_max;
+    unsigned keeps_post;   /* REDIRECT_POST_… */
+    bool trusts_redirects; /* credentials go along to other origins */
+    bool asks_redirects;   /* the owner is to answer before each step */
     enum request_cookies cookies;
     char jar[REQUEST_JAR_NAME_MAX + 1]; /* "" is "default" */
 
@@ -104,7 +110,9 @@ struct request_options {
     enum auth_scheme auth_scheme;
     char *user; /* owned, NULL: none */
     char *password;
+    char *domain;         /* owned, NULL: none */
     bool auth_preemptive; /* Basic without being asked */
+    bool asks_challenges; /* the owner is asked for what answers a 401 */
     char *bearer_token;   /* owned; of AUTH_SCHEME_BEARER */
 
     uint8_t family; /* 0, 4, 6 */
@@ -148,6 +156,9 @@ MUST_CHECK int request_options_set_response_fd(struct request_options *options,
 MUST_CHECK int request_options_set_credentials(struct request_options *options,
                                                const struct request_credentials *from,
                                                struct failure *ret_why);
+/* Whether user, password and domain can be sent by either scheme. */
+MUST_CHECK int request_check_login(const struct request_credentials *from,
+                                   struct failure *ret_why);
 MUST_CHECK int request_options_set_tls(struct request_options *options,
                                        bool insecure,
                                        struct span ca_pem,

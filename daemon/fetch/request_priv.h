@@ -21,6 +21,7 @@
 enum request_step {
     REQUEST_STEP_FAIL, /* with request->failure; nothing is done after it */
     REQUEST_STEP_DECIDE,
+    REQUEST_STEP_ANSWER, /* what the owner has answered */
     REQUEST_STEP_NEXT_HOP,
     REQUEST_STEP_UPLOAD,
     REQUEST_STEP_DELIVER, /* what waited for credit or for the owner */
@@ -42,7 +43,8 @@ struct upload {
     bool ended;             /* the streamed body is complete */
     bool end_told;          /* exchange_end_body() was called */
     bool wanted;            /* the exchange has asked at least once */
-    bool consumed;          /* bytes of a stream are gone: it cannot be sent again */
+    bool consumed;          /* bytes of a stream are gone: sent again only from its owner */
+    bool rewinds;           /* the owner is asked to begin anew; what comes before is dropped */
     struct fd_source *file; /* of REQUEST_BODY_FD */
 };
 
@@ -50,6 +52,14 @@ struct upload {
 struct progress_told {
     int64_t when_us;
     uint64_t bytes;
+};
+
+/* A login that the owner was asked for. All owned; user or token is NULL. */
+struct asked_login {
+    char *user;
+    char *password;
+    char *domain;
+    char *token;
 };
 
 /* How the login of this hop stands. */
@@ -61,6 +71,30 @@ struct request_auth {
     bool sent_digest; /* and they are Digest's */
     char *realm;      /* owned; of the Digest challenge, NULL: none yet */
     struct digest_proof proof;
+    bool wants_domain; /* Basic: the realm names the user's domain */
+    bool sent_domain;  /* and the credentials that are out had it */
+    unsigned asked;    /* how often the owner was */
+    struct asked_login login;
+};
+
+enum request_question {
+    QUESTION_NONE,
+    QUESTION_REDIRECT,  /* follow request->redirect? */
+    QUESTION_UPGRADE,   /* go on over https? */
+    QUESTION_CHALLENGE, /* who logs in? */
+    QUESTION_REWIND,    /* the streamed body once more, for the next hop */
+    QUESTION_RETRY,     /* the same, for another connection */
+};
+
+/* What the owner is asked in REQUEST_ASKING, and what came meanwhile. */
+struct request_asking {
+    enum request_question question; /* not answered yet */
+    enum request_question answered; /* for REQUEST_STEP_ANSWER */
+    bool yes;
+    bool is_mute;  /* the owner sends nothing any more */
+    bool is_whole; /* of the 401 that waits: all of it is here */
+    bool is_broken;
+    struct failure broken;
 };
 
 struct request {
@@ -89,6 +123,7 @@ struct request {
     bool left_origin; /* a redirect led elsewhere: the caller's credentials stay home */
     unsigned redirects;
     struct request_auth auth;
+    struct request_asking asking;
 
     /* The answer to a hop that is not the last: its body is read a little and dropped. */
     bool draining;
@@ -162,6 +197,10 @@ void request_acquire(struct request *request, bool fresh_only);
 
 /* request_exchange.c: what the exchange tells */
 extern const struct exchange_events request_exchange_events;
+/* The head is borrowed from the exchange: kept while something is waited for. Return: 0 or
+ * -ENOMEM. */
+int request_keep_head(struct request *request);
+void request_take_head(struct request *request); /* it is the answer */
 
 /* request_upload.c */
 void upload_begin(struct request *request);
@@ -170,6 +209,7 @@ void upload_pump(struct request *request);
 void upload_tell_progress(struct request *request, bool now);
 void upload_watch_init(struct request *request);
 bool upload_can_rewind(const struct request *request);
+/* Return: 0: it can go up again; 1: the owner has to begin anew first; -ESPIPE. */
 int upload_rewind(struct request *request);
 void upload_done(struct request *request);
 
@@ -181,10 +221,28 @@ bool request_answers_challenge(struct request *request, const struct response_he
 bool request_trusts_server(struct request *request, const struct headers *headers);
 void request_auth_begin_hop(struct request *request, bool is_cross_origin);
 void request_auth_done(struct request *request);
+/* Return: whether the owner is asked for a login, or the request has failed. */
+bool request_asks_login(struct request *request, const struct response_head *head);
+/* Return: 0, or -errno with *ret_why set. */
+int request_keep_login(struct request *request,
+                       const struct request_credentials *from,
+                       struct failure *ret_why);
+void request_take_login(struct request *request); /* the one that was kept */
+void request_refuse_rewind(struct request *request);
 
 /* request_next.c: redirects and challenges */
 bool request_goes_on(struct request *request, const struct response_head *head);
 void request_next_hop(struct request *request);
+void request_take_redirect(struct request *request); /* on to the next hop */
+void request_begin_hop(struct request *request);
+
+/* request_question.c: what the owner is asked */
+/* Enters REQUEST_ASKING. Return: whether there is somebody to ask; else it has failed. */
+bool request_ask(struct request *request, enum request_question question);
+void request_on_answer(struct request *request); /* REQUEST_STEP_ANSWER */
+/* Of the 401 that waits for a login. */
+void request_hold_body(struct request *request, struct span bytes);
+void request_hold_end(struct request *request, const struct failure *why);
 
 /* request_hsts.c: hosts that want https (RFC 6797) */
 bool request_upgrade(struct request *request); /* Return: whether to go on now. */

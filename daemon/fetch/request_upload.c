@@ -196,7 +196,7 @@ static void pump_file(struct request *request)
 void upload_pump(struct request *request)
 {
     if (!request->exchange || !request->upload.wanted || request->upload.end_told ||
-        request->draining || request_is_failing(request))
+        request->draining || request->state == REQUEST_ASKING || request_is_failing(request))
         return;
     if (!exchange_wants_body(request->exchange)) { /* an answer came first */
         end_of_body(request);
@@ -252,7 +252,8 @@ void upload_begin(struct request *request)
 bool upload_can_rewind(const struct request *request)
 {
     switch (request->options.body_kind) {
-    case REQUEST_BODY_STREAM: return !request->upload.consumed;
+    case REQUEST_BODY_STREAM:
+        return !request->upload.consumed || request->options.body_can_rewind;
     case REQUEST_BODY_FD:
         return !request->upload.file || fd_source_can_rewind(request->upload.file);
     case REQUEST_BODY_NONE:
@@ -276,10 +277,16 @@ int upload_rewind(struct request *request)
     request->up_told.bytes = 0;
     upload->end_told = false;
     upload->wanted = false;
-    if (is_stream(request))
+    if (is_stream(request) && !upload->consumed)
         return 0;
     buf_clear(&upload->pending);
     upload->ended = false;
+    if (is_stream(request)) {
+        upload->received = upload->not_told = 0;
+        upload->consumed = false;
+        upload->rewinds = true;
+        return 1;
+    }
     if (upload->file) { /* a read may be under way: a new source has none */
         fd_source_close(upload->file);
         upload->file = NULL;
@@ -299,9 +306,9 @@ int request_write_body(struct request *request, struct span bytes)
     struct upload *upload = &request->upload;
     const struct request_options *options = &request->options;
 
-    if (!is_stream(request) || upload->ended)
+    if (!is_stream(request) || (upload->ended && !upload->rewinds))
         return -EINVAL;
-    if (request->state == REQUEST_DONE || !request->has_body)
+    if (request->state == REQUEST_DONE || !request->has_body || upload->rewinds)
         return 0; /* an answer came first: the rest is not wanted */
     if (bytes.len > REQUEST_UPLOAD_WINDOW - upload->pending.len ||
         (options->body_has_length && bytes.len > options->body_length - upload->received))
@@ -326,9 +333,9 @@ int request_end_body(struct request *request)
 {
     const struct request_options *options = &request->options;
 
-    if (!is_stream(request) || request->upload.ended)
+    if (!is_stream(request) || (request->upload.ended && !request->upload.rewinds))
         return -EINVAL;
-    if (request->state == REQUEST_DONE || !request->has_body)
+    if (request->state == REQUEST_DONE || !request->has_body || request->upload.rewinds)
         return 0;
     if (options->body_has_length && request->upload.received < options->body_length)
         return -EMSGSIZE;

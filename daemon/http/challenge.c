@@ -226,6 +226,19 @@ int challenge_value(struct span value, struct buf *out)
     return r;
 }
 
+int challenge_realm(const struct challenge *challenge, struct buf *out)
+{
+    struct span params = challenge->params;
+    struct span name;
+    struct span value;
+
+    while (challenge_param_next(&params, &name, &value)) {
+        if (span_ieq(name, SPAN_LIT("realm")))
+            return challenge_value(value, out);
+    }
+    return 0;
+}
+
 int challenge_quote(struct span text, struct buf *out)
 {
     int r = buf_append_char(out, '"');

@@ -54,6 +54,12 @@ bool challenge_next(struct challenge_reader *reader, struct challenge *ret);
 bool challenge_param_next(struct span *rest, struct span *ret_name, struct span *ret_value);
 
 /**
+ * challenge_realm() - append what a challenge's realm means; nothing when it has none
+ * Return: 0, or -ENOMEM / -EMSGSIZE (@out may hold a part).
+ */
+MUST_CHECK int challenge_realm(const struct challenge *challenge, struct buf *out);
+
+/**
  * challenge_value() - append what a value means: without quotes and escapes
  * Return: 0, or -ENOMEM / -EMSGSIZE (@out may hold a part).
  */

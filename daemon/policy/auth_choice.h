@@ -25,14 +25,29 @@ enum auth_scheme {
 enum auth_choice {
     AUTH_CHOICE_NONE = 0, /* the 401 is the answer */
     AUTH_CHOICE_BASIC,
+    AUTH_CHOICE_BASIC_IN_DOMAIN, /* and the realm wants the user's domain */
     AUTH_CHOICE_DIGEST,
 };
 
 struct auth_question {
     enum auth_scheme scheme;
     bool is_https;
+    bool may_be_basic;   /* with AUTH_SCHEME_ANY: over http, too; the caller knows */
     bool has_body_bytes; /* digest_session_fits() */
+    bool is_proxy;       /* a 407: Proxy-Authenticate */
+    struct span domain;  /* of the user; empty: none */
 };
+
+/* The field that holds the challenges of a 401, of a 407. */
+struct span auth_field(bool is_proxy);
+
+/**
+ * auth_realm_wants_domain() - whether a user of @domain is DOMAIN\user to this realm
+ *
+ * It is if the realm names the domain: is equal to it without case, or is longer and goes on
+ * with '\' or '.' ("CORP", "corp.example.com" and "CORP\intranet" all name CORP).
+ */
+bool auth_realm_wants_domain(struct span realm, struct span domain);
 
 /**
  * auth_choose() - read the challenges and take one

@@ -56,12 +56,26 @@ static bool is_same_origin(const struct url *a, const struct url *b)
            url_effective_port(a) == url_effective_port(b);
 }
 
+static bool keeps_post(const struct redirect_input *input)
+{
+    switch (input->status) {
+    case 301: return input->keeps_post & REDIRECT_POST_301;
+    case 302: return input->keeps_post & REDIRECT_POST_302;
+    case 303: return input->keeps_post & REDIRECT_POST_303;
+    default: return false;
+    }
+}
+
 static void choose_method(const struct redirect_input *input, struct redirect *redirect)
 {
     bool is_post = span_eq(input->method, SPAN_LIT("POST"));
     bool is_head = span_eq(input->method, SPAN_LIT("HEAD"));
 
     redirect->method = input->method;
+    if (is_post && keeps_post(input)) {
+        redirect->rewinds_body = input->has_body;
+        return;
+    }
     if (input->status == 303 || (is_post && (input->status == 301 || input->status == 302))) {
         redirect->method = is_head ? input->method : SPAN_LIT("GET");
         redirect->drops_body = true;
@@ -82,6 +96,8 @@ static int judge(const struct redirect_input *input, struct redirect *redirect)
     redirect->is_cross_origin = !is_same_origin(input->url, &redirect->url);
     redirect->is_downgrade = span_eq(input->url->scheme, SPAN_LIT("https")) &&
                              span_eq(redirect->url.scheme, SPAN_LIT("http"));
+    redirect->leaves_secrets =
+        redirect->is_cross_origin && (redirect->is_downgrade || !input->trusts_hosts);
     return REDIRECT_FOLLOW;
 }
 
@@ -149,7 +165,7 @@ bool redirect_keeps_header(const struct redirect *redirect, struct span name)
 {
     if (redirect->drops_body && describes_body(name))
         return false;
-    if (redirect->is_cross_origin && is_confidential(name))
+    if (redirect->leaves_secrets && is_confidential(name))
         return false;
     if (redirect->is_downgrade && span_ieq(name, SPAN_LIT("Referer")))
         return false;

@@ -20,6 +20,11 @@
 
 #define REDIRECTS_MAX 20 /* Fetch */
 
+/* curl's --post301, --post302 and --post303. */
+#define REDIRECT_POST_301 1U
+#define REDIRECT_POST_302 2U
+#define REDIRECT_POST_303 4U
+
 enum redirect_outcome {
     REDIRECT_DELIVER = 0, /* no redirect, or not to be followed: the response is the answer */
     REDIRECT_FOLLOW,
@@ -45,8 +50,11 @@ struct redirect_input {
     const struct headers *headers; /* of the response */
     unsigned followed;             /* redirects so far */
     unsigned followed_max;         /* REDIRECTS_MAX, or what the caller said */
-    bool has_body;                 /* the request has one */
-    bool body_can_rewind;          /* and it can be sent again from its start */
+    unsigned keeps_post;  /* REDIRECT_POST_…: POST stays POST, which Fetch does not */
+    bool trusts_hosts;    /* what was set for the first origin goes along, but not from https to
+                             http */
+    bool has_body;        /* the request has one */
+    bool body_can_rewind; /* and it can be sent again from its start */
 };
 
 struct redirect {
@@ -56,6 +64,7 @@ struct redirect {
     bool drops_body;      /* and with it the fields that describe it */
     bool rewinds_body;    /* the body goes out again, from its start */
     bool is_cross_origin; /* scheme, host or port differ */
+    bool leaves_secrets;  /* what was set for the first origin stays there, for good */
     bool is_downgrade;    /* from https to http: no Referer */
 };
 

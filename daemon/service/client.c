@@ -154,6 +154,9 @@ static void dispatch(struct client *client, const Xhrd__V1__ClientMessage *messa
         admin_service_command(client, message->admin);
         return;
     case XHRD__V1__CLIENT_MESSAGE__KIND_UNWATCH: return; /* of a watch that has ended */
+    case XHRD__V1__CLIENT_MESSAGE__KIND_ANSWER:
+        fetch_service_answer(client, message->answer);
+        return;
     case XHRD__V1__CLIENT_MESSAGE__KIND__NOT_SET:
     case _XHRD__V1__CLIENT_MESSAGE__KIND__CASE_IS_INT_SIZE: break;
     }

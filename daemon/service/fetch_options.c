@@ -4,6 +4,7 @@
 
 #include "fetch/request_options.h"
 #include "ipc/session.h"
+#include "policy/redirect.h"
 #include "service/service_priv.h"
 
 typedef Xhrd__V1__OpenRequest open_message;
@@ -65,6 +66,7 @@ static int take_body(struct client *client,
             to->body_has_length = true;
             to->body_length = body->stream->length_bytes;
         }
+        to->body_can_rewind = body->stream->can_rewind;
         return 0;
     case XHRD__V1__REQUEST_BODY__SOURCE_FD: return take_fd_body(client, body->fd, to, why);
     case XHRD__V1__REQUEST_BODY__SOURCE__NOT_SET:
@@ -119,6 +121,17 @@ take_modes(const open_message *message, struct request_options *to, struct failu
     return 0;
 }
 
+static void take_redirects(const Xhrd__V1__RedirectOptions *from, struct request_options *to)
+{
+    if (!from)
+        return;
+    to->asks_redirects = from->ask;
+    to->trusts_redirects = from->trust_hosts;
+    to->keeps_post = (from->keep_post_301 ? REDIRECT_POST_301 : 0) |
+                     (from->keep_post_302 ? REDIRECT_POST_302 : 0) |
+                     (from->keep_post_303 ? REDIRECT_POST_303 : 0);
+}
+
 static void
 take_timeouts(struct client *client, const Xhrd__V1__Timeouts *from, struct request_options *to)
 {
@@ -159,6 +172,7 @@ static int take_credentials(const Xhrd__V1__Credentials *from,
         .scheme = scheme_of(from->scheme),
         .user = span_of_bytes(from->user),
         .password = span_of_bytes(from->password),
+        .domain = span_of_bytes(from->domain),
         .token = span_of_bytes(from->bearer_token),
         .preemptive = from->preemptive,
     };
@@ -250,6 +264,8 @@ int fetch_options_of_message(struct client *client,
     }
     ret->partition = client->partition;
     ret->no_keep_alive = message->no_keep_alive;
+    ret->asks_challenges = message->ask_challenges;
+    take_redirects(message->redirect_options, ret);
     take_timeouts(client, message->timeouts, ret);
     r = request_options_set_method(ret, span_of_bytes(message->method), why);
     if (r == 0)

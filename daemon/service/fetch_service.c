@@ -119,9 +119,59 @@ static void entry_on_redirect(void *owner, const struct request_hop *hop)
     redirected.status = hop->status;
     redirected.url = bytes_of_span(buf_span(&url));
     redirected.method = bytes_of_span(span_of(hop->method));
+    redirected.asks = hop->asks;
+    redirected.upgrade = hop->upgrade;
     message.kind_case = XHRD__V1__SERVER_MESSAGE__KIND_REDIRECTED;
     message.redirected = &redirected;
     client_send(entry->client, &message);
+}
+
+static void send_question(struct client_request *entry, Xhrd__V1__Question *question)
+{
+    Xhrd__V1__ServerMessage message = XHRD__V1__SERVER_MESSAGE__INIT;
+
+    question->request_id = entry->number;
+    message.kind_case = XHRD__V1__SERVER_MESSAGE__KIND_QUESTION;
+    message.question = question;
+    client_send(entry->client, &message);
+}
+
+static void entry_on_challenge(void *owner, const struct request_challenge *from)
+{
+    const struct auth_offers *offers = from->offers;
+    Xhrd__V1__Question question = XHRD__V1__QUESTION__INIT;
+    Xhrd__V1__Challenge challenge = XHRD__V1__CHALLENGE__INIT;
+    Xhrd__V1__ChallengeOffer lines[AUTH_OFFERS_MAX];
+    Xhrd__V1__ChallengeOffer *list[AUTH_OFFERS_MAX];
+
+    for (size_t i = 0; i < offers->count; i++) {
+        xhrd__v1__challenge_offer__init(&lines[i]);
+        lines[i].scheme = scheme_to_pb(offers->at[i].scheme);
+        lines[i].name = bytes_of_span(offers->at[i].name);
+        lines[i].realm = bytes_of_span(auth_offers_realm(offers, i));
+        list[i] = &lines[i];
+    }
+    challenge.n_offers = offers->count;
+    challenge.offers = list;
+    if (offers->best < offers->count) {
+        challenge.scheme = lines[offers->best].scheme;
+        challenge.realm = lines[offers->best].realm;
+    }
+    challenge.origin = bytes_of_span(span_of(from->origin));
+    challenge.attempt = from->attempt;
+    question.what_case = XHRD__V1__QUESTION__WHAT_CHALLENGE;
+    question.challenge = &challenge;
+    send_question(owner, &question);
+}
+
+static void entry_on_rewind(void *owner)
+{
+    Xhrd__V1__Question question = XHRD__V1__QUESTION__INIT;
+    Xhrd__V1__Rewind rewind = XHRD__V1__REWIND__INIT;
+
+    question.what_case = XHRD__V1__QUESTION__WHAT_REWIND;
+    question.rewind = &rewind;
+    send_question(owner, &question);
 }
 
 static bool is_secret(struct span name)
@@ -399,6 +449,8 @@ static const struct request_events client_request_events = {
     .on_head = entry_on_head,
     .on_body = entry_on_body,
     .on_progress = entry_on_progress,
+    .on_challenge = entry_on_challenge,
+    .on_rewind = entry_on_rewind,
     .on_upload_taken = entry_on_upload_taken,
     .on_done = entry_on_done,
 };
@@ -591,6 +643,53 @@ void fetch_service_abort(struct client *client, const Xhrd__V1__AbortRequest *me
     request_fail(entry->request, &why);
 }
 
+static int answer_challenge(struct client_request *entry,
+                            const Xhrd__V1__ChallengeAnswer *answer)
+{
+    struct request_credentials login = {
+        .user = span_of_bytes(answer->user),
+        .password = span_of_bytes(answer->password),
+        .domain = span_of_bytes(answer->domain),
+        .token = span_of_bytes(answer->bearer_token),
+    };
+    struct failure why;
+    int r = request_answer_challenge(entry->request, answer->cancel ? NULL : &login, &why);
+
+    if (r < 0 && why.kind != FAILURE_NONE)
+        request_fail(entry->request, &why);
+    return r < 0 && why.kind != FAILURE_NONE ? 0 : r;
+}
+
+void fetch_service_answer(struct client *client, const Xhrd__V1__Answer *message)
+{
+    struct client_request *entry = find(client, message->request_id);
+    int r = 0;
+
+    if (!entry)
+        return;
+    switch (message->what_case) {
+    case XHRD__V1__ANSWER__WHAT_FOLLOW:
+        r = request_answer_redirect(entry->request, message->follow);
+        break;
+    case XHRD__V1__ANSWER__WHAT_CHALLENGE:
+        r = answer_challenge(entry, message->challenge);
+        break;
+    case XHRD__V1__ANSWER__WHAT_REWOUND:
+        r = request_answer_rewind(entry->request, message->rewound);
+        break;
+    case XHRD__V1__ANSWER__WHAT__NOT_SET:
+    case _XHRD__V1__ANSWER__WHAT__CASE_IS_INT_SIZE:
+        client_refuse(client, XHRD__V1__SESSION_ERROR__KIND__KIND_PROTOCOL,
+                      "answer: none of follow, challenge and rewound is set");
+        return;
+    }
+    if (r == 0)
+        return;
+    struct failure why;
+    failure_set(&why, FAILURE_ARGUMENT, "an answer to what was not asked");
+    request_fail(entry->request, &why);
+}
+
 void fetch_service_set_congested(struct client *client, bool congested)
 {
     LIST_FOREACH (at, &client->request_list)
@@ -608,6 +707,8 @@ void fetch_service_end_of_input(struct client *client)
 
         if (request_awaits_body(request))
             request_fail(request, &why);
+        else
+            request_owner_is_mute(request);
     }
 }
 

@@ -16,6 +16,18 @@ Xhrd__V1__FailureKind failure_kind_to_pb(enum failure_kind kind)
     return (Xhrd__V1__FailureKind)kind;
 }
 
+Xhrd__V1__AuthScheme scheme_to_pb(enum auth_scheme scheme)
+{
+    switch (scheme) {
+    case AUTH_SCHEME_BASIC: return XHRD__V1__AUTH_SCHEME__AUTH_SCHEME_BASIC;
+    case AUTH_SCHEME_DIGEST: return XHRD__V1__AUTH_SCHEME__AUTH_SCHEME_DIGEST;
+    case AUTH_SCHEME_ANY: return XHRD__V1__AUTH_SCHEME__AUTH_SCHEME_ANY;
+    case AUTH_SCHEME_BEARER: return XHRD__V1__AUTH_SCHEME__AUTH_SCHEME_BEARER;
+    case AUTH_SCHEME_NONE: break;
+    }
+    return XHRD__V1__AUTH_SCHEME__AUTH_SCHEME_UNSPECIFIED;
+}
+
 void failure_to_pb(const struct failure *why, Xhrd__V1__Failure *ret)
 {
     xhrd__v1__failure__init(ret);

@@ -12,6 +12,7 @@
 #include "base/partition.h"
 #include "fetch/fetcher.h"
 #include "loop/loop.h"
+#include "policy/auth_choice.h"
 #include "service/arena.h"
 #include "service/service.h"
 #include "service/user.h"
@@ -84,6 +85,7 @@ void fetch_service_body_end(struct client *client, const Xhrd__V1__BodyEnd *mess
 void fetch_service_credit(struct client *client, const Xhrd__V1__Credit *message);
 void fetch_service_body_to_fd(struct client *client, const Xhrd__V1__BodyToFd *message);
 void fetch_service_abort(struct client *client, const Xhrd__V1__AbortRequest *message);
+void fetch_service_answer(struct client *client, const Xhrd__V1__Answer *message);
 void fetch_service_set_congested(struct client *client, bool congested);
 /* The client sends no more: bodies that are not whole never will be. */
 void fetch_service_end_of_input(struct client *client);
@@ -130,6 +132,7 @@ static inline ProtobufCBinaryData bytes_of_span(struct span span)
     return (ProtobufCBinaryData){span.len, (uint8_t *)(uintptr_t)span.ptr};
 }
 
+Xhrd__V1__AuthScheme scheme_to_pb(enum auth_scheme scheme);
 Xhrd__V1__FailureKind failure_kind_to_pb(enum failure_kind kind);
 
 /* *ret borrows from @why. */

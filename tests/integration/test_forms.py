@@ -105,7 +105,7 @@ def test_several_files_are_parts_of_one_name(xhr, origin_raw, files):
     assert parts[2][2] == (files / "big.bin").read_bytes()
 
 
-def test_a_form_without_large_files_is_sent_again_and_a_large_one_is_not(xhr, origin_raw, files):
+def test_rd17_a_form_is_sent_again_with_its_large_files_and_without_them(xhr, origin_raw, files):
     to = response(b"", "307 Temporary Redirect", [("Location", "/next")])
     origin_raw.replies(to, response(b"done\n"))
     xhr("-F", "f=@plain.txt", "-F", "a=1", origin_raw.url(), check=0)
@@ -113,9 +113,17 @@ def test_a_form_without_large_files_is_sent_again_and_a_large_one_is_not(xhr, or
     assert second.target == "/next" and first.body == second.body and len(first.body) > 0
 
     origin_raw.replies(to, response(b"done\n"))
-    run = xhr("-F", "f=@big.bin", origin_raw.url())
+    xhr("-F", "f=@big.bin", "-F", "a=1", origin_raw.url(), check=0)
+    first, second = origin_raw.requests[2:]
+    assert first.body == second.body
+    assert parts_of(second)[0][2] == (files / "big.bin").read_bytes()
+
+
+def test_rd17_a_form_with_a_pipe_that_was_read_cannot_be_sent_again(xhr, origin_raw):
+    origin_raw.reply(response(b"", "307 Temporary Redirect", [("Location", "/next")]))
+    run = xhr("-F", "f=@-;filename=x", origin_raw.url(), input=b"x" * (2 << 20))
     assert run.status == 65, run
-    assert len(origin_raw.requests) == 3
+    assert len(origin_raw.requests) == 1
 
 
 def test_a_large_form_waits_for_100_continue_and_so_survives_an_early_redirect(xhr, origin_raw,

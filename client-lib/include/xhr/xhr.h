@@ -245,12 +245,31 @@ struct xhr_redirect {
     int status;
     const char *url;    /* where to */
     const char *method; /* with what, from here on */
+    bool is_upgrade;    /* no server's word: the host had asked for https before (RFC 6797) */
+};
+
+struct xhr_offer {      /* what a server offers to log in with */
+    const char *scheme; /* "Digest", as it wrote it */
+    const char *realm;
+};
+
+/* A 401 that nothing given so far answers. */
+struct xhr_challenge {
+    const char *scheme; /* what username and password would answer, the strongest: "Digest",
+                           "Basic"; NULL: nothing, only a token can help */
+    const char *realm;  /* of that, for people; "" */
+    const char *origin; /* who asks: "https://a.test:8443" */
+    bool is_proxy;
+    unsigned attempt; /* 1, then 2 if that login was refused … */
+    const struct xhr_offer *offers;
+    size_t n_offers;
 };
 
 /* Any may be NULL. Inside each, every function may be called on any object, xhr_request_free()
  * and xhr_client_free() included. Order of one request:
- * state 1, on_waiting*, onredirect*, onsendstream*, state 2, on_headers, state 3,
- * (on_body | ondatastream)*, state 4, and one of onload, onerror, onabort; nothing after that.
+ * state 1, (on_waiting | onredirect | on_redirected | on_challenge | onsendstream)*, state 2,
+ * on_headers, state 3, (on_body | ondatastream)*, state 4, and one of onload, onerror, onabort;
+ * nothing after that.
  */
 struct xhr_callbacks {
     size_t size; /* sizeof(struct xhr_callbacks) */
@@ -267,10 +286,9 @@ struct xhr_callbacks {
     void (*onsendstream)(struct xhr_request *request,
                          const struct xhr_progress *progress,
                          void *user);
-    /* false: no further; the request fails with class redirect. The daemon does not wait for
-     * the verdict: the next server may have been asked already. Status 307 to the same URL in
-     * https may be no server's word: the host had asked for https before (RFC 6797). That is
-     * told with redirects off, too, and is not in xhr_request_redirect_count(). */
+    /* Before each step; the daemon waits for the verdict. false: no further, the request fails
+     * with class redirect. xhr_request_defer_redirect() puts the verdict off. Steps with
+     * is_upgrade come with redirects off, too, and are not in xhr_request_redirect_count(). */
     bool (*onredirect)(struct xhr_request *request,
                        const struct xhr_redirect *redirect,
                        void *user);
@@ -282,6 +300,18 @@ struct xhr_callbacks {
                        enum xhr_wait_reason reason,
                        uint64_t monotonic_us,
                        void *user);
+    /* A step that is being taken. Nobody is waited for: set this and not onredirect to look on
+     * only. */
+    void (*on_redirected)(struct xhr_request *request,
+                          const struct xhr_redirect *redirect,
+                          void *user);
+    /* Who logs in? xhr_request_answer_challenge() says it, from inside or later; of a request
+     * that is not async from inside, else it counts as nobody. Five times at most for a server
+     * that refuses each. Without this, and where no login could help, the 401 is the answer.
+     * The total timeout goes on, the idle one does not. */
+    void (*on_challenge)(struct xhr_request *request,
+                         const struct xhr_challenge *challenge,
+                         void *user);
 };
 
 struct xhr_resolve { /* a name that is not looked up: curl's --resolve */
@@ -351,6 +381,15 @@ struct xhr_request_options {
     const char *top_level_site; /* for Partitioned cookies; NULL: site, else the URL's own */
     bool top_level_navigation;  /* a GET on another site's behalf carries Lax cookies */
     const char *interface; /* leave from this address, or from the address of this device */
+    /* username becomes DOMAIN\username for a Basic or Digest challenge whose realm names the
+     * domain: is equal to it (without case), or goes on behind it with a dot or a backslash. A
+     * username with '\' or '@' in it stays as it is. */
+    const char *domain;
+    bool location_trusted; /* login and Authorization and Cookie headers go along to other
+                              origins, but never from https to http */
+    bool keep_post_301;    /* POST stays POST, with its body, where Fetch makes it a GET */
+    bool keep_post_302;
+    bool keep_post_303;
 };
 
 /**
@@ -476,6 +515,10 @@ struct xhr_body {
     ssize_t (*read)(struct xhr_request *request, void *buffer, size_t len, void *read_user);
     void *read_user;
     const char *content_type; /* NULL: what the kind says */
+    /* STREAM. From the beginning once more, for a redirect of 307 or 308, a login, a connection
+     * that was dead. Return: 0, or a negative errno: it cannot; the request fails then with
+     * class rewind, as it does without this function when something of the body had gone. */
+    int (*rewind)(struct xhr_request *request, void *read_user);
 };
 
 /**
@@ -501,7 +544,7 @@ enum xhr_part_kind {
     XHR_PART_BYTES = 0,
     XHR_PART_PATH = 1,  /* a regular file, opened when the form is sent */
     XHR_PART_FD = 2,    /* of a regular file */
-    XHR_PART_STREAM = 3 /* asked of a callback, once: the form can be sent once */
+    XHR_PART_STREAM = 3 /* asked of a callback; without rewind the form can be sent once */
 };
 
 struct xhr_form_part {
@@ -520,6 +563,8 @@ struct xhr_form_part {
     const char *filename;     /* NULL: none for BYTES, the last name of the path, or "blob" */
     const char *content_type; /* NULL: by the ending of filename or path; a value has none */
     bool no_filename;         /* what is in the file is a value, not a file */
+    int (*rewind)(struct xhr_request *request,
+                  void *read_user); /* STREAM: as struct xhr_body */
 };
 
 /* Entries are sent in the order they were added, equal names beside each other are fine. A form
@@ -547,10 +592,10 @@ XHR_API int xhr_form_set_encoding(struct xhr_form *form, enum xhr_form_encoding 
  * known unless a part is a STREAM or a file that has no size (/proc); then the body is chunked.
  * A file that becomes shorter meanwhile fails the request with class body-read.
  *
- * For a redirect of 307 or 308 or a 401 the body must be sent again. That works for forms
- * without files, and for those of 1 MiB at most with files in them, which are read whole now;
- * any other fails then with class rewind, unless the server answered before it took any of
- * it: above 1 MiB it is asked first (Expect: 100-continue).
+ * For a redirect of 307 or 308 or a 401 the body must be sent again: files are read once more
+ * from where they began. Only a STREAM without rewind fails then with class rewind, unless the
+ * server answered before it took any of it: above 1 MiB, or when the length is not known, it
+ * is asked first (Expect: 100-continue).
  *
  * Return: as xhr_request_send(). A file that cannot be read is its errno (-ENOENT, -EACCES,
  * -EISDIR, -ESPIPE when it is no regular file …) and nothing is sent; -EINVAL for a file in an
@@ -568,6 +613,35 @@ XHR_API int xhr_request_abort(struct xhr_request *request);
 XHR_API int xhr_request_pause(struct xhr_request *request);
 XHR_API int xhr_request_resume(struct xhr_request *request);
 XHR_API int xhr_request_resume_upload(struct xhr_request *request);
+
+/* ---- questions: where the daemon waits for the program */
+
+/* From inside onredirect, of an async request: the value returned means nothing, the verdict
+ * comes with xhr_request_answer_redirect(). Meanwhile the timeouts go on. Return: 0, -EINVAL.
+ */
+XHR_API int xhr_request_defer_redirect(struct xhr_request *request);
+/* false: no further; DONE and onerror come from inside. Return: 0; -EINVAL when no verdict was
+ * put off. */
+XHR_API int xhr_request_answer_redirect(struct xhr_request *request, bool goes_on);
+
+struct xhr_login {
+    size_t size; /* sizeof(struct xhr_login) */
+    const char *username;
+    const char *password;     /* NULL: the empty one */
+    const char *domain;       /* as in struct xhr_request_options */
+    const char *bearer_token; /* alone, without the three above */
+};
+
+/**
+ * xhr_request_answer_challenge() - log in, for this request
+ * @login: NULL: nobody does, the 401 is the answer. Copied
+ *
+ * Basic goes over plain http, too: the challenge says scheme and origin, this is your word.
+ * Other requests do not learn of it. Return: 0; -EINVAL when no challenge waits, or for a login
+ * without username and token, or with both; -ENOMEM.
+ */
+XHR_API int xhr_request_answer_challenge(struct xhr_request *request,
+                                         const struct xhr_login *login);
 
 /* A negative errno that stands for the error's class: -ETIMEDOUT, -ECONNREFUSED … never 0. */
 XHR_API int xhr_error_errno(const struct xhr_error *error);
@@ -616,6 +690,11 @@ XHR_API int xhr_request_http_version(const struct xhr_request *request);        
 XHR_API const char *xhr_request_location(const struct xhr_request *request);    /* final URL */
 XHR_API const char *xhr_request_method(const struct xhr_request *request); /* final method */
 XHR_API unsigned xhr_request_redirect_count(const struct xhr_request *request);
+/* The chain, step by step, also of a request that failed on its way; of more than 1,000 steps
+ * the first 999 and the last. Return: false when @index is past the last. */
+XHR_API bool xhr_request_redirect_at(const struct xhr_request *request,
+                                     size_t index,
+                                     struct xhr_redirect *ret);
 XHR_API const char *xhr_request_content_coding(const struct xhr_request *request); /* decoded */
 
 /* The decoded size of the body, when the head tells it. Return: whether it does. */

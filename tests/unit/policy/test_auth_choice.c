@@ -53,8 +53,9 @@ static void test_au07_strongest_that_is_allowed_is_taken(void **state)
 {
     (void)state;
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        struct auth_question question = {rows[i].scheme, rows[i].is_https,
-                                         rows[i].has_body_bytes};
+        struct auth_question question = {.scheme = rows[i].scheme,
+                                         .is_https = rows[i].is_https,
+                                         .has_body_bytes = rows[i].has_body_bytes};
         struct digest_session *session = NULL;
         struct headers headers;
 
@@ -70,7 +71,8 @@ static void test_au07_strongest_that_is_allowed_is_taken(void **state)
 
 static void test_lack_of_memory_is_told(void **state)
 {
-    struct auth_question question = {AUTH_SCHEME_ANY, true, true};
+    struct auth_question question = {
+        .scheme = AUTH_SCHEME_ANY, .is_https = true, .has_body_bytes = true};
     struct headers headers;
     bool whole = false;
 

@@ -489,7 +489,10 @@ static void teller_on_redirect(void *owner, const struct request_hop *hop)
     must_not_go_back(teller, READY_OPENED);
     assert_int_equal(teller->n_heads, 0);
     teller->last_up.done_bytes = 0;
-    say(teller, "redirect(%u,%s,%s) ", hop->status, hop->url->href, hop->method);
+    say(teller, "%sredirect(%u,%s,%s) ", hop->asks ? "ask-" : "", hop->status, hop->url->href,
+        hop->method);
+    if (hop->asks && teller->follows)
+        assert_int_equal(request_answer_redirect(teller->request, true), 0);
     act_now(teller);
 }
 
@@ -541,6 +544,33 @@ static void teller_on_progress(void *owner, const struct request_progress *progr
     act_now(teller);
 }
 
+static void teller_on_challenge(void *owner, const struct request_challenge *challenge)
+{
+    struct teller *teller = must_live(owner);
+    const struct auth_offers *offers = challenge->offers;
+
+    must_not_go_back(teller, READY_OPENED);
+    say(teller, "challenge(%u,%s", challenge->attempt, challenge->origin);
+    for (size_t i = 0; i < offers->count; i++) {
+        struct span realm = auth_offers_realm(offers, i);
+
+        say(teller, ",%s%.*s:%.*s", i == offers->best ? "*" : "", (int)offers->at[i].name.len,
+            offers->at[i].name.ptr, (int)realm.len, realm.ptr);
+    }
+    say(teller, ") ");
+    act_now(teller);
+}
+
+static void teller_on_rewind(void *owner)
+{
+    struct teller *teller = must_live(owner);
+
+    must_not_go_back(teller, READY_OPENED);
+    teller->last_up.done_bytes = 0;
+    say(teller, "rewind ");
+    act_now(teller);
+}
+
 static void teller_on_upload_taken(void *owner, uint64_t bytes)
 {
     struct teller *teller = must_live(owner);
@@ -581,6 +611,8 @@ static const struct request_events teller_events = {
     .on_head = teller_on_head,
     .on_body = teller_on_body,
     .on_progress = teller_on_progress,
+    .on_challenge = teller_on_challenge,
+    .on_rewind = teller_on_rewind,
     .on_upload_taken = teller_on_upload_taken,
     .on_done = teller_on_done,
 };

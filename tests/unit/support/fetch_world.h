@@ -108,6 +108,7 @@ struct teller {
     bool tell_waits; /* else they are not part of the story */
     bool tell_taken;
     bool into_fd; /* no on_body comes */
+    bool follows; /* says yes to redirects, from inside the question */
     enum teller_act act;
     int act_at; /* in the event of this number, from 0; -1: never */
     int n_events;

@@ -252,6 +252,28 @@ static void hear_changes(struct fake_client *client, const Xhrd__V1__CookieChang
     say(client, ") ");
 }
 
+static void
+hear_challenge(struct fake_client *client, uint32_t id, const Xhrd__V1__Challenge *challenge)
+{
+    say(client, "challenge(%u,%u,%.*s", id, challenge->attempt, (int)challenge->origin.len,
+        (const char *)challenge->origin.data);
+    for (size_t i = 0; i < challenge->n_offers; i++)
+        say(client, ",%.*s:%.*s", (int)challenge->offers[i]->name.len,
+            (const char *)challenge->offers[i]->name.data, (int)challenge->offers[i]->realm.len,
+            (const char *)challenge->offers[i]->realm.data);
+    say(client, ") ");
+}
+
+static void hear_question(struct fake_client *client, const Xhrd__V1__Question *question)
+{
+    if (question->what_case == XHRD__V1__QUESTION__WHAT_CHALLENGE)
+        hear_challenge(client, question->request_id, question->challenge);
+    else if (question->what_case == XHRD__V1__QUESTION__WHAT_REWIND)
+        say(client, "rewind(%u) ", question->request_id);
+    else
+        fail_msg("a question about nothing");
+}
+
 static void hear_message(struct fake_client *client, const Xhrd__V1__ServerMessage *message)
 {
     switch (message->kind_case) {
@@ -285,9 +307,11 @@ static void hear_message(struct fake_client *client, const Xhrd__V1__ServerMessa
             kind_of(client, message->failed->failure));
         return;
     case XHRD__V1__SERVER_MESSAGE__KIND_REDIRECTED:
-        say(client, "redirected(%u,%u,%.*s,%.*s) ", message->redirected->request_id,
-            message->redirected->status, (int)message->redirected->url.len,
-            (const char *)message->redirected->url.data, (int)message->redirected->method.len,
+        say(client, "%s(%u,%u,%.*s,%.*s) ",
+            message->redirected->asks ? "redirect" : "redirected",
+            message->redirected->request_id, message->redirected->status,
+            (int)message->redirected->url.len, (const char *)message->redirected->url.data,
+            (int)message->redirected->method.len,
             (const char *)message->redirected->method.data);
         return;
     case XHRD__V1__SERVER_MESSAGE__KIND_COOKIE: hear_cookies(client, message->cookie); return;
@@ -296,6 +320,9 @@ static void hear_message(struct fake_client *client, const Xhrd__V1__ServerMessa
         return;
     case XHRD__V1__SERVER_MESSAGE__KIND_ADMIN: hear_admin(client, message->admin); return;
     case XHRD__V1__SERVER_MESSAGE__KIND_ERROR: hear_error(client, message->error); return;
+    case XHRD__V1__SERVER_MESSAGE__KIND_QUESTION:
+        hear_question(client, message->question);
+        return;
     case XHRD__V1__SERVER_MESSAGE__KIND__NOT_SET:
     case _XHRD__V1__SERVER_MESSAGE__KIND__CASE_IS_INT_SIZE: break;
     }
