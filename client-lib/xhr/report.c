@@ -45,6 +45,14 @@ void report_head(struct strbuf *out, const struct xhr_request *request)
     strbuf_add_text(out, "\r\n");
 }
 
+void report_trailers(struct strbuf *out, const struct xhr_request *request)
+{
+    const char *name, *value;
+
+    for (size_t i = 0; xhr_request_trailer_at(request, i, &name, &value); i++)
+        add_field(out, "", name, value);
+}
+
 static void add_connection(struct strbuf *out,
                            const struct xhr_connection_info *connection,
                            const char *url)

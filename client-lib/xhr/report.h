@@ -7,6 +7,8 @@
 #include "xhr/xhr.h"
 
 /* "HTTP/1.1 200 OK\r\n", the fields as they came, an empty line. */
+/* Fields that came behind the body, as curl shows them. */
+void report_trailers(struct strbuf *out, const struct xhr_request *request);
 void report_head(struct strbuf *out, const struct xhr_request *request);
 
 /* curl's -v: "* Connected …", "> GET …", "< HTTP/1.1 …". @url: that was asked for. */

@@ -135,31 +135,51 @@ t_on_redirected(struct xhr_request *request, const struct xhr_redirect *redirect
     say(&text);
 }
 
-/* -i, -I and -D. */
-static void write_head(struct transfer *t)
+/* -i, -I and -D. Uses up @text. */
+static void write_fields(struct transfer *t, struct strbuf *text)
 {
-    struct strbuf text = {0};
     bool in_body = t->options->include || t->options->head;
-    int r = 0;
+    int r = text->failed ? -ENOMEM : 0;
 
-    if (!in_body && !t->options->dump_header)
-        return;
-    report_head(&text, t->request);
-    if (text.failed) {
-        r = -ENOMEM;
+    if (r < 0)
         fail_write(t, &t->body, r);
-    }
     if (t->options->dump_header && r == 0) {
-        r = output_write(&t->header, text.bytes, text.len);
+        r = output_write(&t->header, text->bytes, text->len);
         if (r < 0)
             fail_write(t, &t->header, r);
     }
     if (in_body && r == 0) {
-        r = output_write(&t->body, text.bytes, text.len);
+        r = output_write(&t->body, text->bytes, text->len);
         if (r < 0)
             fail_write(t, &t->body, r);
     }
-    strbuf_done(&text);
+    strbuf_done(text);
+}
+
+static bool shows_fields(const struct transfer *t)
+{
+    return t->options->include || t->options->head || t->options->dump_header;
+}
+
+static void write_head(struct transfer *t)
+{
+    struct strbuf text = {0};
+
+    if (!shows_fields(t))
+        return;
+    report_head(&text, t->request);
+    write_fields(t, &text);
+}
+
+static void write_trailers(struct transfer *t)
+{
+    struct strbuf text = {0};
+
+    if (!shows_fields(t) || t->discarding)
+        return;
+    report_trailers(&text, t->request);
+    if (text.len > 0 || text.failed)
+        write_fields(t, &text);
 }
 
 static int64_t wait_for_another_try(const struct transfer *t, int exit_code, int sys_errno)
@@ -277,6 +297,7 @@ static void end(struct transfer *t, const struct xhr_error *error)
 static void t_on_load(struct xhr_request *request, void *user)
 {
     (void)request;
+    write_trailers(user);
     end(user, NULL);
 }
 
