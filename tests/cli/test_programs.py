@@ -8,6 +8,7 @@ import pathlib
 import pty
 import signal
 import subprocess
+import threading
 import unittest
 
 from fake_daemon import (Daemon, Program, admin_pb2, answer, cookie_pb2, failure_pb2, fetch_pb2)
@@ -209,14 +210,16 @@ class Requests(unittest.TestCase):
             self.assertEqual([r.body.inline_bytes for r in daemon.requests], [b"abc"] * 2)
 
     def test_password_does_not_stay_in_the_process_list(self):
-        seen = []
+        seen, is_started = [], threading.Event()
 
         def script(talk):
+            is_started.wait(30)  # it may ask before start() has returned here
             seen.append(pathlib.Path(f"/proc/{process.pid}/cmdline").read_bytes())
             answer()(talk)
 
         with Daemon(script) as daemon:
             process = Program("xhr", daemon).start("-u", "ann:secret", URL)
+            is_started.set()
             process.communicate(timeout=30)
             self.assertEqual(len(seen), 1)
             self.assertNotIn(b"secret", seen[0])
