@@ -23,6 +23,9 @@ struct parts {
     Xhrd__V1__Credentials credentials;
     Xhrd__V1__RedirectOptions redirects;
     Xhrd__V1__NetworkOptions network;
+    Xhrd__V1__ProxyOptions proxies;
+    Xhrd__V1__Proxy http_proxy;
+    Xhrd__V1__Proxy https_proxy;
     Xhrd__V1__ResponseFd response_fd;
     Xhrd__V1__Header *headers;
     Xhrd__V1__Header **header_list;
@@ -292,6 +295,50 @@ static int put_connect_to(struct parts *parts, const struct xhr_request_options 
     return 0;
 }
 
+static Xhrd__V1__Proxy *
+put_proxy(Xhrd__V1__Proxy *to, const char *url, const struct xhr_request_options *set)
+{
+    static const Xhrd__V1__AuthScheme schemes[] = {
+        [XHR_AUTH_BASIC] = XHRD__V1__AUTH_SCHEME__AUTH_SCHEME_BASIC,
+        [XHR_AUTH_DIGEST] = XHRD__V1__AUTH_SCHEME__AUTH_SCHEME_DIGEST,
+        [XHR_AUTH_ANY] = XHRD__V1__AUTH_SCHEME__AUTH_SCHEME_ANY,
+    };
+
+    if (!url || !url[0])
+        return NULL;
+    xhrd__v1__proxy__init(to);
+    to->url = borrow_text(url);
+    if (set->proxy_username || set->proxy_auth_scheme != XHR_AUTH_BASIC)
+        to->scheme = schemes[set->proxy_auth_scheme];
+    to->user = borrow_text(set->proxy_username);
+    to->password = borrow_text(set->proxy_password);
+    return to;
+}
+
+static bool says_proxies(const struct xhr_request_options *set)
+{
+    return set->proxy || set->https_proxy || set->proxy_tunnel ||
+           (set->no_proxy && set->no_proxy[0]);
+}
+
+static void put_proxies(struct parts *parts, const struct xhr_request_options *set)
+{
+    Xhrd__V1__ProxyOptions *to = &parts->proxies;
+
+    if (!says_proxies(set))
+        return;
+    xhrd__v1__proxy_options__init(to);
+    parts->network.proxy = to;
+    to->http = put_proxy(&parts->http_proxy, set->proxy, set);
+    to->https =
+        put_proxy(&parts->https_proxy, set->https_proxy ? set->https_proxy : set->proxy, set);
+    to->direct = (set->proxy || set->https_proxy) && !to->http && !to->https;
+    if (to->direct) /* then there is nothing to tunnel through, and no exception to it */
+        return;
+    to->no_proxy = borrow_text(set->no_proxy);
+    to->tunnel = set->proxy_tunnel;
+}
+
 static void put_source(struct parts *parts, const struct xhr_source *source)
 {
     const char *const addresses[] = {source->v4, source->v6};
@@ -310,10 +357,12 @@ static int put_network(struct parts *parts, const struct xhr_options *options)
     const struct xhr_request_options *set = &options->set;
     int r = 0;
 
-    if (set->family == 0 && set->n_resolve == 0 && set->n_connect_to == 0 && !set->interface)
+    if (set->family == 0 && set->n_resolve == 0 && set->n_connect_to == 0 && !set->interface &&
+        !says_proxies(set))
         return 0;
     xhrd__v1__network_options__init(&parts->network);
     parts->open.network = &parts->network;
+    put_proxies(parts, set);
     if (set->family)
         parts->network.family = set->family == 4
                                     ? XHRD__V1__ADDRESS_FAMILY__ADDRESS_FAMILY_IPV4

@@ -40,13 +40,23 @@ static bool is_sane_login(const struct xhr_request_options *set)
            !(set->preemptive_auth && set->auth_scheme != XHR_AUTH_BASIC);
 }
 
+/* A login goes to a proxy that is named here, not to the daemon's. */
+static bool is_sane_proxy(const struct xhr_request_options *set)
+{
+    bool is_named = (set->proxy && set->proxy[0]) || (set->https_proxy && set->https_proxy[0]);
+
+    return set->proxy_auth_scheme >= XHR_AUTH_BASIC && set->proxy_auth_scheme <= XHR_AUTH_ANY &&
+           !(set->proxy_password && !set->proxy_username) &&
+           !(set->proxy_username && !is_named);
+}
+
 static bool is_sane(const struct xhr_request_options *set)
 {
     return (set->family == 0 || set->family == 4 || set->family == 6) &&
            set->cookies >= XHR_COOKIES_SEND_AND_STORE && set->cookies <= XHR_COOKIES_NONE &&
            xhr_is_body_types(set->body_types) && set->n_resolve <= LIST_MAX &&
            set->n_connect_to <= LIST_MAX && set->ca_pem_len <= CA_PEM_MAX &&
-           (set->ca_pem || set->ca_pem_len == 0) && is_sane_login(set);
+           (set->ca_pem || set->ca_pem_len == 0) && is_sane_login(set) && is_sane_proxy(set);
 }
 
 static void free_resolve(struct xhr_resolve *resolve)
@@ -115,6 +125,16 @@ static int copy_lists(struct xhr_options *options, const struct xhr_request_opti
     return r;
 }
 
+static int copy_proxy(struct xhr_options *options, const struct xhr_request_options *from)
+{
+    int r = xhr_dup_string(from->proxy, &options->proxy);
+
+    r = r < 0 ? r : xhr_dup_string(from->https_proxy, &options->https_proxy);
+    r = r < 0 ? r : xhr_dup_string(from->proxy_username, &options->proxy_username);
+    r = r < 0 ? r : xhr_dup_string(from->proxy_password, &options->proxy_password);
+    return r < 0 ? r : xhr_dup_string(from->no_proxy, &options->no_proxy);
+}
+
 static int copy(struct xhr_options *options, const struct xhr_request_options *from)
 {
     int r = xhr_dup_string(from->username, &options->username);
@@ -128,6 +148,7 @@ static int copy(struct xhr_options *options, const struct xhr_request_options *f
     r = r < 0 ? r : xhr_dup_string(from->interface, &options->interface);
     if (r == 0 && from->interface)
         r = xhr_source_find(&options->source, from->interface);
+    r = r < 0 ? r : copy_proxy(options, from);
     if (r == 0 && from->ca_pem_len > 0) {
         options->ca_pem = xhr_dup(from->ca_pem, from->ca_pem_len);
         r = options->ca_pem ? 0 : -ENOMEM;
@@ -141,6 +162,11 @@ static int copy(struct xhr_options *options, const struct xhr_request_options *f
     options->set.jar = options->jar;
     options->set.site = options->site;
     options->set.top_level_site = options->top_level_site;
+    options->set.proxy = options->proxy;
+    options->set.https_proxy = options->https_proxy;
+    options->set.proxy_username = options->proxy_username;
+    options->set.proxy_password = options->proxy_password;
+    options->set.no_proxy = options->no_proxy;
     options->set.ca_pem = options->ca_pem;
     options->set.resolve = options->resolve;
     options->set.connect_to = options->connect_to;
@@ -195,6 +221,11 @@ void xhr_options_done(struct xhr_options *options)
     free_secret(options->password);
     free_secret(options->bearer_token);
     free(options->domain);
+    free_secret(options->proxy); /* a URL may hold a password */
+    free_secret(options->https_proxy);
+    free(options->proxy_username);
+    free_secret(options->proxy_password);
+    free(options->no_proxy);
     free(options->jar);
     free(options->site);
     free(options->top_level_site);

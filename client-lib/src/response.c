@@ -39,7 +39,7 @@ static int take_connection(struct xhr_answer *answer, const Xhrd__V1__Connection
     static const Xhrd__V1__TlsInfo no_tls = XHRD__V1__TLS_INFO__INIT;
     const Xhrd__V1__TlsInfo *tls = info->tls ? info->tls : &no_tls;
     size_t size = info->remote_address.len + info->local_address.len + tls->version.len +
-                  tls->cipher.len + tls->alpn.len + 5;
+                  tls->cipher.len + tls->alpn.len + info->proxy.len + 6;
     char *at = malloc(size);
 
     if (!at)
@@ -54,6 +54,8 @@ static int take_connection(struct xhr_answer *answer, const Xhrd__V1__Connection
         .tls = info->tls ? &answer->tls : NULL,
     };
     answer->connection.local_address = put(&at, &info->local_address);
+    answer->connection.proxy = put(&at, &info->proxy);
+    answer->connection.proxy_tunnel = info->proxy_tunnel;
     answer->tls.version = put(&at, &tls->version);
     answer->tls.cipher = put(&at, &tls->cipher);
     answer->tls.alpn = put(&at, &tls->alpn);

@@ -294,6 +294,11 @@ struct xhr_options {
     char *password;
     char *bearer_token;
     char *domain;
+    char *proxy;
+    char *https_proxy;
+    char *proxy_username;
+    char *proxy_password;
+    char *no_proxy;
     char *jar;
     char *site;
     char *top_level_site;

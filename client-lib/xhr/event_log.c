@@ -149,6 +149,10 @@ static void add_connection(struct json *json, const struct xhr_connection_info *
     json_u64(json, "remote_port", connection->remote_port);
     json_text(json, "local_address", connection->local_address);
     json_u64(json, "local_port", connection->local_port);
+    if (connection->proxy && connection->proxy[0]) {
+        json_text(json, "proxy", connection->proxy);
+        json_bool(json, "proxy_tunnel", connection->proxy_tunnel);
+    }
     json_object_end(json);
 }
 

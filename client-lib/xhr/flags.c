@@ -219,6 +219,18 @@ static int take_user(struct cli_options *options,
     return copy_secret(options, value, &options->user, why);
 }
 
+static int take_proxy(struct cli_options *options,
+                      const struct flag *flag,
+                      const char *value,
+                      struct trouble *why)
+{
+    bool is_login = flag->letter == 'U';
+
+    if (is_login && value[0] == '\0')
+        return trouble_set(why, EXIT_USAGE, "-U '': write -U user:password");
+    return copy_secret(options, value, is_login ? &options->proxy_user : &options->proxy, why);
+}
+
 static int take_bearer(struct cli_options *options,
                        const struct flag *flag,
                        const char *value,
@@ -401,6 +413,13 @@ const struct flag flags[] = {
     {GROUP_TLS, 'k', 0, 0, "insecure", NULL, "do not check the server's certificate", AT(insecure), NULL},
     {GROUP_TLS, 0, 0, 0, "cacert", "FILE", "trust the authorities in FILE (PEM) instead of the system's", AT(ca_file), NULL},
 
+    {GROUP_NETWORK, 'x', 0, 0, "proxy", "PROXY", "go through this proxy: [http|https|socks5://][USER:PASSWORD@]HOST[:PORT]; '' is none", 0, take_proxy},
+    {GROUP_NETWORK, 'U', 0, 0, "proxy-user", "USER:PASSWORD", "log in to the proxy; asks for the password when there is no colon", 0, take_proxy},
+    {GROUP_NETWORK, 0, 0, 0, "proxy-basic", NULL, "by Basic: the default", AT(proxy_basic), NULL},
+    {GROUP_NETWORK, 0, 0, 0, "proxy-digest", NULL, "by Digest", AT(proxy_digest), NULL},
+    {GROUP_NETWORK, 0, 0, 0, "proxy-anyauth", NULL, "by the strongest the proxy offers; Basic to an https proxy only", AT(proxy_anyauth), NULL},
+    {GROUP_NETWORK, 'p', 0, 0, "proxytunnel", NULL, "through a tunnel (CONNECT) for http URLs, too", AT(proxy_tunnel), NULL},
+    {GROUP_NETWORK, 0, 0, 0, "noproxy", "LIST", "not for these: names, addresses, networks; * is all, '' overrides no_proxy", AT(noproxy), NULL},
     {GROUP_NETWORK, 0, 0, 0, "resolve", "HOST:PORT:ADDR", "use this address instead of looking the name up; ADDR,ADDR…", 0, take_resolve},
     {GROUP_NETWORK, 0, 0, 0, "connect-to", "HOST1:PORT1:HOST2:PORT2", "connect there instead", 0, take_connect_to},
     {GROUP_NETWORK, '4', 0, 0, "ipv4", NULL, "use IPv4 alone", 0, take_family},

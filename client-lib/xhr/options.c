@@ -61,7 +61,8 @@ static void set_switch(struct cli_options *options, const struct flag *flag, boo
 /* Others can read argv in the list of processes. */
 static bool is_secret(const struct flag *flag)
 {
-    return flag->letter == 'u' || strcmp(flag->name, "oauth2-bearer") == 0;
+    return flag->letter == 'u' || flag->letter == 'U' || flag->letter == 'x' ||
+           strcmp(flag->name, "oauth2-bearer") == 0;
 }
 
 /* @value: NULL for a flag without one. */
@@ -225,6 +226,20 @@ static int check_login(const struct cli_options *options, struct trouble *why)
     return 0;
 }
 
+static int check_proxy(const struct cli_options *options, struct trouble *why)
+{
+    if (options->proxy_basic + options->proxy_digest + options->proxy_anyauth > 1)
+        return trouble_set(why, EXIT_USAGE,
+                           "--proxy-basic, --proxy-digest and --proxy-anyauth: take one of "
+                           "them");
+    if (options->proxy && options->proxy[0] == '\0' &&
+        (options->proxy_user || options->proxy_tunnel || options->proxy_basic ||
+         options->proxy_digest || options->proxy_anyauth))
+        return trouble_set(why, EXIT_USAGE,
+                           "-x '' is no proxy: nothing can be asked of one beside it");
+    return 0;
+}
+
 /* What is right by itself and wrong together. */
 static int check(const struct cli_options *options, struct trouble *why)
 {
@@ -258,7 +273,8 @@ static int check(const struct cli_options *options, struct trouble *why)
         if (options->urls.items[i][0] == '\0')
             return trouble_set(why, EXIT_URL, "the URL is empty");
     }
-    return check_login(options, why);
+    int r = check_proxy(options, why);
+    return r != 0 ? r : check_login(options, why);
 }
 
 int cli_options_parse(int argc, char **argv, struct cli_options *ret, struct trouble *ret_why)

@@ -105,6 +105,14 @@ struct cli_options {
     bool basic;
     bool digest;
     bool anyauth;
+    const char *proxy;      /* -x: copied, and wiped from argv; "": none */
+    const char *proxy_user; /* -U: copied, and wiped from argv */
+    bool proxy_basic;
+    bool proxy_digest;
+    bool proxy_anyauth;
+    bool proxy_tunnel;
+    const char *noproxy; /* NULL: what no_proxy says */
+
     const char *bearer; /* copied, and wiped from argv */
 
     bool insecure;

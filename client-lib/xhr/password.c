@@ -12,11 +12,13 @@
 
 #define PASSWORD_BYTES_MAX 4096
 
-static int prompt(int terminal, const char *user)
+static int prompt(int terminal, const char *of, const char *user)
 {
     struct strbuf text = {0};
 
-    strbuf_add_text(&text, "Enter host password for user '");
+    strbuf_add_text(&text, "Enter ");
+    strbuf_add_text(&text, of);
+    strbuf_add_text(&text, " password for user '");
     strbuf_add_shown(&text, user, strlen(user));
     strbuf_add_text(&text, "': ");
     int r = text.failed ? -ENOMEM : write_all(terminal, text.bytes, text.len);
@@ -44,7 +46,7 @@ static ssize_t read_line(int terminal, char *line, size_t max)
 }
 
 /* The echo goes before the question comes: what is typed at once is not seen, and not lost. */
-static int ask(int terminal, const char *user, char **ret)
+static int ask(int terminal, const char *of, const char *user, char **ret)
 {
     char line[PASSWORD_BYTES_MAX];
     struct termios old, quiet;
@@ -55,7 +57,7 @@ static int ask(int terminal, const char *user, char **ret)
     quiet.c_lflag &= ~(tcflag_t)ECHO;
     if (tcsetattr(terminal, TCSAFLUSH, &quiet) < 0)
         return -errno;
-    ssize_t len = prompt(terminal, user);
+    ssize_t len = prompt(terminal, of, user);
     if (len == 0)
         len = read_line(terminal, line, sizeof(line));
     (void)tcsetattr(terminal, TCSAFLUSH, &old);
@@ -68,10 +70,11 @@ static int ask(int terminal, const char *user, char **ret)
     return *ret ? 0 : -ENOMEM;
 }
 
-int password_ask(const char *user, char **ret, struct trouble *why)
+int password_ask(
+    const char *of, const char *flag, const char *user, char **ret, struct trouble *why)
 {
     int terminal = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
-    int r = terminal < 0 ? -errno : ask(terminal, user, ret);
+    int r = terminal < 0 ? -errno : ask(terminal, of, user, ret);
 
     if (terminal >= 0)
         (void)close(terminal);
@@ -80,7 +83,7 @@ int password_ask(const char *user, char **ret, struct trouble *why)
     if (r < 0)
         return trouble_set(why, EXIT_USAGE,
                            "no terminal to ask for the password of '%s' (%s); write "
-                           "-u user:password",
-                           user, strerror(-r));
+                           "%s user:password",
+                           user, strerror(-r), flag);
     return 0;
 }

@@ -68,6 +68,10 @@ static void add_connection(struct strbuf *out,
         strbuf_add_u64(out, connection->remote_port);
         strbuf_add_char(out, ')');
     }
+    if (connection->proxy && connection->proxy[0]) {
+        strbuf_add_text(out, connection->proxy_tunnel ? ", tunnel through " : ", by way of ");
+        strbuf_add_text(out, connection->proxy);
+    }
     strbuf_add_char(out, '\n');
     if (!connection->tls)
         return;

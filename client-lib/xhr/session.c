@@ -8,6 +8,7 @@
 #include "files.h"
 #include "flags.h"
 #include "password.h"
+#include "proxy.h"
 #include "transfer.h"
 #include "writeout.h"
 
@@ -74,20 +75,35 @@ static int load_ca(struct session *session, struct trouble *why)
     return 0;
 }
 
-static int load_user(struct session *session, struct trouble *why)
+/* "user:password"; the terminal is asked for what is not there. @login: NULL: nothing. */
+static int split_login(const char *of,
+                       const char *flag,
+                       const char *login,
+                       char **ret_user,
+                       char **ret_password,
+                       struct trouble *why)
 {
-    const char *user = session->options->user;
-    const char *colon = user ? strchr(user, ':') : NULL;
+    const char *colon = login ? strchr(login, ':') : NULL;
 
-    if (!user)
+    if (!login)
         return 0;
-    session->user = colon ? strndup(user, (size_t)(colon - user)) : strdup(user);
-    if (!session->user)
+    *ret_user = colon ? strndup(login, (size_t)(colon - login)) : strdup(login);
+    if (!*ret_user)
         return no_memory(why);
     if (!colon)
-        return password_ask(user, &session->password, why);
-    session->password = strdup(colon + 1);
-    return session->password ? 0 : no_memory(why);
+        return password_ask(of, flag, login, ret_password, why);
+    *ret_password = strdup(colon + 1);
+    return *ret_password ? 0 : no_memory(why);
+}
+
+static int load_user(struct session *session, struct trouble *why)
+{
+    const struct cli_options *options = session->options;
+    int r = split_login("host", "-u", options->user, &session->user, &session->password, why);
+
+    return r != 0 ? r
+                  : split_login("proxy", "-U", options->proxy_user, &session->proxy_user,
+                                &session->proxy_password, why);
 }
 
 static int load_network(struct session *session, struct trouble *why)
@@ -240,7 +256,7 @@ static enum xhr_auth_scheme scheme_of(const struct cli_options *options)
     return options->digest ? XHR_AUTH_DIGEST : XHR_AUTH_BASIC;
 }
 
-static void make_request_options(struct session *session)
+static int make_request_options(struct session *session, struct trouble *why)
 {
     const struct cli_options *options = session->options;
     bool no_cookies = options->jar && strcmp(options->jar, "none") == 0;
@@ -275,7 +291,10 @@ static void make_request_options(struct session *session)
         .interface = options->interface,
         .raw = options->raw,
         .no_keep_alive = options->no_keepalive,
+        .proxy_username = session->proxy_user,
+        .proxy_password = session->proxy_password,
     };
+    return proxy_choose(options, &session->request_options, why);
 }
 
 int session_open(struct session *session,
@@ -299,7 +318,9 @@ int session_open(struct session *session,
         if (r != 0)
             return r;
     }
-    make_request_options(session);
+    int r = make_request_options(session, why);
+    if (r != 0)
+        return r;
     return options->events ? event_log_open(&session->events, options->events_file, why) : 0;
 }
 
@@ -330,6 +351,8 @@ int session_close(struct session *session, struct trouble *why)
     free(session->connect_to);
     free_secret(session->user);
     free_secret(session->password);
+    free_secret(session->proxy_user);
+    free_secret(session->proxy_password);
     *session = (struct session){0};
     return r;
 }

@@ -29,6 +29,8 @@ struct session {
     struct strbuf range;
     char *user;
     char *password;
+    char *proxy_user;
+    char *proxy_password;
     struct xhr_resolve *resolve;
     struct xhr_connect_to *connect_to;
 };

@@ -57,7 +57,7 @@ static const struct words_of words_of[] = {
     [XHR_ERROR_DNS] = {EXIT_DNS, "could not resolve %s", "check the name"},
     [XHR_ERROR_CONNECT] = {EXIT_CONNECT, "could not connect to %s",
                            "check that the server runs and the port is right"},
-    [XHR_ERROR_PROXY] = {EXIT_PROXY, "the proxy for %s failed", NULL},
+    [XHR_ERROR_PROXY] = {EXIT_PROXY, "no way to %s", NULL},
     [XHR_ERROR_TLS] = {EXIT_TLS, "no TLS with %s", "check that the port speaks TLS"},
     [XHR_ERROR_TLS_VERIFY] = {EXIT_CERTIFICATE, "the certificate of %s is not trusted",
                               "--cacert FILE trusts another authority, -k anybody"},
@@ -124,6 +124,23 @@ static void add_detail(struct strbuf *out, const char *detail)
     strbuf_add_text(out, detail);
 }
 
+/* curl's numbers for a proxy: 5 its name, 7 its port, 56 its refusal of CONNECT, 97 what else
+ * it says before there is a way through it. */
+static int exit_code_at_proxy(const struct xhr_error *error)
+{
+    bool is_connect = error->kind == XHR_ERROR_PROXY && error->detail < 0x500;
+
+    if (error->phase == XHR_PHASE_PROXY)
+        return is_connect ? EXIT_RECEIVE : EXIT_PROXY_HANDSHAKE;
+    return error->phase == XHR_PHASE_CONNECT ? EXIT_CONNECT : EXIT_PROXY;
+}
+
+static bool is_about_proxy(const struct xhr_error *error)
+{
+    return error->kind == XHR_ERROR_PROXY ||
+           (error->kind == XHR_ERROR_PROTOCOL && error->phase == XHR_PHASE_PROXY);
+}
+
 int trouble_of_error(struct trouble *ret, const struct xhr_error *error, const char *url)
 {
     const struct words_of *words = find_words(error->kind);
@@ -147,8 +164,9 @@ int trouble_of_error(struct trouble *ret, const struct xhr_error *error, const c
         strbuf_add_text(&text, "; ");
         strbuf_add_text(&text, words->advice);
     }
-    int code = trouble_set(ret, words->exit_code, "%s",
-                           text.failed ? "out of memory" : strbuf_text(&text));
+    int exit_code = is_about_proxy(error) ? exit_code_at_proxy(error) : words->exit_code;
+    int code =
+        trouble_set(ret, exit_code, "%s", text.failed ? "out of memory" : strbuf_text(&text));
     strbuf_done(&text);
     return code;
 }

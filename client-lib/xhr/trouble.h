@@ -36,6 +36,7 @@ enum exit_code {
     EXIT_REWIND = 65,
     EXIT_CA_FILE = 77,
     EXIT_PIN = 90,
+    EXIT_PROXY_HANDSHAKE = 97,
     EXIT_DAEMON = 100,
     EXIT_POLICY = 101,
     EXIT_QUOTA = 102,

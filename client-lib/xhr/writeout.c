@@ -29,6 +29,7 @@ enum variable {
     VAR_NUM_REDIRECTS,
     VAR_NUM_RETRIES,
     VAR_PROXY_SSL_VERIFY_RESULT,
+    VAR_PROXY_USED,
     VAR_REDIRECT_URL,
     VAR_REFERER,
     VAR_REMOTE_IP,
@@ -78,6 +79,7 @@ static const struct {
     [VAR_NUM_REDIRECTS] = {"num_redirects", TYPE_NUMBER},
     [VAR_NUM_RETRIES] = {"num_retries", TYPE_NUMBER},
     [VAR_PROXY_SSL_VERIFY_RESULT] = {"proxy_ssl_verify_result", TYPE_NUMBER},
+    [VAR_PROXY_USED] = {"proxy_used", TYPE_NUMBER},
     [VAR_REDIRECT_URL] = {"redirect_url", TYPE_TEXT},
     [VAR_REFERER] = {"referer", TYPE_TEXT},
     [VAR_REMOTE_IP] = {"remote_ip", TYPE_TEXT},
@@ -151,9 +153,31 @@ static uint64_t count_headers(const struct xhr_request *request)
     return n;
 }
 
-static uint64_t verify_result(const struct xhr_error *error)
+static uint64_t verify_result(const struct xhr_error *error, bool of_proxy)
 {
-    return error && error->kind == XHR_ERROR_TLS_VERIFY ? error->detail : 0;
+    if (!error || error->kind != XHR_ERROR_TLS_VERIFY ||
+        (error->phase == XHR_PHASE_PROXY) != of_proxy)
+        return 0;
+    return error->detail;
+}
+
+static bool is_proxied(const struct facts *facts)
+{
+    return facts->connection->proxy && facts->connection->proxy[0];
+}
+
+/* The status of the CONNECT that this request made; 0: it made none. */
+static uint64_t connect_status(const struct facts *facts)
+{
+    const struct xhr_connection_info *connection = facts->connection;
+    const struct xhr_error *error = facts->view->error;
+
+    if (error && error->kind == XHR_ERROR_PROXY && error->detail < 1000)
+        return error->phase == XHR_PHASE_PROXY ? error->detail : 0;
+    return is_proxied(facts) && connection->proxy_tunnel && !connection->reused &&
+                   strncmp(connection->proxy, "http", 4) == 0
+               ? 200
+               : 0;
 }
 
 static uint64_t number_of(const struct facts *facts, enum variable which)
@@ -179,9 +203,12 @@ static uint64_t number_of(const struct facts *facts, enum variable which)
     case VAR_SIZE_UPLOAD: return facts->totals->upload_bytes;
     case VAR_SPEED_DOWNLOAD: return speed(facts->totals->wire_bytes, facts->timing->total_us);
     case VAR_SPEED_UPLOAD: return speed(facts->totals->upload_bytes, facts->timing->total_us);
-    case VAR_SSL_VERIFY_RESULT: return verify_result(view->error);
+    case VAR_HTTP_CONNECT: return connect_status(facts);
+    case VAR_PROXY_SSL_VERIFY_RESULT: return verify_result(view->error, true);
+    case VAR_PROXY_USED: return is_proxied(facts);
+    case VAR_SSL_VERIFY_RESULT: return verify_result(view->error, false);
     case VAR_URLNUM: return view->number;
-    default: return 0; /* http_connect, proxy_ssl_verify_result: there is no proxy */
+    default: return 0;
     }
 }
 

@@ -111,6 +111,7 @@ static struct cells cells_of_connection(const Xhrd__V1__ConnectionRow *row)
     add_string(&cells, "profile", row->profile);
     add_bytes(&cells, "origin", &row->origin);
     add_bytes(&cells, "remote_address", &row->remote_address);
+    add_bytes(&cells, "proxy", &row->proxy);
     add_bytes(&cells, "state", &row->state);
     add_number(&cells, "exchanges", row->exchanges);
     add(&cells, "age_s", CELL_SECONDS, row->age_s, 0);
@@ -126,6 +127,7 @@ static struct cells cells_of_pool(const Xhrd__V1__PoolRow *row)
     add_number(&cells, "uid", row->uid);
     add_string(&cells, "profile", row->profile);
     add_bytes(&cells, "origin", &row->origin);
+    add_bytes(&cells, "proxy", &row->proxy);
     add_number(&cells, "connecting", row->connecting);
     add_number(&cells, "busy", row->busy);
     add_number(&cells, "idle", row->idle);

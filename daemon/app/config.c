@@ -15,6 +15,9 @@ enum config_type {
     TYPE_PATH,
     TYPE_LOG_LEVEL,
     TYPE_DURABILITY,
+    TYPE_PROXY,
+    TYPE_PROXY_AUTH,
+    TYPE_LIST, /* a second line adds to the first, an empty one begins anew */
 };
 
 struct config_key {
@@ -49,6 +52,9 @@ static const struct config_key keys[] = {
         0,
         65536,
         "256"),
+    KEY("Network", "Proxy", TYPE_PROXY, proxy, 0, 0, ""),
+    KEY("Network", "ProxyAuth", TYPE_PROXY_AUTH, proxy_auth, 0, 0, "basic"),
+    KEY("Network", "NoProxy", TYPE_LIST, no_proxy, 0, 0, ""),
     KEY("Limits", "Clients", TYPE_COUNT, clients_max, 1, 65536, "4096"),
     KEY("Limits", "ClientsPerUser", TYPE_COUNT, clients_per_user, 1, 65536, "128"),
     KEY("Limits", "RequestsPerUser", TYPE_COUNT, requests_per_user, 1, 1000000, "4096"),
@@ -73,6 +79,9 @@ static const char *type_name(enum config_type type)
     case TYPE_PATH: return "path";
     case TYPE_LOG_LEVEL: return "level";
     case TYPE_DURABILITY: return "durability";
+    case TYPE_PROXY: return "proxy";
+    case TYPE_PROXY_AUTH: return "login";
+    case TYPE_LIST: return "list";
     }
     return "";
 }
@@ -149,6 +158,86 @@ static int set_path(struct config *config,
     return 0;
 }
 
+/* The value is not repeated: it may hold a password. */
+static int set_proxy(struct config *config,
+                     const struct config_key *key,
+                     const char *value,
+                     struct buf *error)
+{
+    struct proxy proxy;
+    size_t len = strlen(value);
+    int outcome = len >= CONFIG_TEXT_MAX ? PROXY_E_TOO_LONG : PROXY_OK;
+
+    if (outcome == PROXY_OK && len > 0) {
+        outcome = proxy_parse(span_of(value), &proxy);
+        if (outcome < 0)
+            return outcome;
+        if (outcome == PROXY_OK)
+            proxy_done(&proxy);
+    }
+    if (outcome != PROXY_OK) {
+        int r = buf_append_format(error, "%s=: %s", key->name, proxy_outcome_text(outcome));
+        return r < 0 ? r : -EINVAL;
+    }
+    memcpy(field(config, key), value, len + 1);
+    return 0;
+}
+
+static int set_proxy_auth(struct config *config,
+                          const struct config_key *key,
+                          const char *value,
+                          struct buf *error)
+{
+    static const struct {
+        const char *name;
+        enum auth_scheme scheme;
+    } schemes[] = {
+        {"basic", AUTH_SCHEME_BASIC}, {"digest", AUTH_SCHEME_DIGEST}, {"any", AUTH_SCHEME_ANY}};
+
+    for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
+        if (strcmp(value, schemes[i].name) == 0) {
+            *(enum auth_scheme *)field(config, key) = schemes[i].scheme;
+            return 0;
+        }
+    }
+    int r = buf_append_format(error, "%s=%s: wants basic, digest or any", key->name, value);
+    return r < 0 ? r : -EINVAL;
+}
+
+static int add_to_list(struct config *config,
+                       const struct config_key *key,
+                       const char *value,
+                       struct buf *error)
+{
+    char *list = field(config, key);
+    size_t have = value[0] ? strlen(list) : 0;
+    size_t comma = have > 0;
+
+    if (have + comma + strlen(value) >= CONFIG_LIST_MAX) {
+        int r = buf_append_format(error, "%s=: wants at most %d bytes, all lines together",
+                                  key->name, CONFIG_LIST_MAX - 1);
+        return r < 0 ? r : -EINVAL;
+    }
+    if (comma)
+        list[have] = ',';
+    memcpy(list + have + comma, value, strlen(value) + 1);
+    return 0;
+}
+
+int config_proxy(const struct config *config, struct proxy *ret)
+{
+    struct proxy proxy = {0};
+    int r = config->proxy[0] ? proxy_parse(span_of(config->proxy), &proxy) : PROXY_OK;
+
+    if (r == PROXY_OK && proxy_has_login(&proxy) && proxy.kind != PROXY_SOCKS5)
+        r = proxy_set_login(&proxy, config->proxy_auth, (struct span){0}, (struct span){0});
+    if (r < 0)
+        return r;
+    INVARIANT(r == PROXY_OK); /* set_proxy() looked at it */
+    *ret = proxy;
+    return 0;
+}
+
 static int set_level(struct config *config,
                      const struct config_key *key,
                      const char *value,
@@ -185,6 +274,9 @@ static int set_key(struct config *config,
     case TYPE_PATH: return set_path(config, key, value, error);
     case TYPE_LOG_LEVEL: return set_level(config, key, value, error);
     case TYPE_DURABILITY: return set_durability(config, key, value, error);
+    case TYPE_PROXY: return set_proxy(config, key, value, error);
+    case TYPE_PROXY_AUTH: return set_proxy_auth(config, key, value, error);
+    case TYPE_LIST: return add_to_list(config, key, value, error);
     case TYPE_SECONDS:
     case TYPE_COUNT:
     case TYPE_BYTES: break;

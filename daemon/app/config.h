@@ -14,8 +14,10 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "policy/proxy.h"
 
-#define CONFIG_TEXT_MAX 256 /* bytes of a path, with its NUL */
+#define CONFIG_TEXT_MAX 256  /* bytes of a path or a proxy, with its NUL */
+#define CONFIG_LIST_MAX 4096 /* bytes of a list, with its NUL */
 
 struct config {
     enum log_level log_level;
@@ -26,6 +28,9 @@ struct config {
     int64_t connect_timeout_us;
     int64_t idle_timeout_us;
     int64_t keep_alive_us;
+    char proxy[CONFIG_TEXT_MAX]; /* its URL; empty: none */
+    enum auth_scheme proxy_auth; /* of a login in it */
+    char no_proxy[CONFIG_LIST_MAX];
     uint64_t connections_per_host;
     uint64_t idle_connections_per_user;
     uint64_t clients_max;
@@ -55,6 +60,12 @@ MUST_CHECK int config_set(struct config *config,
                           const char *key,
                           const char *value,
                           struct buf *ret_error);
+
+/**
+ * config_proxy() - the proxy that the configuration names
+ * Return: 0 (*ret is none if it names none; proxy_done()), or -ENOMEM.
+ */
+MUST_CHECK int config_proxy(const struct config *config, struct proxy *ret);
 
 /* "Section\tKey\ttype\tdefault\n" for every key, for the test that compares documents. */
 MUST_CHECK int config_describe(struct buf *out);

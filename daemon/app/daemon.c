@@ -46,6 +46,8 @@ struct daemon {
     struct net_connector *connector;
     struct pool *pool;
     struct fetcher *fetcher;
+    struct auth_cache proxy_logins;
+    struct proxy proxy; /* of the configuration */
     struct service *service;
     struct listener *listeners[SOCKETS_MAX];
     struct timer idle;
@@ -163,13 +165,30 @@ static struct service_options service_options_of(const struct daemon *daemon)
     return options;
 }
 
-static struct fetch_options fetch_options_of(const struct config *config)
+static struct fetch_options fetch_options_of(const struct daemon *daemon)
 {
+    const struct config *config = &daemon->options.config;
+
     return (struct fetch_options){
         .connect_timeout_us = config->connect_timeout_us,
         .idle_timeout_us = config->idle_timeout_us,
         .user_agent = "xhrd/" XHRD_VERSION,
+        .proxy = &daemon->proxy,
+        .no_proxy = span_of(config->no_proxy),
     };
+}
+
+/* Requests under way have a copy of the one they chose. */
+static void take_proxy(struct daemon *daemon)
+{
+    struct proxy proxy;
+
+    if (config_proxy(&daemon->options.config, &proxy) < 0) {
+        log_warning(NULL, "no memory for Proxy=, going on with the one before");
+        return;
+    }
+    proxy_done(&daemon->proxy);
+    daemon->proxy = proxy;
 }
 
 static void apply_config(struct daemon *daemon)
@@ -182,7 +201,8 @@ static void apply_config(struct daemon *daemon)
         log_set_level(config->log_level);
     pool_set_options(daemon->pool, &pool);
     service_set_options(daemon->service, &service);
-    daemon->fetcher->options = fetch_options_of(config);
+    take_proxy(daemon);
+    daemon->fetcher->options = fetch_options_of(daemon);
     daemon_on_idle(daemon, service_is_idle(daemon->service));
 }
 
@@ -277,6 +297,7 @@ static int make_pool(struct daemon *daemon)
         .resolver = daemon->resolver,
         .tls_contexts = daemon->tls_contexts,
         .tls_sessions = daemon->tls_sessions,
+        .proxy_logins = &daemon->proxy_logins,
         .dialer = dialer_options_default(),
     };
     struct pool_options options = pool_options_of(&daemon->options.config);
@@ -301,8 +322,9 @@ static int make_service(struct daemon *daemon)
     fetcher_init(daemon->fetcher, daemon->loop);
     daemon->fetcher->pool = daemon->pool;
     daemon->fetcher->files = daemon->files;
+    daemon->fetcher->proxy_logins = &daemon->proxy_logins;
     daemon->fetcher->cookies = cookie_stores_access(daemon->cookies);
-    daemon->fetcher->options = fetch_options_of(&daemon->options.config);
+    daemon->fetcher->options = fetch_options_of(daemon);
     return service_new(&daemon->service, daemon->fetcher, &options, &events, daemon);
 }
 
@@ -324,6 +346,9 @@ static int make_all(struct daemon *daemon)
     static const struct signal_events events = {daemon_on_leave, daemon_on_reload};
     int r = loop_new(&daemon->loop, clock_system());
 
+    auth_cache_init(&daemon->proxy_logins);
+    if (r == 0)
+        r = config_proxy(&daemon->options.config, &daemon->proxy);
     if (r == 0) {
         timer_init(&daemon->idle, daemon->loop, daemon_on_idle_time, daemon);
         timer_init(&daemon->goodbye, daemon->loop, daemon_on_goodbye_over, daemon);
@@ -398,6 +423,8 @@ struct daemon *daemon_free(struct daemon *daemon)
     if (daemon->fetcher)
         fetcher_done(daemon->fetcher);
     mem_free(daemon->fetcher);
+    auth_cache_done(&daemon->proxy_logins);
+    proxy_done(&daemon->proxy);
     daemon->notify = notify_free(daemon->notify);
     daemon->signals = signals_free(daemon->signals);
     daemon->loop = loop_free(daemon->loop);

@@ -19,6 +19,7 @@ struct cookie_jar;
 struct hsts;
 struct loop;
 struct pool;
+struct proxy;
 struct worker_pool;
 
 /* Waits until a uid's cookies and known hosts are in memory. Embedded; zero is "does not wait".
@@ -70,6 +71,8 @@ struct cookie_access {
 };
 
 struct fetch_options {
+    const struct proxy *proxy;  /* of requests that say nothing about one; NULL: none */
+    struct span no_proxy;       /* exceptions to it */
     int64_t connect_timeout_us; /* 60 s; for requests that do not say */
     int64_t idle_timeout_us;    /* 60 s */
     const char *user_agent;
@@ -93,7 +96,8 @@ struct fetcher {
     struct fetch_options options;
     struct fetch_counters counters;
     struct auth_cache logins;
-    struct link requests; /* all that are not done */
+    struct auth_cache *proxy_logins; /* shared with the connector: nonces of proxies alone */
+    struct link requests;            /* all that are not done */
     uint64_t n_requests;
     uint64_t last_id;
     char scratch[FETCH_SCRATCH_BYTES];

@@ -207,6 +207,7 @@ static void request_reap(struct reap *reap)
     if (request->has_redirect)
         redirect_done(&request->redirect);
     request_auth_done(request);
+    request_proxy_done(request);
     request_options_done(&request->options);
     mem_free(request);
 }
@@ -403,6 +404,7 @@ void request_tell_head(struct request *request)
 {
     const struct response_head *head = &request->head;
     struct exchange_info *info = &request->info;
+    char proxy[PROXY_TEXT_SIZE];
 
     if (request->exchange)
         exchange_info(request->exchange, info);
@@ -418,6 +420,9 @@ void request_tell_head(struct request *request)
         .coding = request->pipeline.decoder ? buf_span(&request->coding) : (struct span){0},
         .sent = &request->sent,
         .exchange = info,
+        .proxy = {proxy, proxy_format(request->proxy.kind, &request->proxy.origin, proxy)},
+        .is_tunnel =
+            request->proxy_way == PROXY_WAY_CONNECT || request->proxy_way == PROXY_WAY_SOCKS5,
     };
     request->head_told = true;
     request->head_waits = false;

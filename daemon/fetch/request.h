@@ -46,6 +46,8 @@ struct request_head {
     struct span coding;         /* what is being undone; empty: nothing */
     const struct headers *sent; /* as they went out, without credentials and cookies */
     const struct exchange_info *exchange;
+    struct span proxy; /* "http://proxy.example:3128"; empty: directly */
+    bool is_tunnel;    /* it sees no more than whom we talk to */
 };
 
 struct request_hop {

@@ -53,11 +53,20 @@ static bool is_redirect(struct request *request, const struct response_head *hea
     return true;
 }
 
+/* Not worth reading: a long answer, or a proxy's to a body. squid 5 says "keep-alive" when it
+ * refuses a body it has not read, and then never answers on that connection again. */
+static bool drops_connection(const struct request *request, const struct response_head *head)
+{
+    return (head->status == 407 && request->has_body) ||
+           (head->has_body && head->has_length && head->body_bytes > DRAIN_KNOWN_MAX);
+}
+
 bool request_goes_on(struct request *request, const struct response_head *head)
 {
     if (!request_trusts_server(request, head->headers))
         return true;
-    bool again = request_answers_challenge(request, head);
+    bool again =
+        request_answers_challenge(request, head) || request_answers_proxy(request, head);
     if (!again && request_asks_login(request, head))
         return true;
     if (!again && !is_redirect(request, head))
@@ -67,8 +76,7 @@ bool request_goes_on(struct request *request, const struct response_head *head)
     request_drain(request);
     if (again)
         request_tell_wait(request, REQUEST_WAIT_AUTH);
-    if (request->state != REQUEST_DONE && head->has_body && head->has_length &&
-        head->body_bytes > DRAIN_KNOWN_MAX)
+    if (request->state != REQUEST_DONE && drops_connection(request, head))
         request_next_hop(request);
     return true;
 }
@@ -80,6 +88,7 @@ static void leave_origin(struct request *request)
 
     request->left_origin |= redirect->leaves_secrets;
     request_auth_begin_hop(request, redirect->is_cross_origin);
+    proxy_login_done(&request->proxy_login);
     redirect_strip_headers(redirect, &request->options.headers);
 }
 

@@ -58,6 +58,9 @@ void request_options_done(struct request_options *options)
     close_fd(&options->body_fd);
     close_fd(&options->response_fd);
     mem_free(options->ca_pem_bytes);
+    proxy_done(&options->http_proxy);
+    proxy_done(&options->https_proxy);
+    mem_free(options->no_proxy);
     mem_free(options->user);
     mem_free(options->domain);
     if (options->password)
@@ -356,6 +359,48 @@ int request_options_set_tls(struct request_options *options,
         return no_memory(ret_why);
     options->tls.ca_pem = (struct span){options->ca_pem_bytes, ca_pem.len};
     return 0;
+}
+
+static int refuse_proxy(struct failure *ret_why, const char *what)
+{
+    failure_set(ret_why, FAILURE_ARGUMENT, "proxy: %s", what);
+    return -EINVAL;
+}
+
+static int
+take_proxy(struct proxy *to, const struct request_proxy_choice *from, struct failure *ret_why)
+{
+    if (!from)
+        return 0;
+    int r = proxy_parse(from->url, to);
+    /* A login in the URL is that proxy's own. */
+    struct span user = r == PROXY_OK && to->user ? (struct span){0} : from->user;
+    struct span password = r == PROXY_OK && to->user ? (struct span){0} : from->password;
+    if (r == PROXY_OK && from->scheme != AUTH_SCHEME_NONE)
+        r = proxy_set_login(to, from->scheme, user, password);
+    if (r == PROXY_OK)
+        return 0;
+    return r < 0 ? no_memory(ret_why) : refuse_proxy(ret_why, proxy_outcome_text(r));
+}
+
+int request_options_set_proxies(struct request_options *options,
+                                const struct request_proxies *from,
+                                struct failure *ret_why)
+{
+    if (from->direct && (from->http || from->https || from->no_proxy.len > 0 || from->tunnel))
+        return refuse_proxy(ret_why, "direct contradicts everything else said of proxies");
+    if (from->no_proxy.len > PROXY_NO_PROXY_MAX ||
+        (from->no_proxy.len > 0 && memchr(from->no_proxy.ptr, '\0', from->no_proxy.len)))
+        return refuse_proxy(ret_why, "exceptions are text of at most 16384 bytes");
+    options->has_proxies = from->direct || from->http || from->https;
+    options->proxy_tunnel = from->tunnel;
+    if (from->no_proxy.len > 0) {
+        options->no_proxy = mem_dup(from->no_proxy);
+        if (!options->no_proxy)
+            return no_memory(ret_why);
+    }
+    int r = take_proxy(&options->http_proxy, from->http, ret_why);
+    return r < 0 ? r : take_proxy(&options->https_proxy, from->https, ret_why);
 }
 
 static int refuse_route(struct failure *ret_why, const char *what)

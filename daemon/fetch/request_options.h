@@ -17,6 +17,7 @@
 #include "http/origin.h"
 #include "http/url.h"
 #include "policy/auth_choice.h"
+#include "policy/proxy.h"
 #include "pool/pool_key.h"
 
 #define REQUEST_ROUTES_MAX    64 /* --resolve and --connect-to entries */
@@ -69,6 +70,22 @@ struct request_credentials {
     bool preemptive;    /* of AUTH_SCHEME_BASIC alone */
 };
 
+/* A caller's word about proxies, as it came. */
+struct request_proxy_choice {
+    struct span url;         /* as proxy_parse() reads it */
+    enum auth_scheme scheme; /* AUTH_SCHEME_NONE: as the URL says */
+    struct span user;
+    struct span password;
+};
+
+struct request_proxies {
+    bool direct;                              /* no proxy, not even the daemon's */
+    const struct request_proxy_choice *http;  /* for http URLs; both NULL: the daemon's */
+    const struct request_proxy_choice *https; /* for https URLs */
+    struct span no_proxy;                     /* exceptions, see no_proxy_matches() */
+    bool tunnel;                              /* CONNECT for http URLs, too */
+};
+
 struct request_options {
     struct partition partition;
     char method[METHOD_BYTES_MAX + 1];
@@ -114,6 +131,12 @@ struct request_options {
     bool auth_preemptive; /* Basic without being asked */
     bool asks_challenges; /* the owner is asked for what answers a 401 */
     char *bearer_token;   /* owned; of AUTH_SCHEME_BEARER */
+
+    bool has_proxies; /* the caller's, or none at all: not the daemon's */
+    struct proxy http_proxy;
+    struct proxy https_proxy;
+    char *no_proxy; /* owned; NULL: no exceptions of the caller's */
+    bool proxy_tunnel;
 
     uint8_t family; /* 0, 4, 6 */
     struct pool_source source;
@@ -167,6 +190,9 @@ MUST_CHECK int request_options_set_tls(struct request_options *options,
 MUST_CHECK int request_options_add_source(struct request_options *options,
                                           struct span address,
                                           struct failure *ret_why);
+MUST_CHECK int request_options_set_proxies(struct request_options *options,
+                                           const struct request_proxies *from,
+                                           struct failure *ret_why);
 MUST_CHECK int request_options_add_resolve(struct request_options *options,
                                            struct span host,
                                            uint32_t port,

@@ -13,6 +13,8 @@
 #include "loop/loop.h"
 #include "loop/timer.h"
 #include "policy/hsts.h"
+#include "policy/proxy.h"
+#include "policy/proxy_login.h"
 #include "policy/redirect.h"
 #include "pool/pool.h"
 
@@ -124,6 +126,9 @@ struct request {
     unsigned redirects;
     struct request_auth auth;
     struct request_asking asking;
+    struct proxy proxy; /* for this hop; none: directly */
+    enum proxy_way proxy_way;
+    struct proxy_login proxy_login; /* of PROXY_WAY_FORWARD */
 
     /* The answer to a hop that is not the last: its body is read a little and dropped. */
     bool draining;
@@ -229,6 +234,18 @@ int request_keep_login(struct request *request,
                        struct failure *ret_why);
 void request_take_login(struct request *request); /* the one that was kept */
 void request_refuse_rewind(struct request *request);
+
+/* request_proxy.c: which way, and what the proxy is shown of a request it forwards */
+/* @is_rerouted: the caller says what is to be reached in the origin's place. Return: 0 or
+ * -ENOMEM. */
+int request_choose_proxy(struct request *request, bool is_rerouted);
+struct pool_proxy request_pool_proxy(const struct request *request); /* borrows */
+/* Appends the request's target, absolute-form for a proxy that forwards. */
+int request_format_target(const struct request *request, struct buf *out);
+int request_add_proxy_credentials(struct request *request);
+/* Return: whether the request goes out again with an answer to a 407, or has failed. */
+bool request_answers_proxy(struct request *request, const struct response_head *head);
+void request_proxy_done(struct request *request);
 
 /* request_next.c: redirects and challenges */
 bool request_goes_on(struct request *request, const struct response_head *head);

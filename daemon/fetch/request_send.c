@@ -64,6 +64,12 @@ static void find_route(const struct request *request, struct route *ret)
     apply_resolve(&request->options, ret);
 }
 
+/* A proxy that forwards goes by the URL: what else is to be reached wants a tunnel. */
+static bool route_is_given(const struct route *route)
+{
+    return route->dial.host.len > 0 || route->dial.port != 0 || route->dial.n_addresses > 0;
+}
+
 /* ---- which fields ------------------------------------------------------------------------ */
 
 static int
@@ -124,6 +130,8 @@ static int build_headers(struct request *request)
         r = add_cookies(request);
     if (r == 0)
         r = request_add_credentials(request);
+    if (r == 0)
+        r = request_add_proxy_credentials(request);
     return r;
 }
 
@@ -158,11 +166,16 @@ static void note_times(struct request *request)
 
 static int open_exchange(struct request *request)
 {
+    CLEANUP_BUF struct buf target = BUF_INIT(0);
     char authority[ORIGIN_TEXT_SIZE];
     size_t authority_len = origin_format_authority(&request->origin, authority);
+    int r = request_format_target(request, &target);
+
+    if (r < 0)
+        return r;
     struct exchange_request what = {
         .method = span_of(request->method),
-        .target = url_request_target(&request->url),
+        .target = buf_span(&target),
         .authority = {authority, authority_len},
         .headers = &request->sent,
         .close_after = request->options.no_keep_alive,
@@ -209,10 +222,9 @@ static void request_on_lease_failed(void *owner, const struct failure *why)
 static void request_on_lease_wait(void *owner, enum wait_reason reason)
 {
     static const enum request_wait reasons[] = {
-        [WAIT_QUEUED] = REQUEST_WAIT_QUEUED,
-        [WAIT_DNS] = REQUEST_WAIT_DNS,
-        [WAIT_CONNECT] = REQUEST_WAIT_CONNECT,
-        [WAIT_TLS] = REQUEST_WAIT_TLS,
+        [WAIT_QUEUED] = REQUEST_WAIT_QUEUED,   [WAIT_DNS] = REQUEST_WAIT_DNS,
+        [WAIT_CONNECT] = REQUEST_WAIT_CONNECT, [WAIT_TLS] = REQUEST_WAIT_TLS,
+        [WAIT_PROXY] = REQUEST_WAIT_CONNECT,
     };
     struct request *request = owner;
 
@@ -230,9 +242,14 @@ void request_acquire(struct request *request, bool fresh_only)
     struct route route;
 
     find_route(request, &route);
+    if (request_choose_proxy(request, route_is_given(&route)) < 0) {
+        request_finish_kind(request, FAILURE_INTERNAL, "out of memory");
+        return;
+    }
     struct pool_key key = {
         .partition = request->options.partition,
         .origin = request->origin,
+        .proxy = request_pool_proxy(request),
         .route = route.dial,
         .tls = request->options.tls,
         .family = request->options.family,

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Which of the challenges of a 401 is answered: the strongest that the caller allows and this
- * request can do. Digest before Basic, SHA-256 before MD5 (RFC 7616 §3.7). Basic shows the
+ * Which of the challenges of a 401 or 407 is answered: the strongest that the caller allows and
+ * this request can do. Digest before Basic, SHA-256 before MD5 (RFC 7616 §3.7). Basic shows the
  * password to whoever listens, so over plain http it wants the caller's explicit word (AU07).
  */
 
@@ -51,7 +51,7 @@ bool auth_realm_wants_domain(struct span realm, struct span domain);
 
 /**
  * auth_choose() - read the challenges and take one
- * @headers:     of the 401
+ * @headers:     of the 401 or 407
  * @ret_session: owned by the caller, on AUTH_CHOICE_DIGEST only
  * Return: one of enum auth_choice, or -ENOMEM.
  */

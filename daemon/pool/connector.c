@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The real connector: name look-up, Happy Eyeballs, TLS, one after the other. The TLS context,
- * which may have to be made from a trust store first, is asked for beside all that.
+ * The real connector: name look-up, Happy Eyeballs, the proxy if there is one, TLS, one after
+ * the other. TLS contexts, which may have to be made from a trust store first, are asked for
+ * beside all that.
+ *
+ * A proxy is dialled in the origin's place; it may want TLS of its own, and it may have to be
+ * asked for a tunnel. What goes wrong until the tunnel is open is the proxy's trouble and
+ * called so.
  */
 #include "pool/connector.h"
 
@@ -14,6 +19,7 @@
 #include "net/resolver.h"
 #include "net/tls_context.h"
 #include "pool/pool_priv.h"
+#include "pool/proxy_step.h"
 #include "transport/conn.h"
 
 #define ALPN_OFFER "http/1.1"
@@ -26,17 +32,35 @@ struct net_connector {
 enum connect_state {
     CONNECT_LOOKUP,
     CONNECT_DIAL,
-    CONNECT_CONTEXT, /* TCP is there, the TLS context is not */
-    CONNECT_TLS,
+    CONNECT_CONTEXT,   /* TCP is there, the TLS context is not */
+    CONNECT_PROXY_TLS, /* with the proxy */
+    CONNECT_TUNNEL,    /* the proxy has been asked for one */
+    CONNECT_TLS,       /* with the origin */
     CONNECT_OVER,
     CONNECT_STATE_COUNT,
 };
 
+#define BIT(n) (1U << (n))
+#define AFTER_TCP                                                                              \
+    (BIT(CONNECT_CONTEXT) | BIT(CONNECT_PROXY_TLS) | BIT(CONNECT_TUNNEL) | BIT(CONNECT_TLS) |  \
+     BIT(CONNECT_OVER))
+
 static const uint8_t connect_table[CONNECT_STATE_COUNT] = {
-    [CONNECT_LOOKUP] = 1U << CONNECT_DIAL | 1U << CONNECT_OVER,
-    [CONNECT_DIAL] = 1U << CONNECT_CONTEXT | 1U << CONNECT_TLS | 1U << CONNECT_OVER,
-    [CONNECT_CONTEXT] = 1U << CONNECT_TLS | 1U << CONNECT_OVER,
-    [CONNECT_TLS] = 1U << CONNECT_OVER,
+    [CONNECT_LOOKUP] = BIT(CONNECT_DIAL) | BIT(CONNECT_OVER),
+    [CONNECT_DIAL] = AFTER_TCP,
+    [CONNECT_CONTEXT] =
+        BIT(CONNECT_CONTEXT) | BIT(CONNECT_PROXY_TLS) | BIT(CONNECT_TLS) | BIT(CONNECT_OVER),
+    [CONNECT_PROXY_TLS] = BIT(CONNECT_TUNNEL) | BIT(CONNECT_OVER),
+    /* Back to the look-up: a 407, and a login that answers it. */
+    [CONNECT_TUNNEL] =
+        BIT(CONNECT_LOOKUP) | BIT(CONNECT_CONTEXT) | BIT(CONNECT_TLS) | BIT(CONNECT_OVER),
+    [CONNECT_TLS] = BIT(CONNECT_OVER),
+};
+
+/* A TLS context that is wanted, or there. */
+struct context_slot {
+    struct tls_context_wait wait;
+    struct tls_context *context;
 };
 
 struct connect_attempt {
@@ -46,17 +70,25 @@ struct connect_attempt {
     const struct connect_events *events;
     void *owner;
     enum connect_state state;
+    bool proxy_tls_is_up;
+    bool tunnel_is_open;
     struct lookup lookup;
     struct dialer *dialer;
-    struct tls_context_wait context_wait;
-    struct tls_context *context;
-    struct io *io; /* TCP, then TLS */
+    struct context_slot origin_context;
+    struct context_slot proxy_context;
+    struct proxy_step proxy;
+    struct io *io; /* TCP, then TLS, then TLS in TLS */
     struct lease_timing timing;
 };
 
+static bool is_proxied(const struct connect_attempt *attempt)
+{
+    return attempt->key->proxy.way != PROXY_WAY_DIRECT;
+}
+
 static void enter(struct connect_attempt *attempt, enum connect_state next)
 {
-    INVARIANT(connect_table[attempt->state] & 1U << next);
+    INVARIANT(connect_table[attempt->state] & BIT(next));
     attempt->state = next;
 }
 
@@ -65,15 +97,22 @@ static void attempt_reap(struct reap *self)
     mem_free(CONTAINER_OF(self, struct connect_attempt, reap));
 }
 
+static void release_context(struct context_slot *slot)
+{
+    tls_contexts_cancel(&slot->wait);
+    if (slot->context)
+        slot->context = tls_context_unref(slot->context);
+}
+
 /* Lets go of everything; no call back reaches the attempt any more. */
 static void end(struct connect_attempt *attempt)
 {
     enter(attempt, CONNECT_OVER);
     resolver_cancel(&attempt->lookup);
     attempt->dialer = dialer_cancel(attempt->dialer);
-    tls_contexts_cancel(&attempt->context_wait);
-    if (attempt->context)
-        attempt->context = tls_context_unref(attempt->context);
+    release_context(&attempt->origin_context);
+    release_context(&attempt->proxy_context);
+    proxy_step_done(&attempt->proxy); /* before the stream it uses */
     attempt->io = io_close(attempt->io);
     loop_defer_free(attempt->parts->loop, &attempt->reap, attempt_reap);
 }
@@ -96,6 +135,28 @@ static void fail_errno(struct connect_attempt *attempt, enum failure_phase phase
     fail(attempt, &why);
 }
 
+/* Trouble on the way to the proxy is the proxy's; what TLS says of it keeps its class. */
+static void fail_on_way(struct connect_attempt *attempt,
+                        enum failure_phase phase,
+                        const struct failure *why)
+{
+    bool keeps_kind = why->kind == FAILURE_INTERNAL || phase == PHASE_PROXY;
+    char name[PROXY_TEXT_SIZE];
+    struct failure copy;
+
+    if (!is_proxied(attempt)) {
+        fail(attempt, why);
+        return;
+    }
+    (void)pool_proxy_format(&attempt->key->proxy, name);
+    failure_set(&copy, keeps_kind ? why->kind : FAILURE_PROXY, "the proxy %s: %s", name,
+                why->text);
+    copy.phase = phase;
+    copy.sys_errno = why->sys_errno;
+    copy.code = why->code;
+    fail(attempt, &copy);
+}
+
 static int64_t now_us(const struct connect_attempt *attempt)
 {
     return loop_now_us(attempt->parts->loop);
@@ -115,6 +176,28 @@ static void connected(struct connect_attempt *attempt)
     attempt->events->on_connected(attempt->owner, conn, &attempt->timing);
 }
 
+static void go_on(struct connect_attempt *attempt);
+
+static void lower_on_failed(void *owner, const struct failure *why)
+{
+    fail(owner, why);
+}
+
+/* While a context is made: nothing is read, so only real trouble is seen. */
+static const struct io_events lower_events = {.on_failed = lower_on_failed};
+
+/* Return: whether the context is there. */
+static bool has_context(struct connect_attempt *attempt, const struct context_slot *slot)
+{
+    if (slot->context)
+        return true;
+    io_set_events(attempt->io, &lower_events, attempt);
+    enter(attempt, CONNECT_CONTEXT);
+    return false;
+}
+
+/* ---- TLS with the origin ----------------------------------------------------------------- */
+
 static void tls_on_connected(void *owner)
 {
     struct connect_attempt *attempt = owner;
@@ -133,12 +216,11 @@ static const struct io_events tls_events = {
     .on_failed = tls_on_failed,
 };
 
-/* Both TCP and context are there. The name that is verified is the URL's, wherever we dialled.
- */
+/* Stream and context are there. The name that is verified is the URL's, wherever we dialled. */
 static void start_tls(struct connect_attempt *attempt)
 {
     struct io_tls_options options = {
-        .context = attempt->context,
+        .context = attempt->origin_context.context,
         .host = host_strip_brackets(origin_host(&attempt->key->origin)),
         .port = attempt->key->origin.port,
         .alpn = SPAN_LIT(ALPN_OFFER),
@@ -154,13 +236,98 @@ static void start_tls(struct connect_attempt *attempt)
         fail_errno(attempt, PHASE_TLS, r);
 }
 
-static void lower_on_failed(void *owner, const struct failure *why)
+/* ---- the proxy --------------------------------------------------------------------------- */
+
+static void proxy_tls_on_connected(void *owner)
+{
+    struct connect_attempt *attempt = owner;
+
+    attempt->proxy_tls_is_up = true;
+    go_on(attempt);
+}
+
+static void proxy_tls_on_failed(void *owner, const struct failure *why)
+{
+    fail_on_way(owner, PHASE_PROXY, why);
+}
+
+static const struct io_events proxy_tls_events = {
+    .on_connected = proxy_tls_on_connected,
+    .on_failed = proxy_tls_on_failed,
+};
+
+/* Verified by the system's authorities, whatever the request says of its origin. Sessions are
+ * not kept: no ticket of a proxy can ever be shown to an origin (CVE-2021-22890). */
+static void start_proxy_tls(struct connect_attempt *attempt)
+{
+    const struct origin *at = &attempt->key->proxy.at;
+    struct io_tls_options options = {
+        .context = attempt->proxy_context.context,
+        .host = host_strip_brackets(origin_host(at)),
+        .port = at->port,
+        .alpn = SPAN_LIT(ALPN_OFFER),
+        .partition = attempt->key->partition,
+    };
+    struct io *lower = attempt->io;
+
+    enter(attempt, CONNECT_PROXY_TLS);
+    int r = io_tls_new(lower, &options, &proxy_tls_events, attempt, &attempt->io);
+    if (r < 0)
+        fail_errno(attempt, PHASE_PROXY, r);
+}
+
+static void proxy_on_open(void *owner)
+{
+    struct connect_attempt *attempt = owner;
+
+    attempt->tunnel_is_open = true;
+    go_on(attempt);
+}
+
+static void start_over(struct connect_attempt *attempt);
+
+static void proxy_on_again(void *owner)
+{
+    start_over(owner);
+}
+
+static void proxy_on_failed(void *owner, const struct failure *why)
 {
     fail(owner, why);
 }
 
-/* While the context is made: nothing is read, so only real trouble is seen. */
-static const struct io_events lower_events = {.on_failed = lower_on_failed};
+static const struct proxy_step_events proxy_events = {
+    .on_open = proxy_on_open,
+    .on_again = proxy_on_again,
+    .on_failed = proxy_on_failed,
+};
+
+static void start_tunnel(struct connect_attempt *attempt)
+{
+    enter(attempt, CONNECT_TUNNEL);
+    int r = proxy_step_start(&attempt->proxy, attempt->io);
+    if (r < 0)
+        fail_errno(attempt, PHASE_PROXY, r);
+}
+
+/* What the stream still lacks, from the outside in. */
+static void go_on(struct connect_attempt *attempt)
+{
+    const struct pool_key *key = attempt->key;
+
+    if (is_proxied(attempt) && key->proxy.at.is_https && !attempt->proxy_tls_is_up) {
+        if (has_context(attempt, &attempt->proxy_context))
+            start_proxy_tls(attempt);
+    } else if (proxy_step_is_needed(key) && !attempt->tunnel_is_open) {
+        start_tunnel(attempt);
+    } else if (!key->origin.is_https) {
+        connected(attempt);
+    } else if (has_context(attempt, &attempt->origin_context)) {
+        start_tls(attempt);
+    }
+}
+
+/* ---- name and TCP ------------------------------------------------------------------------ */
 
 static void dialer_on_connected(void *owner, struct io *io)
 {
@@ -169,14 +336,9 @@ static void dialer_on_connected(void *owner, struct io *io)
     attempt->dialer = NULL;
     attempt->io = io;
     attempt->timing.connected_us = now_us(attempt);
-    if (!attempt->key->origin.is_https) {
-        connected(attempt);
-    } else if (attempt->context) {
-        start_tls(attempt);
-    } else {
-        io_set_events(io, &lower_events, attempt);
-        enter(attempt, CONNECT_CONTEXT);
-    }
+    if (is_proxied(attempt))
+        attempt->events->on_stage(attempt->owner, WAIT_PROXY);
+    go_on(attempt);
 }
 
 static void dialer_on_failed(void *owner, const struct failure *why)
@@ -184,7 +346,7 @@ static void dialer_on_failed(void *owner, const struct failure *why)
     struct connect_attempt *attempt = owner;
 
     attempt->dialer = NULL;
-    fail(attempt, why);
+    fail_on_way(attempt, PHASE_CONNECT, why);
 }
 
 static const struct dialer_events dialer_events = {
@@ -224,7 +386,7 @@ static void lookup_on_done(void *owner, struct address_list found, const struct 
     struct connect_attempt *attempt = owner;
 
     if (why) {
-        fail(attempt, why);
+        fail_on_way(attempt, PHASE_DNS, why);
         return;
     }
     attempt->timing.name_lookup_us = now_us(attempt);
@@ -241,9 +403,23 @@ static void context_on_done(void *owner, struct tls_context *context, const stru
         fail(attempt, why);
         return;
     }
-    attempt->context = tls_context_ref(context);
+    attempt->origin_context.context = tls_context_ref(context);
     if (attempt->state == CONNECT_CONTEXT)
-        start_tls(attempt);
+        go_on(attempt);
+}
+
+static void
+proxy_context_on_done(void *owner, struct tls_context *context, const struct failure *why)
+{
+    struct connect_attempt *attempt = owner;
+
+    if (!context) {
+        fail_on_way(attempt, PHASE_PROXY, why);
+        return;
+    }
+    attempt->proxy_context.context = tls_context_ref(context);
+    if (attempt->state == CONNECT_CONTEXT)
+        go_on(attempt);
 }
 
 static int family_of(const struct pool_key *key)
@@ -265,27 +441,58 @@ static int dial_given(struct connect_attempt *attempt, uint16_t port)
     return dial(attempt, (struct address_list){addresses, route->n_addresses});
 }
 
-static int look_up(struct connect_attempt *attempt, uint16_t port)
+static int look_up(struct connect_attempt *attempt, struct span host, uint16_t port)
 {
-    struct span host = attempt->key->route.host;
-
-    if (host.len == 0)
-        host = origin_host(&attempt->key->origin);
     attempt->events->on_stage(attempt->owner, WAIT_DNS);
     return resolver_lookup(attempt->parts->resolver, host, port, family_of(attempt->key),
                            &attempt->lookup);
 }
 
-static int begin(struct connect_attempt *attempt)
+static int reach(struct connect_attempt *attempt)
 {
     const struct pool_key *key = attempt->key;
     uint16_t port = key->route.port ? key->route.port : key->origin.port;
 
-    int r = key->route.n_addresses > 0 ? dial_given(attempt, port) : look_up(attempt, port);
-    if (r < 0 || !key->origin.is_https)
-        return r;
+    if (is_proxied(attempt))
+        return look_up(attempt, origin_host(&key->proxy.at), key->proxy.at.port);
+    if (key->route.n_addresses > 0)
+        return dial_given(attempt, port);
+    return look_up(attempt,
+                   key->route.host.len > 0 ? key->route.host : origin_host(&key->origin), port);
+}
+
+static int ask_contexts(struct connect_attempt *attempt)
+{
+    const struct pool_key *key = attempt->key;
     struct tls_config config = pool_tls_config(&key->tls);
-    return tls_contexts_get(attempt->parts->tls_contexts, &config, &attempt->context_wait);
+    struct tls_config of_proxy = {0};
+    int r = 0;
+
+    if (key->origin.is_https)
+        r = tls_contexts_get(attempt->parts->tls_contexts, &config,
+                             &attempt->origin_context.wait);
+    if (r == 0 && is_proxied(attempt) && key->proxy.at.is_https)
+        r = tls_contexts_get(attempt->parts->tls_contexts, &of_proxy,
+                             &attempt->proxy_context.wait);
+    return r;
+}
+
+static int begin(struct connect_attempt *attempt)
+{
+    int r = reach(attempt);
+
+    return r < 0 ? r : ask_contexts(attempt);
+}
+
+/* To the same proxy, with a better login. */
+static void start_over(struct connect_attempt *attempt)
+{
+    attempt->io = io_close(attempt->io);
+    attempt->proxy_tls_is_up = false;
+    enter(attempt, CONNECT_LOOKUP);
+    int r = reach(attempt);
+    if (r < 0)
+        fail_errno(attempt, PHASE_PROXY, r);
 }
 
 static int net_start(struct connector *connector,
@@ -305,8 +512,12 @@ static int net_start(struct connector *connector,
     attempt->owner = owner;
     attempt->lookup.on_done = lookup_on_done;
     attempt->lookup.owner = attempt;
-    attempt->context_wait.on_done = context_on_done;
-    attempt->context_wait.owner = attempt;
+    attempt->origin_context.wait.on_done = context_on_done;
+    attempt->origin_context.wait.owner = attempt;
+    attempt->proxy_context.wait.on_done = proxy_context_on_done;
+    attempt->proxy_context.wait.owner = attempt;
+    attempt->proxy = (struct proxy_step){
+        .parts = &net->parts, .key = key, .events = &proxy_events, .owner = attempt};
     int r = begin(attempt);
     if (r < 0) {
         end(attempt);

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * How a connection comes to be: name, addresses, TCP, TLS. The pool sees only this small table,
- * so its tests need no network.
+ * How a connection comes to be: name, addresses, TCP, a way through a proxy, TLS. The pool sees
+ * only this small table, so its tests need no network.
  */
 
 #include "base/failure.h"
@@ -12,6 +12,7 @@
 #include "pool/pool.h"
 #include "pool/pool_key.h"
 
+struct auth_cache;
 struct conn;
 struct connect_attempt;
 struct connector;
@@ -71,6 +72,7 @@ struct net_connector_parts {
     struct resolver *resolver;
     struct tls_contexts *tls_contexts;
     struct tls_sessions *tls_sessions; /* NULL: no resumption */
+    struct auth_cache *proxy_logins;   /* nonces of proxies, and of nobody else */
     struct dialer_options dialer;
 };
 

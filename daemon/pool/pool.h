@@ -47,6 +47,7 @@ enum wait_reason {
     WAIT_DNS,     /* its name is being looked up */
     WAIT_CONNECT, /* TCP */
     WAIT_TLS,
+    WAIT_PROXY, /* TLS to a proxy, and what it is asked for a tunnel */
 };
 
 /* Read during pool_acquire(), not later. */

@@ -6,6 +6,7 @@
 #include "base/fault.h"
 #include "base/mem.h"
 #include "net/tls_context.h"
+#include "net/tls_digest.h"
 #include "pool/pool_priv.h"
 
 static int put(struct buf *out, const void *bytes, size_t len)
@@ -36,6 +37,45 @@ static int put_route(struct buf *out, const struct pool_route *route)
     for (size_t i = 0; r == 0 && i < route->n_addresses; i++)
         r = put_span(out, route->addresses[i]);
     return r;
+}
+
+/* A password is compared by its digest: keys are kept, and looked at by administrators. */
+static int put_login(struct buf *out, const struct pool_proxy *proxy)
+{
+    struct buf login = BUF_INIT(0);
+    uint8_t scheme = (uint8_t)proxy->scheme;
+    uint8_t digest[32];
+    /* Reserved in one piece: growing would leave copies of the password behind. */
+    int r = buf_reserve(&login, 2 * sizeof(uint32_t) + proxy->user.len + proxy->password.len);
+
+    if (r == 0)
+        r = put_span(&login, proxy->user);
+    if (r == 0)
+        r = put_span(&login, proxy->password);
+    if (r == 0)
+        r = tls_sha256(buf_span(&login), digest);
+    if (login.storage)
+        explicit_bzero(login.storage, login.capacity);
+    buf_done(&login);
+    if (r == 0)
+        r = put(out, &scheme, sizeof(scheme));
+    return r < 0 ? r : put(out, digest, sizeof(digest));
+}
+
+static int put_proxy(struct buf *out, const struct pool_proxy *proxy)
+{
+    uint8_t way = (uint8_t)proxy->way;
+    uint8_t is_https = proxy->at.is_https;
+
+    int r = put(out, &way, sizeof(way));
+    if (r < 0 || way == PROXY_WAY_DIRECT)
+        return r;
+    r = put(out, &is_https, sizeof(is_https));
+    if (r == 0)
+        r = put_span(out, origin_host(&proxy->at));
+    if (r == 0)
+        r = put(out, &proxy->at.port, sizeof(proxy->at.port));
+    return r < 0 ? r : put_login(out, proxy);
 }
 
 static bool tls_is_default(const struct pool_tls *tls)
@@ -83,9 +123,7 @@ int pool_key_encode(struct buf *out, const struct pool_key *key)
     if (r == 0)
         r = put(out, &key->origin.port, sizeof(key->origin.port));
     if (r == 0)
-        r = put(out, &key->proxy.kind, sizeof(key->proxy.kind));
-    if (r == 0)
-        r = put(out, key->proxy.identity, sizeof(key->proxy.identity));
+        r = put_proxy(out, &key->proxy);
     if (r == 0)
         r = put_route(out, &key->route);
     if (r == 0)
@@ -111,23 +149,39 @@ static struct span store(char **at, struct span bytes)
     return copy;
 }
 
+/* What a copy's spans point into. Holds a password, so its size is known when it goes. */
+struct key_storage {
+    size_t size;
+    struct span addresses[];
+};
+
 int pool_key_copy(struct pool_key *ret, const struct pool_key *key, void **ret_storage)
 {
     size_t n = key->route.n_addresses;
-    size_t size = n * sizeof(struct span) + key->route.host.len + key->tls.ca_pem.len;
+    size_t size = sizeof(struct key_storage) + n * sizeof(struct span) + key->route.host.len +
+                  key->tls.ca_pem.len + key->proxy.user.len + key->proxy.password.len;
 
     for (size_t i = 0; i < n; i++)
         size += key->route.addresses[i].len;
-    struct span *spans = mem_alloc(size);
-    if (!spans)
+    struct key_storage *storage = mem_alloc(size);
+    if (!storage)
         return fault(-ENOMEM);
-    char *at = (char *)(spans + n);
+    storage->size = size;
+    char *at = (char *)(storage->addresses + n);
     *ret = *key;
     ret->route.host = store(&at, key->route.host);
     ret->tls.ca_pem = store(&at, key->tls.ca_pem);
+    ret->proxy.user = store(&at, key->proxy.user);
+    ret->proxy.password = store(&at, key->proxy.password);
     for (size_t i = 0; i < n; i++)
-        spans[i] = store(&at, key->route.addresses[i]);
-    ret->route.addresses = spans;
-    *ret_storage = spans;
+        storage->addresses[i] = store(&at, key->route.addresses[i]);
+    ret->route.addresses = storage->addresses;
+    *ret_storage = storage;
     return 0;
+}
+
+void pool_key_storage_free(void *storage)
+{
+    if (storage)
+        mem_free_secret(storage, ((const struct key_storage *)storage)->size);
 }

@@ -17,25 +17,29 @@
 #include "base/partition.h"
 #include "base/span.h"
 #include "http/origin.h"
+#include "policy/proxy.h"
 
-#define POOL_DIGEST_BYTES  32
 #define POOL_ADDRESSES_MAX 32   /* of one --resolve */
 #define POOL_KEY_BYTES_MAX 4096 /* encoded */
 #define POOL_V4_SIZE       16   /* an address as text, with NUL */
 #define POOL_V6_SIZE       48
 
-/* How the world is reached when not directly. Only direct now, but compared from the start. */
+/* How the world is reached when not directly. The login is part of it: what was opened with
+ * one is nothing to another (CVE-2026-3784). All zero: directly. */
 struct pool_proxy {
-    uint8_t kind; /* 0: direct */
-    uint8_t identity[POOL_DIGEST_BYTES];
+    enum proxy_way way;
+    struct origin at;        /* where the proxy listens; is_https: TLS to it */
+    enum auth_scheme scheme; /* AUTH_SCHEME_NONE: no login */
+    struct span user;
+    struct span password;
 };
 
-/* Where to dial instead of the origin's own host and port: --connect-to, --resolve. All zero:
- * there. */
+/* What to reach instead of the origin's own host and port: --connect-to, --resolve. All zero:
+ * that. Through a tunnel the proxy is asked for it. */
 struct pool_route {
     struct span host;             /* name or address literal; empty: the origin's */
     uint16_t port;                /* 0: the origin's */
-    const struct span *addresses; /* dial these and look nothing up: "127.0.0.1", "::1" */
+    const struct span *addresses; /* these, and look nothing up: "127.0.0.1", "::1" */
     size_t n_addresses;
 };
 

@@ -136,9 +136,10 @@ struct lease {
 
 /* pool_key.c */
 struct tls_config pool_tls_config(const struct pool_tls *tls);
-/* A copy whose spans lie in *ret_storage (mem_free()). */
+/* A copy whose spans lie in *ret_storage (pool_key_storage_free()). */
 MUST_CHECK int
 pool_key_copy(struct pool_key *ret, const struct pool_key *key, void **ret_storage);
+void pool_key_storage_free(void *storage); /* NULL is fine */
 
 /* pool.c */
 const char *lease_state_name(enum lease_state state);

@@ -91,7 +91,7 @@ static int entry_new(struct pool *pool, const struct pool_key *key, struct pool_
             uid_drop_if_empty(pool, uid);
     }
     if (r < 0) {
-        mem_free(entry->key_storage);
+        pool_key_storage_free(entry->key_storage);
         mem_free(entry->key_bytes);
         mem_free(entry);
         return r;
@@ -153,7 +153,7 @@ void entry_free(struct pool_entry *entry)
     map_remove(&entry->pool->entries, &entry->node);
     link_remove(&entry->link);
     uid_drop_if_empty(entry->pool, uid);
-    mem_free(entry->key_storage);
+    pool_key_storage_free(entry->key_storage);
     mem_free(entry->key_bytes);
     mem_free(entry);
 }
@@ -325,6 +325,7 @@ static void attempt_on_timeout(void *owner)
         [WAIT_DNS] = {"looking up the name", PHASE_DNS},
         [WAIT_CONNECT] = {"connecting", PHASE_CONNECT},
         [WAIT_TLS] = {"shaking hands for TLS", PHASE_TLS},
+        [WAIT_PROXY] = {"waiting for the proxy", PHASE_PROXY},
     };
     struct attempt *attempt = owner;
     struct failure why;

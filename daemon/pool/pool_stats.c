@@ -2,6 +2,7 @@
 #include "pool/pool_stats.h"
 
 #include "pool/pool_priv.h"
+#include "pool/proxy_step.h"
 
 #define US_PER_S 1000000
 
@@ -48,6 +49,7 @@ struct connection_visit {
     int64_t now_us;
     const struct pool_entry *entry;
     struct span origin;
+    struct span proxy;
 };
 
 static uint64_t seconds_since(const struct connection_visit *visit, int64_t then_us)
@@ -73,6 +75,7 @@ static bool visit_conn(const struct connection_visit *visit, const struct pool_c
                          .idle_s = pc->lease ? 0 : seconds_since(visit, pc->idle_since_us),
                          .tls_version = info.tls_version,
                          .tls_cipher = info.tls_cipher,
+                         .proxy = visit->proxy,
                      });
 }
 
@@ -83,6 +86,7 @@ static bool visit_attempt(const struct connection_visit *visit, const struct att
                                      .origin = visit->origin,
                                      .state = CONNECTION_CONNECTING,
                                      .age_s = seconds_since(visit, attempt->started_us),
+                                     .proxy = visit->proxy,
                                  });
 }
 
@@ -108,9 +112,11 @@ static bool connections_of_entry(const struct pool_entry *entry, void *arg)
 {
     struct connection_visit *visit = arg;
     char text[ORIGIN_TEXT_SIZE];
+    char proxy[PROXY_TEXT_SIZE];
 
     visit->entry = entry;
     visit->origin = (struct span){text, origin_format(&entry->key.origin, text)};
+    visit->proxy = (struct span){proxy, pool_proxy_format(&entry->key.proxy, proxy)};
     return visit_attempts(visit, &entry->attempts) && visit_attempts(visit, &entry->orphans) &&
            visit_conns(visit, &entry->busy) && visit_conns(visit, &entry->idle);
 }
@@ -134,16 +140,19 @@ static bool row_of_entry(const struct pool_entry *entry, void *arg)
 {
     const struct key_visit *visit = arg;
     char text[ORIGIN_TEXT_SIZE];
+    char proxy[PROXY_TEXT_SIZE];
 
-    return visit->fn(visit->arg, &(struct pool_row){
-                                     .partition = &entry->key.partition,
-                                     .origin = {text, origin_format(&entry->key.origin, text)},
-                                     .connecting = entry->n_attempts,
-                                     .busy = entry->n_busy,
-                                     .idle = entry->n_idle,
-                                     .waiting = entry->n_waiting,
-                                     .limit = entry->pool->options.per_host_max,
-                                 });
+    return visit->fn(visit->arg,
+                     &(struct pool_row){
+                         .partition = &entry->key.partition,
+                         .origin = {text, origin_format(&entry->key.origin, text)},
+                         .connecting = entry->n_attempts,
+                         .busy = entry->n_busy,
+                         .idle = entry->n_idle,
+                         .waiting = entry->n_waiting,
+                         .limit = entry->pool->options.per_host_max,
+                         .proxy = {proxy, pool_proxy_format(&entry->key.proxy, proxy)},
+                     });
 }
 
 void pool_each_key(const struct pool *pool,

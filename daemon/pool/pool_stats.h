@@ -37,6 +37,7 @@ struct connection_row {
     uint64_t idle_s;
     struct span tls_version; /* empty: plain */
     struct span tls_cipher;
+    struct span proxy; /* "http://proxy.example:3128"; empty: none */
 };
 
 struct pool_row {
@@ -47,6 +48,7 @@ struct pool_row {
     unsigned idle;
     unsigned waiting;
     unsigned limit;
+    struct span proxy;
 };
 
 /* Rows of one uid, or of all with POOL_EVERY_UID; everything in a row is borrowed for the

@@ -32,7 +32,7 @@ struct listing {
         Xhrd__V1__ConnectionRow connections[ROWS_PER_REPLY];
         Xhrd__V1__PoolRow pools[ROWS_PER_REPLY];
     } storage;
-    struct buf texts[ROWS_PER_REPLY * 3];
+    struct buf texts[ROWS_PER_REPLY * 4];
     size_t n_texts;
     bool has_failed;
     void (*attach)(struct listing *listing, Xhrd__V1__AdminReply *reply);
@@ -232,6 +232,8 @@ static bool add_connection(void *arg, const struct connection_row *from)
                      from->remote_address.ptr, from->remote_port);
     if (n > 0 && from->remote_address.len > 0)
         row->remote_address = keep(listing, span_of(address));
+    if (from->proxy.len > 0)
+        row->proxy = keep(listing, from->proxy);
     row->state = bytes_of_span(span_of(connection_state_name(from->state)));
     row->exchanges = from->exchanges;
     row->age_s = from->age_s;
@@ -262,6 +264,8 @@ static bool add_pool(void *arg, const struct pool_row *from)
     row->idle = from->idle;
     row->waiting = from->waiting;
     row->limit = from->limit;
+    if (from->proxy.len > 0)
+        row->proxy = keep(listing, from->proxy);
     return true;
 }
 

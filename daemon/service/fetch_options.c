@@ -227,6 +227,49 @@ static int take_connect_to(const Xhrd__V1__ConnectTo *from,
     return request_options_add_connect_to(to, &entry, why);
 }
 
+/* *ret: NULL if there is none in the message. Return: 0 or -EINVAL. */
+static int take_proxy(const Xhrd__V1__Proxy *from,
+                      struct request_proxy_choice *storage,
+                      const struct request_proxy_choice **ret,
+                      struct failure *why)
+{
+    if (!from)
+        return 0;
+    *storage = (struct request_proxy_choice){
+        .url = span_of_bytes(from->url),
+        .scheme = scheme_of(from->scheme),
+        .user = span_of_bytes(from->user),
+        .password = span_of_bytes(from->password),
+    };
+    bool is_known = from->scheme == XHRD__V1__AUTH_SCHEME__AUTH_SCHEME_UNSPECIFIED ||
+                    storage->scheme != AUTH_SCHEME_NONE;
+    if (!is_known || storage->scheme == AUTH_SCHEME_BEARER)
+        return refuse(why, "proxy: logs in by AUTH_SCHEME_BASIC, _DIGEST or _ANY");
+    if (storage->scheme == AUTH_SCHEME_NONE && storage->user.len + storage->password.len > 0)
+        storage->scheme = AUTH_SCHEME_BASIC;
+    *ret = storage;
+    return 0;
+}
+
+static int take_proxies(const Xhrd__V1__ProxyOptions *from,
+                        struct request_options *to,
+                        struct failure *why)
+{
+    struct request_proxy_choice http;
+    struct request_proxy_choice https;
+    struct request_proxies proxies = {0};
+
+    if (!from)
+        return 0;
+    proxies.direct = from->direct;
+    proxies.no_proxy = span_of_bytes(from->no_proxy);
+    proxies.tunnel = from->tunnel;
+    int r = take_proxy(from->http, &http, &proxies.http, why);
+    if (r == 0)
+        r = take_proxy(from->https, &https, &proxies.https, why);
+    return r < 0 ? r : request_options_set_proxies(to, &proxies, why);
+}
+
 static int take_network(const Xhrd__V1__NetworkOptions *from,
                         struct request_options *to,
                         struct failure *why)
@@ -242,7 +285,7 @@ static int take_network(const Xhrd__V1__NetworkOptions *from,
         r = take_connect_to(from->connect_to[i], to, why);
     for (size_t i = 0; r == 0 && i < from->n_local_addresses; i++)
         r = request_options_add_source(to, span_of_bytes(from->local_addresses[i]), why);
-    return r;
+    return r < 0 ? r : take_proxies(from->proxy, to, why);
 }
 
 /* Descriptors first: whatever else is wrong, they leave the session's queue with the message.

@@ -225,10 +225,12 @@ static void free_headers(struct arena *arena, Xhrd__V1__Header **list)
     arena_release(arena, list);
 }
 
-static void describe_connection(const struct exchange_info *info,
+static void describe_connection(const struct request_head *head,
                                 Xhrd__V1__ConnectionInfo *ret,
                                 Xhrd__V1__TlsInfo *tls)
 {
+    const struct exchange_info *info = head->exchange;
+
     xhrd__v1__connection_info__init(ret);
     ret->connection_id = info->connection_id;
     ret->reused = info->reused;
@@ -236,6 +238,8 @@ static void describe_connection(const struct exchange_info *info,
     ret->remote_port = info->remote_port;
     ret->local_address = bytes_of_span(info->local_address);
     ret->local_port = info->local_port;
+    ret->proxy = bytes_of_span(head->proxy);
+    ret->proxy_tunnel = head->is_tunnel;
     if (!info->is_tls)
         return;
     xhrd__v1__tls_info__init(tls);
@@ -283,7 +287,7 @@ static int send_head(struct client_request *entry,
         to->body_bytes = head->size_bytes;
     }
     to->content_coding = bytes_of_span(head->coding);
-    describe_connection(head->exchange, &connection, &tls);
+    describe_connection(head, &connection, &tls);
     to->connection = &connection;
     message.kind_case = XHRD__V1__SERVER_MESSAGE__KIND_HEAD;
     message.head = to;

@@ -145,6 +145,41 @@ static void test_ratios_have_four_decimals_and_stay_below_one(void **state)
     }
 }
 
+/* A proxy fails in more ways than its class tells apart. */
+static void test_a_proxy_has_an_exit_code_for_each_way_to_fail(void **state)
+{
+    static const struct {
+        enum xhr_error_class kind;
+        enum xhr_phase phase;
+        uint32_t detail;
+        int code;
+    } rows[] = {
+        {XHR_ERROR_PROXY, XHR_PHASE_DNS, 2, 5},
+        {XHR_ERROR_PROXY, XHR_PHASE_CONNECT, 0, 7},
+        {XHR_ERROR_PROXY, XHR_PHASE_PROXY, 403, 56},
+        {XHR_ERROR_PROXY, XHR_PHASE_PROXY, 0, 56},
+        {XHR_ERROR_PROXY, XHR_PHASE_PROXY, 0x505, 97},
+        {XHR_ERROR_PROTOCOL, XHR_PHASE_PROXY, 0, 97},
+        {XHR_ERROR_PROTOCOL, XHR_PHASE_HEAD, 0, 8},
+        {XHR_ERROR_LIMIT, XHR_PHASE_PROXY, 0, 63},
+        {XHR_ERROR_TLS_VERIFY, XHR_PHASE_PROXY, 20, 60},
+        {XHR_ERROR_TIMEOUT_CONNECT, XHR_PHASE_PROXY, 0, 28},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct xhr_error error = {.kind = rows[i].kind,
+                                  .phase = rows[i].phase,
+                                  .detail = rows[i].detail,
+                                  .name = "x",
+                                  .text = "the reason"};
+        struct trouble why;
+
+        assert_int_equal(trouble_of_error(&why, &error, "http://h:1/x"), rows[i].code);
+        assert_int_equal(why.exit_code, rows[i].code);
+    }
+}
+
 /* curl's numbers, as shared/design/cli.md lists them. */
 static void test_each_class_of_failure_has_its_exit_code_and_words(void **state)
 {
@@ -255,6 +290,7 @@ int main(void)
         cmocka_unit_test(test_control_characters_and_broken_utf8_never_reach_a_terminal),
         cmocka_unit_test(test_json_places_its_commas),
         cmocka_unit_test(test_ratios_have_four_decimals_and_stay_below_one),
+        cmocka_unit_test(test_a_proxy_has_an_exit_code_for_each_way_to_fail),
         cmocka_unit_test(test_each_class_of_failure_has_its_exit_code_and_words),
         cmocka_unit_test(test_an_error_says_what_where_and_what_to_do_once),
         cmocka_unit_test(test_unknown_write_out_variables_are_refused_before_anything_is_sent),

@@ -12,6 +12,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 import origins  # noqa: E402
 import programs  # noqa: E402
+import proxies  # noqa: E402
 
 
 def pytest_configure(config):
@@ -154,6 +155,54 @@ def origin_apache():
     apache = origins.Apache()
     yield apache
     apache.stop()
+
+
+@pytest.fixture(scope="session")
+def tinyproxy():
+    proxy = proxies.Tinyproxy()
+    yield proxy
+    proxy.stop()
+
+
+@pytest.fixture(scope="session")
+def tinyproxy_basic():
+    """The same, with a login."""
+    proxy = proxies.Tinyproxy(auth=True)
+    yield proxy
+    proxy.stop()
+
+
+@pytest.fixture(scope="session")
+def squid(ca):
+    proxy = proxies.Squid(ca)
+    yield proxy
+    proxy.stop()
+
+
+@pytest.fixture(scope="session")
+def dante():
+    proxy = proxies.Dante()
+    yield proxy
+    proxy.stop()
+
+
+@pytest.fixture
+def make_proxy(xhrd):
+    """Scripted proxies; stopped before the daemon is checked."""
+    made = []
+
+    def make(**how):
+        made.append(proxies.ScriptedProxy(**how))
+        return made[-1]
+
+    yield make
+    for proxy in made:
+        proxy.stop()
+
+
+@pytest.fixture
+def proxy_raw(make_proxy):
+    return make_proxy()
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ MAY_USE = {
     "net": {"base", "loop"},
     "store": {"base", "loop", "http", "policy"},
     "transport": {"base", "loop", "http", "net"},
-    "pool": {"base", "loop", "http", "net", "transport"},
+    "pool": {"base", "loop", "http", "policy", "net", "transport"},
     "fetch": {"base", "loop", "http", "policy", "pool"},
     "ipc": {"base", "loop"},
     "service": {"base", "loop", "http", "policy", "pool", "fetch", "ipc"},

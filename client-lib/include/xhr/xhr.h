@@ -390,6 +390,15 @@ struct xhr_request_options {
     bool keep_post_301;    /* POST stays POST, with its body, where Fetch makes it a GET */
     bool keep_post_302;
     bool keep_post_303;
+    /* "[http|https|socks5://][user:password@]host[:port]", curl's port 1080 without one; "":
+     * none at all. NULL, both: as the daemon is configured. A SOCKS5 proxy looks names up. */
+    const char *proxy;
+    const char *https_proxy;    /* for https URLs, in place of proxy; NULL: the same */
+    const char *proxy_username; /* where the URL of the proxy has none */
+    const char *proxy_password;
+    enum xhr_auth_scheme proxy_auth_scheme; /* BASIC, DIGEST or ANY */
+    bool proxy_tunnel;                      /* CONNECT for http URLs, too */
+    const char *no_proxy; /* reached without it: "localhost,.example.com,10.0.0.0/8", "*" */
 };
 
 /**
@@ -663,6 +672,8 @@ struct xhr_connection_info {
     const char *local_address;
     uint16_t local_port;
     const struct xhr_tls_info *tls; /* NULL: plain */
+    const char *proxy; /* "http://proxy.example:3128", which is then the remote address; "" */
+    bool proxy_tunnel; /* through CONNECT or SOCKS5 */
 };
 
 struct xhr_timing { /* microseconds since the daemon took the request in; 0: did not happen */

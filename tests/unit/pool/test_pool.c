@@ -434,21 +434,21 @@ static void test_a_waiter_takes_what_becomes_free_before_its_own_is_made(void **
     world_done(&world);
 }
 
-/* PL01, PL04, PL06, PL07 as far as the key goes: whatever differs keeps apart. */
+/* PL01, PL04, PL06, PL07, PL08, PL09 as far as the key goes: whatever differs keeps apart. */
 static void
-test_pl01_pl04_pl06_pl07_any_difference_in_the_key_is_another_connection(void **state)
+test_pl01_pl04_pl06_pl07_pl08_pl09_any_difference_in_the_key_is_another_connection(void **state)
 {
     static const struct span addresses[] = {SPAN_LIT("127.0.0.1"), SPAN_LIT("::1")};
     static const struct span joined[] = {SPAN_LIT("127.0.0.1::1")};
     static const struct span shifted[] = {SPAN_LIT("127.0.0.1:"), SPAN_LIT(":1")};
-    struct pool_key keys[21];
-    struct client clients[21] = {0};
+    struct pool_key keys[29];
+    struct client clients[29] = {0};
     struct world world;
     int n = 0;
 
     (void)state;
     world_init(&world);
-    for (int i = 0; i < 21; i++)
+    for (int i = 0; i < 29; i++)
         keys[i] = key_of(1000, "a.test");
     n = 1; /* keys[0] as it is */
     keys[n++].partition.uid = 1001;
@@ -456,9 +456,26 @@ test_pl01_pl04_pl06_pl07_any_difference_in_the_key_is_another_connection(void **
     keys[n++].origin.host[0] = 'b';
     keys[n++].origin.port = 8443;
     keys[n++].origin.is_https = false; /* http://a.test:443 */
-    keys[n++].proxy.kind = 1;
-    keys[n].proxy.kind = 1;
-    keys[n++].proxy.identity[31] = 1;
+    for (int i = n; i < n + 10; i++) {
+        keys[i].proxy = (struct pool_proxy){.way = PROXY_WAY_CONNECT,
+                                            .at = {.host = "proxy.test", .port = 3128}};
+        if (i > n + 4) {
+            keys[i].proxy.scheme = AUTH_SCHEME_BASIC;
+            keys[i].proxy.user = SPAN_LIT("ann");
+            keys[i].proxy.password = SPAN_LIT("one");
+        }
+    }
+    n++; /* a tunnel without a login */
+    keys[n++].proxy.way = PROXY_WAY_SOCKS5;
+    keys[n++].proxy.at.host[0] = 'P';
+    keys[n++].proxy.at.port = 3129;
+    keys[n++].proxy.at.is_https = true;
+    n++; /* a tunnel of ann's */
+    keys[n++].proxy.user = SPAN_LIT("bob");
+    keys[n++].proxy.password = SPAN_LIT("two");
+    keys[n].proxy.user = SPAN_LIT("anno"); /* the same letters, cut elsewhere */
+    keys[n++].proxy.password = SPAN_LIT("ne");
+    keys[n++].proxy.scheme = AUTH_SCHEME_DIGEST;
     keys[n++].tls.insecure = true;
     keys[n++].tls.ca_pem = SPAN_LIT("one");
     keys[n++].tls.ca_pem = SPAN_LIT("two");
@@ -475,7 +492,7 @@ test_pl01_pl04_pl06_pl07_any_difference_in_the_key_is_another_connection(void **
     keys[n++].family = 4;
     memcpy(keys[n++].source.v4, "127.0.0.2", sizeof("127.0.0.2"));
     memcpy(keys[n++].source.v6, "::1", sizeof("::1"));
-    assert_int_equal(n, 21);
+    assert_int_equal(n, 29);
     for (int i = 0; i < n; i++) {
         ask_for(&world, &clients[i], &keys[i]);
         turn(&world);
@@ -1132,7 +1149,7 @@ int main(void)
         cmocka_unit_test(test_no_more_connections_than_allowed_and_first_come_first_served),
         cmocka_unit_test(test_a_waiter_takes_what_becomes_free_before_its_own_is_made),
         cmocka_unit_test(
-            test_pl01_pl04_pl06_pl07_any_difference_in_the_key_is_another_connection),
+            test_pl01_pl04_pl06_pl07_pl08_pl09_any_difference_in_the_key_is_another_connection),
         cmocka_unit_test(test_the_defaults_written_out_are_the_same_tls),
         cmocka_unit_test(test_a_dead_idle_connection_is_gone_at_once),
         cmocka_unit_test(test_a_connection_that_dies_before_it_is_handed_over_is_replaced),
