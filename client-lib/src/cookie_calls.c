@@ -6,11 +6,10 @@
 
 #define SYSTEM_JAR "system"
 
-/* Begins a command. Return: 0, or -EINVAL for a @call that makes no sense. */
-static int begin(struct xhr_cookie_command *command,
-                 const struct xhr_cookie_call *given,
-                 struct xhr_cookie_call *call,
-                 struct xhr_cookies **ret)
+int xhr_cookie_command_begin(struct xhr_cookie_command *command,
+                             const struct xhr_cookie_call *given,
+                             struct xhr_cookie_call *call,
+                             struct xhr_cookies **ret)
 {
     *call = (struct xhr_cookie_call){0};
     if (ret)
@@ -55,34 +54,43 @@ static void make_remove(struct xhr_cookie_command *command)
     command->cookie.filter = &command->filter;
 }
 
+int xhr_cookie_to_wire(const struct xhr_cookie *cookie, Xhrd__V1__Cookie *ret)
+{
+    struct xhr_cookie given;
+
+    if (!cookie || xhr_take_sized(&given, sizeof(given), cookie) < 0 ||
+        given.same_site < XHR_SAME_SITE_UNSPECIFIED || given.same_site > XHR_SAME_SITE_STRICT)
+        return -EINVAL;
+    ret->name = xhr_borrow_text(given.name);
+    ret->value = xhr_borrow_text(given.value);
+    ret->domain = xhr_borrow_text(given.domain);
+    ret->path = xhr_borrow_text(given.path);
+    ret->partition_key = xhr_borrow_text(given.partition_key);
+    ret->comment = xhr_borrow_text(given.comment);
+    ret->original_url = xhr_borrow_text(given.original_url);
+    ret->version = given.version;
+    ret->secure = given.secure;
+    ret->http_only = given.http_only;
+    ret->host_only = given.host_only;
+    ret->same_site = (Xhrd__V1__SameSite)given.same_site;
+    if (given.persistent) {
+        ret->expiry_case = XHRD__V1__COOKIE__EXPIRY_EXPIRES_S;
+        ret->expires_s = given.expires_s;
+    }
+    return 0;
+}
+
 /* Return: 0 or -EINVAL. */
 static int
 make_set(struct xhr_cookie_command *command, const struct xhr_cookie *cookie, const char *url)
 {
     struct xhr_cookie given;
-    Xhrd__V1__Cookie *value = &command->value;
 
-    if (!cookie || xhr_take_sized(&given, sizeof(given), cookie) < 0 ||
-        given.same_site < XHR_SAME_SITE_UNSPECIFIED || given.same_site > XHR_SAME_SITE_STRICT)
+    if (xhr_cookie_to_wire(cookie, &command->value) < 0 ||
+        xhr_take_sized(&given, sizeof(given), cookie) < 0)
         return -EINVAL;
-    value->name = xhr_borrow_text(given.name);
-    value->value = xhr_borrow_text(given.value);
-    value->domain = xhr_borrow_text(given.domain);
-    value->path = xhr_borrow_text(given.path);
-    value->partition_key = xhr_borrow_text(given.partition_key);
-    value->comment = xhr_borrow_text(given.comment);
-    value->original_url = xhr_borrow_text(given.original_url);
-    value->version = given.version;
-    value->secure = given.secure;
-    value->http_only = given.http_only;
-    value->host_only = given.host_only;
-    value->same_site = (Xhrd__V1__SameSite)given.same_site;
-    if (given.persistent) {
-        value->expiry_case = XHRD__V1__COOKIE__EXPIRY_EXPIRES_S;
-        value->expires_s = given.expires_s;
-    }
     xhrd__v1__cookie_set__init(&command->operation.set);
-    command->operation.set.cookie = value;
+    command->operation.set.cookie = &command->value;
     command->operation.set.url = xhr_borrow_text(url);
     command->operation.set.partitioned = given.partitioned;
     command->cookie.operation_case = XHRD__V1__COOKIE_COMMAND__OPERATION_SET;
@@ -90,9 +98,8 @@ make_set(struct xhr_cookie_command *command, const struct xhr_cookie *cookie, co
     return 0;
 }
 
-/* Return: whether anything is given; -EINVAL. */
-static int put_filter(struct xhr_cookie_command *command,
-                      const struct xhr_cookie_filter *filter)
+int xhr_cookie_command_filter(struct xhr_cookie_command *command,
+                              const struct xhr_cookie_filter *filter)
 {
     struct xhr_cookie_filter given = {0};
 
@@ -119,7 +126,7 @@ int xhr_http_cookie_add(struct xhr_client *client,
 {
     struct xhr_cookie_command command;
     struct xhr_cookie_call call;
-    int r = begin(&command, given, &call, ret);
+    int r = xhr_cookie_command_begin(&command, given, &call, ret);
 
     if (r == 0)
         r = make_set(&command, cookie, url);
@@ -135,7 +142,7 @@ int xhr_http_cookies_get(struct xhr_client *client,
 {
     struct xhr_cookie_command command;
     struct xhr_cookie_call call;
-    int r = begin(&command, given, &call, ret);
+    int r = xhr_cookie_command_begin(&command, given, &call, ret);
 
     if (r < 0 || !is_given(domain))
         return -EINVAL;
@@ -163,7 +170,7 @@ int xhr_http_cookie_remove(struct xhr_client *client,
 {
     struct xhr_cookie_command command;
     struct xhr_cookie_call call;
-    int r = begin(&command, given, &call, ret);
+    int r = xhr_cookie_command_begin(&command, given, &call, ret);
 
     if (r < 0 || !is_given(domain) || !path || !is_given(name))
         return -EINVAL;
@@ -181,7 +188,7 @@ int xhr_http_cookies_remove_for_domain(struct xhr_client *client,
 {
     struct xhr_cookie_command command;
     struct xhr_cookie_call call;
-    int r = begin(&command, given, &call, ret);
+    int r = xhr_cookie_command_begin(&command, given, &call, ret);
 
     if (r < 0 || !is_given(domain))
         return -EINVAL;
@@ -196,7 +203,7 @@ int xhr_http_cookies_remove_all(struct xhr_client *client,
 {
     struct xhr_cookie_command command;
     struct xhr_cookie_call call;
-    int r = begin(&command, given, &call, ret);
+    int r = xhr_cookie_command_begin(&command, given, &call, ret);
 
     if (r < 0)
         return r;
@@ -210,7 +217,7 @@ int xhr_http_cookies_all(struct xhr_client *client,
 {
     struct xhr_cookie_command command;
     struct xhr_cookie_call call;
-    int r = begin(&command, given, &call, ret);
+    int r = xhr_cookie_command_begin(&command, given, &call, ret);
 
     if (r < 0)
         return r;
@@ -282,7 +289,7 @@ int xhr_session_end(struct xhr_client *client,
 {
     struct xhr_cookie_command command;
     struct xhr_cookie_call call;
-    int r = begin(&command, given, &call, ret);
+    int r = xhr_cookie_command_begin(&command, given, &call, ret);
 
     if (r < 0)
         return r;
@@ -299,7 +306,7 @@ int xhr_jars_list(struct xhr_client *client,
 {
     struct xhr_cookie_command command;
     struct xhr_cookie_call call;
-    int r = begin(&command, given, &call, ret);
+    int r = xhr_cookie_command_begin(&command, given, &call, ret);
 
     if (r < 0 || call.jar)
         return -EINVAL;
@@ -319,7 +326,7 @@ int xhr_jar_create(struct xhr_client *client,
 {
     struct xhr_cookie_command command;
     struct xhr_cookie_call call;
-    int r = begin(&command, given, &call, ret);
+    int r = xhr_cookie_command_begin(&command, given, &call, ret);
 
     if (r < 0 || !is_given(call.jar))
         return -EINVAL;
@@ -335,7 +342,7 @@ int xhr_jar_remove(struct xhr_client *client,
 {
     struct xhr_cookie_command command;
     struct xhr_cookie_call call;
-    int r = begin(&command, given, &call, ret);
+    int r = xhr_cookie_command_begin(&command, given, &call, ret);
 
     if (r < 0 || !is_given(call.jar))
         return -EINVAL;
@@ -370,7 +377,7 @@ int xhr_jar_grant_right(struct xhr_client *client,
 {
     struct xhr_cookie_command command;
     struct xhr_cookie_call call;
-    int r = begin(&command, given, &call, ret);
+    int r = xhr_cookie_command_begin(&command, given, &call, ret);
 
     if (r == 0)
         r = put_grant(&command, grant);
@@ -390,7 +397,7 @@ int xhr_jar_revoke_right(struct xhr_client *client,
 {
     struct xhr_cookie_command command;
     struct xhr_cookie_call call;
-    int r = begin(&command, given, &call, ret);
+    int r = xhr_cookie_command_begin(&command, given, &call, ret);
 
     if (r == 0)
         r = put_grant(&command, grant);
@@ -413,7 +420,7 @@ static int list(struct xhr_client *client,
     struct xhr_cookie_command command;
 
     xhr_cookie_command_init(&command, call->jar);
-    int r = put_filter(&command, filter);
+    int r = xhr_cookie_command_filter(&command, filter);
     make_list(&command);
     return r < 0 ? r : xhr_cookie_command_run(client, &command, call, ret);
 }
@@ -440,7 +447,7 @@ static int take_out(struct xhr_client *client,
     struct xhr_cookie_command command;
 
     xhr_cookie_command_init(&command, call->jar);
-    int r = put_filter(&command, filter);
+    int r = xhr_cookie_command_filter(&command, filter);
     make_remove(&command);
     if (r < 0 || (filter && r == 0))
         return -EINVAL;

@@ -59,6 +59,7 @@ struct xhr_cookies *xhr_cookies_free(struct xhr_cookies *cookies)
         return NULL;
     xhr_cookie_list_done(&cookies->list);
     xhr_jar_list_done(&cookies->jars);
+    xhr_remark_list_done(&cookies->remarks);
     free(cookies);
     return NULL;
 }
@@ -110,6 +111,8 @@ static int take_reply(struct xhr_cookies *cookies, const Xhrd__V1__CookieReply *
 
     if (r == 0)
         r = xhr_jar_list_take(&cookies->jars, reply->jars, reply->n_jars);
+    if (r == 0)
+        r = xhr_remark_list_take(&cookies->remarks, reply);
     cookies->changed += reply->changed;
     cookies->not_persisted |= reply->not_persisted;
     cookies->durability = durability_of(reply);

@@ -254,6 +254,11 @@ struct cookie_filter {
     bool session_only;
 };
 
+/* Whether @cookie is among those that @filter means; NULL means all. */
+bool cookie_filter_means(const struct cookie_jar *jar,
+                         const struct cookie_filter *filter,
+                         const struct cookie *cookie);
+
 /**
  * cookie_jar_each() - walk the unexpired cookies that match, in no particular order
  * @filter: or NULL: all

@@ -191,3 +191,13 @@ size_t cookie_jar_end_session(struct cookie_jar *jar)
 {
     return cookie_jar_remove(jar, &(struct cookie_filter){.session_only = true});
 }
+
+bool cookie_filter_means(const struct cookie_jar *jar,
+                         const struct cookie_filter *filter,
+                         const struct cookie *cookie)
+{
+    struct sieve sieve;
+
+    sieve_init(&sieve, jar, filter);
+    return !sieve.is_empty && sieve_lets_through(&sieve, cookie);
+}

@@ -9,8 +9,7 @@
 #include "base/fault.h"
 #include "base/mem.h"
 #include "http/url.h"
-#include "policy/cookie_jar.h"
-#include "service/service_priv.h"
+#include "service/cookie_priv.h"
 
 #define REPLY_BYTES_AIM (256 * 1024) /* of one reply to a list; the rest follows in more */
 
@@ -26,7 +25,7 @@ struct cookie_job {
     uint64_t changed;
 };
 
-static void send_reply(struct client *client, Xhrd__V1__CookieReply *reply)
+void cookie_send_reply(struct client *client, Xhrd__V1__CookieReply *reply)
 {
     Xhrd__V1__ServerMessage message = XHRD__V1__SERVER_MESSAGE__INIT;
 
@@ -35,7 +34,7 @@ static void send_reply(struct client *client, Xhrd__V1__CookieReply *reply)
     client_send(client, &message);
 }
 
-static void send_failure(struct client *client,
+void cookie_send_failure(struct client *client,
                          uint32_t command_id,
                          enum failure_kind kind,
                          const char *text)
@@ -48,15 +47,16 @@ static void send_failure(struct client *client,
     failure_to_pb(&why, &failure);
     reply.command_id = command_id;
     reply.failure = &failure;
-    send_reply(client, &reply);
+    cookie_send_reply(client, &reply);
 }
 
-static void send_trouble(struct client *client, uint32_t command_id, int r)
+void cookie_send_trouble(struct client *client, uint32_t command_id, int r)
 {
     if (r == -EDQUOT)
-        send_failure(client, command_id, FAILURE_QUOTA, "this user holds too much already");
+        cookie_send_failure(client, command_id, FAILURE_QUOTA,
+                            "this user holds too much already");
     else
-        send_failure(client, command_id, FAILURE_INTERNAL, "out of memory");
+        cookie_send_failure(client, command_id, FAILURE_INTERNAL, "out of memory");
 }
 
 static void
@@ -67,7 +67,7 @@ send_changed(struct client *client, uint32_t command_id, uint64_t changed, bool 
     reply.command_id = command_id;
     reply.changed = changed;
     reply.not_persisted = !saved;
-    send_reply(client, &reply);
+    cookie_send_reply(client, &reply);
 }
 
 /* ---- jobs that wait -------------------------------------------------------------------------
@@ -147,7 +147,7 @@ static void job_on_committed(void *owner, bool saved)
     client_check_done(client);
 }
 
-static void answer_when_saved(struct client *client, uint32_t command_id, uint64_t changed)
+void cookie_answer_when_saved(struct client *client, uint32_t command_id, uint64_t changed)
 {
     const struct cookie_access *cookies = &client->service->fetcher->cookies;
     struct cookie_job *job;
@@ -169,7 +169,7 @@ static void answer_when_saved(struct client *client, uint32_t command_id, uint64
 /* ---- list
  * ------------------------------------------------------------------------------------- */
 
-static void cookie_to_pb(const struct cookie *from, Xhrd__V1__Cookie *to)
+void cookie_to_pb(const struct cookie *from, Xhrd__V1__Cookie *to)
 {
     xhrd__v1__cookie__init(to);
     to->name = bytes_of_span(from->name);
@@ -188,13 +188,13 @@ static void cookie_to_pb(const struct cookie *from, Xhrd__V1__Cookie *to)
     to->last_access_s = from->last_access_s;
 }
 
-/* How many cookies from @at on fit one reply; at least one. */
+/* How many cookies from @at on fit one reply; at least one, if there is one. */
 static size_t fitting(const struct cookie_list *list, size_t at)
 {
     size_t bytes = 0;
     size_t n = 0;
 
-    while (at + n < list->count && (n == 0 || bytes < REPLY_BYTES_AIM)) {
+    while (at + n < list->count && n < COOKIE_REPLY_MAX && bytes < REPLY_BYTES_AIM) {
         const struct cookie *cookie = list->cookies[at + n];
 
         bytes +=
@@ -228,11 +228,11 @@ static int send_page(struct client *client,
     if (n > 0 && !quota_has_spare(&client->user->quota, QUOTA_BYTES,
                                   xhrd__v1__cookie_reply__get_packed_size(&reply)))
         return -EDQUOT;
-    send_reply(client, &reply);
+    cookie_send_reply(client, &reply);
     return 0;
 }
 
-static void filter_of_message(const Xhrd__V1__CookieFilter *from, struct cookie_filter *ret)
+void cookie_filter_of_message(const Xhrd__V1__CookieFilter *from, struct cookie_filter *ret)
 {
     *ret = (struct cookie_filter){0};
     if (!from)
@@ -250,7 +250,7 @@ list(struct client *client, const Xhrd__V1__CookieCommand *command, struct cooki
     struct cookie_filter filter;
     size_t at = 0;
 
-    filter_of_message(command->filter, &filter);
+    cookie_filter_of_message(command->filter, &filter);
     int r = cookie_jar_list(jar, &filter, loop_wall_s(client->service->loop), &found);
     do {
         size_t n = r == 0 ? fitting(&found, at) : 0;
@@ -260,37 +260,42 @@ list(struct client *client, const Xhrd__V1__CookieCommand *command, struct cooki
         at += n;
     } while (r == 0 && at < found.count);
     if (r < 0)
-        send_trouble(client, command->command_id, r);
+        cookie_send_trouble(client, command->command_id, r);
 }
 
 /* ---- set and remove
  * ----------------------------------------------------------------------------- */
+
+void cookie_draft_of_pb(const Xhrd__V1__Cookie *from, struct cookie *ret)
+{
+    *ret = (struct cookie){
+        .name = span_of_bytes(from->name),
+        .value = span_of_bytes(from->value),
+        .domain = span_of_bytes(from->domain),
+        .path = span_of_bytes(from->path),
+        .expires_s = COOKIE_EXPIRES_NEVER,
+        .same_site = (uint8_t)from->same_site,
+        .secure = from->secure,
+        .http_only = from->http_only,
+        .host_only = from->host_only,
+    };
+    if (from->expiry_case == XHRD__V1__COOKIE__EXPIRY_EXPIRES_S) {
+        ret->is_persistent = true;
+        ret->expires_s = from->expires_s;
+    }
+}
 
 static int set_from(struct client *client,
                     const Xhrd__V1__CookieSet *from,
                     const struct url *url,
                     struct cookie_jar *jar)
 {
-    const Xhrd__V1__Cookie *cookie = from->cookie;
     int64_t now_s = loop_wall_s(client->service->loop);
-    struct cookie draft = {
-        .name = span_of_bytes(cookie->name),
-        .value = span_of_bytes(cookie->value),
-        .domain = span_of_bytes(cookie->domain),
-        .path = span_of_bytes(cookie->path),
-        .expires_s = COOKIE_EXPIRES_NEVER,
-        .same_site = (uint8_t)cookie->same_site,
-        .secure = cookie->secure,
-        .http_only = cookie->http_only,
-        .host_only = cookie->host_only,
-    };
     struct cookie_request asked = {.now_s = now_s, .host = url->host, .path = url->path};
+    struct cookie draft;
 
     asked.is_secure = url->href && span_eq(url->scheme, SPAN_LIT("https"));
-    if (cookie->expiry_case == XHRD__V1__COOKIE__EXPIRY_EXPIRES_S) {
-        draft.is_persistent = true;
-        draft.expires_s = cookie->expires_s;
-    }
+    cookie_draft_of_pb(from->cookie, &draft);
     return cookie_jar_set(jar, &draft, &asked);
 }
 
@@ -303,18 +308,20 @@ set(struct client *client, const Xhrd__V1__CookieCommand *command, struct cookie
 
     if (r != URL_OK || !from->cookie) {
         url_done(&url);
-        send_failure(client, command->command_id, FAILURE_ARGUMENT,
-                     r != URL_OK ? url_outcome_text(r) : "set: no cookie in the message");
+        cookie_send_failure(client, command->command_id, FAILURE_ARGUMENT,
+                            r != URL_OK ? url_outcome_text(r)
+                                        : "set: no cookie in the message");
         return;
     }
     r = set_from(client, from, &url, jar);
     url_done(&url);
     if (r < 0)
-        send_failure(client, command->command_id, FAILURE_INTERNAL, "out of memory");
+        cookie_send_failure(client, command->command_id, FAILURE_INTERNAL, "out of memory");
     else if (cookie_outcome_is_refusal(r))
-        send_failure(client, command->command_id, FAILURE_ARGUMENT, cookie_outcome_text(r));
+        cookie_send_failure(client, command->command_id, FAILURE_ARGUMENT,
+                            cookie_outcome_text(r));
     else
-        answer_when_saved(client, command->command_id, 1);
+        cookie_answer_when_saved(client, command->command_id, 1);
 }
 
 static void remove_matching(struct client *client,
@@ -323,8 +330,8 @@ static void remove_matching(struct client *client,
 {
     struct cookie_filter filter;
 
-    filter_of_message(command->filter, &filter);
-    answer_when_saved(client, command->command_id, cookie_jar_remove(jar, &filter));
+    cookie_filter_of_message(command->filter, &filter);
+    cookie_answer_when_saved(client, command->command_id, cookie_jar_remove(jar, &filter));
 }
 
 static void
@@ -336,6 +343,12 @@ carry_out(struct client *client, const Xhrd__V1__CookieCommand *command, struct 
     case XHRD__V1__COOKIE_COMMAND__OPERATION_REMOVE:
         remove_matching(client, command, jar);
         return;
+    case XHRD__V1__COOKIE_COMMAND__OPERATION_ADD_ALL:
+        cookie_add_all(client, command, jar);
+        return;
+    case XHRD__V1__COOKIE_COMMAND__OPERATION_EXPLAIN:
+        cookie_explain(client, command, jar);
+        return;
     case XHRD__V1__COOKIE_COMMAND__OPERATION_WATCH:
     case XHRD__V1__COOKIE_COMMAND__OPERATION_END_SESSION:
     case XHRD__V1__COOKIE_COMMAND__OPERATION_JAR_LIST:
@@ -346,8 +359,8 @@ carry_out(struct client *client, const Xhrd__V1__CookieCommand *command, struct 
     case XHRD__V1__COOKIE_COMMAND__OPERATION__NOT_SET:
     case _XHRD__V1__COOKIE_COMMAND__OPERATION__CASE_IS_INT_SIZE: break;
     }
-    send_failure(client, command->command_id, FAILURE_ARGUMENT,
-                 "operation: none of list, set and remove is set");
+    cookie_send_failure(client, command->command_id, FAILURE_ARGUMENT,
+                        "operation: none of list, set and remove is set");
 }
 
 static void wait_for_jar(struct cookie_job *job, const Xhrd__V1__CookieCommand *command)
@@ -361,7 +374,7 @@ static void wait_for_jar(struct cookie_job *job, const Xhrd__V1__CookieCommand *
     }
     if (r == 0)
         return;
-    send_trouble(job->client, job->command_id, r);
+    cookie_send_trouble(job->client, job->command_id, r);
     job_free(job);
 }
 
@@ -373,7 +386,7 @@ void cookie_service_command(struct client *client, const Xhrd__V1__CookieCommand
     int r = job_new(client, command->command_id, &job);
 
     if (r < 0) {
-        send_trouble(client, command->command_id, r);
+        cookie_send_trouble(client, command->command_id, r);
         return;
     }
     job->wait.on_ready = job_on_ready;
@@ -388,10 +401,10 @@ void cookie_service_command(struct client *client, const Xhrd__V1__CookieCommand
     if (r == COOKIE_OPEN_READY)
         carry_out(client, command, jar);
     else
-        send_failure(client, command->command_id,
-                     r == -EINVAL ? FAILURE_ARGUMENT
-                                  : (r == -EDQUOT ? FAILURE_QUOTA : FAILURE_INTERNAL),
-                     r == -EINVAL ? "jar: wants 1 to 64 of letters, digits, '.', '_' and '-', "
-                                    "not beginning with '.', and not \"system\""
-                                  : "the jar cannot be opened");
+        cookie_send_failure(
+            client, command->command_id,
+            r == -EINVAL ? FAILURE_ARGUMENT : (r == -EDQUOT ? FAILURE_QUOTA : FAILURE_INTERNAL),
+            r == -EINVAL ? "jar: wants 1 to 64 of letters, digits, '.', '_' and '-', "
+                           "not beginning with '.', and not \"system\""
+                         : "the jar cannot be opened");
 }

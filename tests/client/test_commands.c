@@ -110,6 +110,106 @@ static void test_a_list_may_come_in_several_replies(void **state)
     peer_done(&peer);
 }
 
+static void on_import(const struct xhr_cookies *cookies, void *user)
+{
+    struct result *result = user;
+
+    on_cookies(cookies, user);
+    assert_int_equal(xhr_cookies_refused_count(cookies), 1);
+    assert_null(xhr_cookies_refused_at(cookies, 1));
+    const struct xhr_cookie_refusal *refusal = xhr_cookies_refused_at(cookies, 0);
+    assert_int_equal(refusal->index, 1);
+    assert_string_equal(refusal->text, "no good");
+    assert_null(xhr_cookies_verdict_at(cookies, 0));
+    result->not_persisted = false;
+}
+
+static void test_an_import_tells_what_was_refused(void **state)
+{
+    const struct xhr_cookie cookies[2] = {
+        {.size = sizeof(cookies[0]), .name = "a", .value = "1", .domain = "a.test"},
+        {.size = sizeof(cookies[0]), .name = "b", .value = "2", .domain = "com"},
+    };
+    struct result result = {0};
+    const struct xhr_cookie_call call = {
+        .size = sizeof(call), .jar = "work", .done = on_import, .user = &result};
+    Xhrd__V1__ServerMessage message = XHRD__V1__SERVER_MESSAGE__INIT;
+    Xhrd__V1__CookieReply reply = XHRD__V1__COOKIE_REPLY__INIT;
+    Xhrd__V1__CookieRefusal refusal = XHRD__V1__COOKIE_REFUSAL__INIT;
+    Xhrd__V1__CookieRefusal *refusals[] = {&refusal};
+    struct peer peer;
+
+    (void)state;
+    peer_init(&peer, false);
+    assert_int_equal(
+        xhr_cookies_import(peer.client, &call, cookies, XHR_COOKIES_IMPORT_MAX + 1, NULL),
+        -EINVAL);
+    assert_int_equal(xhr_cookies_import(peer.client, &call, cookies, 2, NULL), 0);
+    const Xhrd__V1__CookieCommand *command = peer_expect(&peer, COOKIE)->cookie;
+    assert_int_equal(command->operation_case, XHRD__V1__COOKIE_COMMAND__OPERATION_ADD_ALL);
+    assert_int_equal(command->add_all->n_cookies, 2);
+    assert_memory_equal(command->add_all->cookies[1]->domain.data, "com", 3);
+    uint32_t id = command->command_id;
+    refusal.index = 1;
+    refusal.text = borrow("no good");
+    reply.command_id = id;
+    reply.refused = refusals;
+    reply.n_refused = 1;
+    reply.more = true;
+    message.kind_case = XHRD__V1__SERVER_MESSAGE__KIND_COOKIE;
+    message.cookie = &reply;
+    peer_send(&peer, &message);
+    send_reply(&peer, &(struct reply){.id = id, .changed = 1, .failure = -1});
+    assert_int_equal(result.calls, 1);
+    assert_int_equal(result.changed, 1);
+    peer_done(&peer);
+}
+
+static void on_why(const struct xhr_cookies *cookies, void *user)
+{
+    const struct xhr_cookie_verdict *verdict = xhr_cookies_verdict_at(cookies, 0);
+
+    on_cookies(cookies, user);
+    assert_non_null(verdict);
+    assert_false(verdict->goes);
+    assert_string_equal(verdict->text, "it is Secure");
+    assert_null(xhr_cookies_verdict_at(cookies, 1));
+    assert_int_equal(xhr_cookies_refused_count(cookies), 0);
+}
+
+static void test_a_question_why_is_answered_with_verdicts(void **state)
+{
+    struct result result = {0};
+    const struct xhr_cookie_call call = {.size = sizeof(call), .done = on_why, .user = &result};
+    Xhrd__V1__ServerMessage message = XHRD__V1__SERVER_MESSAGE__INIT;
+    Xhrd__V1__CookieReply reply = XHRD__V1__COOKIE_REPLY__INIT;
+    Xhrd__V1__Cookie cookie = XHRD__V1__COOKIE__INIT;
+    Xhrd__V1__Cookie *cookies[] = {&cookie};
+    Xhrd__V1__CookieVerdict verdict = XHRD__V1__COOKIE_VERDICT__INIT;
+    Xhrd__V1__CookieVerdict *verdicts[] = {&verdict};
+    struct peer peer;
+
+    (void)state;
+    peer_init(&peer, false);
+    assert_int_equal(xhr_cookies_why(peer.client, &call, NULL, "", NULL), -EINVAL);
+    assert_int_equal(xhr_cookies_why(peer.client, &call, NULL, "http://a.test/", NULL), 0);
+    const Xhrd__V1__CookieCommand *command = peer_expect(&peer, COOKIE)->cookie;
+    assert_int_equal(command->operation_case, XHRD__V1__COOKIE_COMMAND__OPERATION_EXPLAIN);
+    assert_memory_equal(command->explain->url.data, "http://a.test/", 14);
+    verdict.text = borrow("it is Secure");
+    reply.command_id = command->command_id;
+    reply.cookies = cookies;
+    reply.n_cookies = 1;
+    reply.verdicts = verdicts;
+    reply.n_verdicts = 1;
+    message.kind_case = XHRD__V1__SERVER_MESSAGE__KIND_COOKIE;
+    message.cookie = &reply;
+    peer_send(&peer, &message);
+    peer_turn(&peer);
+    assert_int_equal(result.calls, 1);
+    peer_done(&peer);
+}
+
 static void test_an_empty_jar_is_an_empty_list(void **state)
 {
     struct result result = {0};
@@ -276,6 +376,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_list_may_come_in_several_replies),
+        cmocka_unit_test(test_an_import_tells_what_was_refused),
+        cmocka_unit_test(test_a_question_why_is_answered_with_verdicts),
         cmocka_unit_test(test_an_empty_jar_is_an_empty_list),
         cmocka_unit_test(test_a_cookie_travels_whole),
         cmocka_unit_test(test_only_clear_empties_a_jar),

@@ -167,6 +167,42 @@ XHR_API int xhr_clear_cookies(struct xhr_client *client,
                               const char *host,
                               struct xhr_cookies **ret);
 
+/* ---- many at once, and why; called alike ---------------------------------------------------
+ */
+
+#define XHR_COOKIES_IMPORT_MAX 256 /* cookies of one call */
+
+/* Puts cookies in by the owner's hand, as they are; one that may not be is left out and told
+ * of, the others are kept together or not at all. Expired ones are refused, and remove nothing.
+ * -EINVAL for more than XHR_COOKIES_IMPORT_MAX. */
+XHR_API int xhr_cookies_import(struct xhr_client *client,
+                               const struct xhr_cookie_call *call,
+                               const struct xhr_cookie *cookies,
+                               size_t n_cookies,
+                               struct xhr_cookies **ret);
+struct xhr_cookie_refusal {
+    size_t index; /* in what was to be imported */
+    const char *text;
+};
+XHR_API size_t xhr_cookies_refused_count(const struct xhr_cookies *answer);
+XHR_API const struct xhr_cookie_refusal *
+xhr_cookies_refused_at(const struct xhr_cookies *answer, size_t index);
+
+/* All cookies of the jar, with what holds each back from a GET of @url, if anything does: the
+ * verdict comes from where cookies are chosen. Changes nothing. */
+XHR_API int xhr_cookies_why(struct xhr_client *client,
+                            const struct xhr_cookie_call *call,
+                            const struct xhr_cookie_filter *filter,
+                            const char *url,
+                            struct xhr_cookies **ret);
+struct xhr_cookie_verdict {
+    bool goes;
+    const char *text; /* "it is Secure and the URL is not https" */
+};
+/* Of the cookie that xhr_cookies_at() gives for @index. */
+XHR_API const struct xhr_cookie_verdict *
+xhr_cookies_verdict_at(const struct xhr_cookies *answer, size_t index);
+
 /* ---- sessions and jars; called alike -------------------------------------------------------
  */
 
