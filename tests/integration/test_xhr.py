@@ -75,57 +75,7 @@ def test_second_process_reports_the_reused_connection(xhr, origin_raw):
     assert infos[0]["id"] == infos[1]["id"]
 
 
-# ---- exit codes
-
-def failing(case, origin, ca):
-    """Script the origin for a case. Return: arguments of xhr."""
-    raw = {
-        "weird reply": b"NOT HTTP\r\n\r\n", "empty reply": b"", "reset": None,
-        "truncated": b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf",
-        "bad coding": response(b"not gzip", fields=[("Content-Encoding", "gzip")]),
-        "too large": b"HTTP/1.1 200 OK\r\nX: " + b"y" * 300_000 + b"\r\n\r\n",
-    }
-    if case in raw:
-        def script(connection):
-            connection.request()
-            if raw[case] is None:
-                connection.reset()
-            else:
-                connection.send(raw[case])
-        origin.script = script
-        return [origin.url()]
-    if case == "status":
-        origin.reply(response(b"sorry", status="404 Not Found"))
-        return ["-f", origin.url()]
-    if case == "loop":
-        origin.reply(response(status="302 Found", fields=[("Location", "/")]))
-        return [origin.url()]
-    return {
-        "usage": ["--no-such-flag", origin.url()], "no url": [], "bad url": ["http://[::1/"],
-        "other scheme": ["ftp://127.0.0.1/"], "no name": ["http://no-such-name.invalid/"],
-        "refused": ["http://127.0.0.1:1/"], "handshake": [origin.url().replace("http", "https")],
-        "unknown authority": None, "cannot write": ["-o", "/nonexistent/x", origin.url()],
-        "cannot read": ["-d", "@/nonexistent/x", origin.url()],
-        "no daemon": ["--socket", "/nonexistent/socket", "--no-start", origin.url()],
-    }[case]
-
-
-@pytest.mark.parametrize("case, code", [
-    ("usage", 2), ("no url", 2), ("bad url", 3), ("other scheme", (1, 3, 101)), ("no name", 6), ("refused", 7),
-    ("weird reply", (1, 8)), ("empty reply", 52), ("truncated", 18), ("status", 22),
-    ("cannot write", 23), ("cannot read", 26), ("handshake", 35), ("loop", 47), ("reset", (52, 56)),
-    ("bad coding", 61), ("too large", 63), ("no daemon", 100),
-])
-def test_exit_code_and_one_line_that_says_why(xhr, origin_raw, ca, case, code):
-    if case == "handshake":
-        origin_raw.script = lambda connection: connection.send(b"plain\r\n")
-    arguments = failing(case, origin_raw, ca)
-    run = xhr(*arguments)
-    assert run.status in (code if isinstance(code, tuple) else (code,)), run
-    lines = run.err.strip().split("\n")
-    assert len(lines) == 1 and lines[0].startswith("xhr: "), run
-    assert run.status != 0
-
+# ---- exit codes (test_exit_codes.py has them all)
 
 def test_exit_60_for_a_certificate_nobody_vouches_for_and_k_lets_it_pass(xhr, origin_tls):
     assert xhr(origin_tls.url(), check=60).err.count("\n") == 1
