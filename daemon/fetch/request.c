@@ -348,33 +348,6 @@ int request_new(struct request **ret,
     return 0;
 }
 
-static void request_on_cookies_ready(void *owner)
-{
-    request_later(owner, REQUEST_STEP_DECIDE);
-}
-
-/* Return: whether to go on now. */
-static bool open_jar(struct request *request)
-{
-    const struct cookie_access *cookies = &request->fetcher->cookies;
-
-    request->cookie_wait.on_ready = request_on_cookies_ready;
-    request->cookie_wait.owner = request;
-    int r = cookies->open(cookies->owner, &request->options.partition,
-                          span_of(request->options.jar), &request->cookie_wait, &request->jar);
-    if (r == COOKIE_OPEN_READY)
-        return true;
-    if (r == -EINVAL)
-        request_finish_kind(request, FAILURE_ARGUMENT,
-                            "jar: wants 1 to 64 of letters, digits, '.', '_', '-', not "
-                            "beginning with '.', and not \"system\"");
-    else if (r == -EDQUOT)
-        request_finish_kind(request, FAILURE_QUOTA, "too many cookie jars");
-    else if (r < 0)
-        request_finish_kind(request, FAILURE_INTERNAL, "the cookie jar cannot be opened");
-    return false;
-}
-
 void request_decide(struct request *request)
 {
     if (request->state == REQUEST_NEW) {
@@ -393,9 +366,8 @@ void request_decide(struct request *request)
         return;
     }
     (void)origin_format(&request->origin, request->origin_text);
-    if (request->options.cookies != REQUEST_COOKIES_NONE && !request->jar && !open_jar(request))
-        return;
-    request_acquire(request, false);
+    if (request_open_jar(request))
+        request_acquire(request, false);
 }
 
 /* ---- the answer ------------------------------------------------------------------------ */

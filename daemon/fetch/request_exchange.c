@@ -9,38 +9,10 @@
 
 #include "base/fault.h"
 #include "fetch/request_priv.h"
-#include "policy/cookie_jar.h"
 
 #define DRAIN_BYTES_MAX                                                                        \
     65536 /* of an answer nobody wants; more is not worth the connection                       \
            */
-
-static void request_on_cookie_refused(void *owner, struct span field, int outcome)
-{
-    const struct request *request = owner;
-
-    (void)field; /* never a value in the log */
-    log_debug(&request->log, "cookie refused: %s", cookie_outcome_text(outcome));
-}
-
-static int store_cookies(struct request *request, const struct headers *headers)
-{
-    struct cookie_request from = {
-        .host = request->url.host,
-        .path = request->url.path,
-        .now_s = loop_wall_s(request->fetcher->loop),
-        .is_secure = request->origin.is_https,
-    };
-    struct cookie_refusals refusals = {request_on_cookie_refused, request};
-    struct cookie_summary summary = {0};
-
-    if (!request->jar || request->options.cookies != REQUEST_COOKIES_SEND_AND_STORE)
-        return 0;
-    int r = cookie_jar_store_response(request->jar, &from, headers, &refusals, &summary);
-    request->must_commit |= summary.must_be_saved;
-    request->has_new_cookies |= summary.must_be_saved;
-    return r;
-}
 
 /* ---- head ----------------------------------------------------------------------------------
  */
@@ -145,7 +117,7 @@ static void request_on_head(void *owner, const struct response_head *head)
 
     request_touch(request);
     request->head = *head;
-    if (store_cookies(request, head->headers) < 0 ||
+    if (request_store_cookies(request, head->headers) < 0 ||
         request_learn_host(request, head->headers) < 0) {
         request_finish_kind(request, FAILURE_INTERNAL, "no memory for the answer's cookies");
         return;

@@ -53,6 +53,8 @@ static void close_fd(int *fd)
 void request_options_done(struct request_options *options)
 {
     url_done(&options->url);
+    url_done(&options->site);
+    url_done(&options->top_level_site);
     headers_done(&options->headers);
     mem_free(options->body_bytes);
     close_fd(&options->body_fd);
@@ -131,6 +133,34 @@ int request_options_set_url(struct request_options *options,
         return -EINVAL;
     }
     return 0;
+}
+
+static int
+set_origin(struct url *url, const char *name, struct span text, struct failure *ret_why)
+{
+    if (text.len == 0)
+        return 0;
+    int r = url_parse(text, NULL, url);
+    if (r < 0)
+        return no_memory(ret_why);
+    if (r == URL_OK && url->host.len > 0 &&
+        (span_eq(url->scheme, SPAN_LIT("https")) || span_eq(url->scheme, SPAN_LIT("http"))))
+        return 0;
+    failure_set(ret_why, FAILURE_ARGUMENT,
+                "%s \"%.*s\": wants an http or https origin, as https://example.com", name,
+                shown(text), text.ptr);
+    return -EINVAL;
+}
+
+int request_options_set_site(struct request_options *options,
+                             struct span site,
+                             struct span top_level,
+                             struct failure *ret_why)
+{
+    int r = set_origin(&options->site, "site", site, ret_why);
+
+    return r < 0 ? r
+                 : set_origin(&options->top_level_site, "top_level_site", top_level, ret_why);
 }
 
 int request_options_add_header(struct request_options *options,

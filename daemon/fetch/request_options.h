@@ -116,6 +116,9 @@ struct request_options {
     bool asks_redirects;   /* the owner is to answer before each step */
     enum request_cookies cookies;
     char jar[REQUEST_JAR_NAME_MAX + 1]; /* "" is "default" */
+    struct url site;           /* on whose behalf (RFC 6265bis §5.2); no href: same-site */
+    struct url top_level_site; /* what the user sees; no href: site, else the URL's own */
+    bool top_level_navigation;
 
     int64_t connect_timeout_us; /* 0: none */
     int64_t idle_timeout_us;    /* 0: none */
@@ -202,6 +205,12 @@ MUST_CHECK int request_options_add_resolve(struct request_options *options,
 MUST_CHECK int request_options_add_connect_to(struct request_options *options,
                                               const struct request_connect_to *from,
                                               struct failure *ret_why);
+
+/* @site, @top_level: an http or https URL each, of which scheme and host count; or empty. */
+MUST_CHECK int request_options_set_site(struct request_options *options,
+                                        struct span site,
+                                        struct span top_level,
+                                        struct failure *ret_why);
 
 /* What only shows when all is set: an ftp URL, a body that GET cannot frame. */
 MUST_CHECK int request_options_check(struct request_options *options, struct failure *ret_why);

@@ -261,6 +261,11 @@ void request_on_answer(struct request *request); /* REQUEST_STEP_ANSWER */
 void request_hold_body(struct request *request, struct span bytes);
 void request_hold_end(struct request *request, const struct failure *why);
 
+/* request_cookies.c */
+bool request_open_jar(struct request *request); /* Return: whether to go on now. */
+int request_add_cookies(struct request *request);
+int request_store_cookies(struct request *request, const struct headers *headers);
+
 /* request_hsts.c: hosts that want https (RFC 6797) */
 bool request_upgrade(struct request *request); /* Return: whether to go on now. */
 int request_learn_host(struct request *request, const struct headers *headers); /* or -ENOMEM */

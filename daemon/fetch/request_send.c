@@ -9,7 +9,6 @@
 #include "base/fault.h"
 #include "fetch/request_priv.h"
 #include "http/coding.h"
-#include "policy/cookie_jar.h"
 
 #define EXPECT_ABOVE_BYTES (1024 * 1024) /* a longer body asks before it goes */
 
@@ -93,33 +92,6 @@ static int add_defaults(struct request *request)
     return r;
 }
 
-/* The jar's cookies, then those the caller set for this request. */
-static int add_cookies(struct request *request)
-{
-    CLEANUP_BUF struct buf value = BUF_INIT(0);
-    struct span own;
-
-    if (!request->jar)
-        return 0;
-    struct cookie_request asked = {
-        .host = request->url.host,
-        .path = request->url.path,
-        .now_s = loop_wall_s(request->fetcher->loop),
-        .is_secure = request->origin.is_https,
-    };
-    int r = cookie_jar_header_for(request->jar, &asked, &value);
-    if (r <= 0)
-        return r;
-    if (headers_find(&request->sent, SPAN_LIT("Cookie"), &own) && own.len > 0) {
-        r = buf_append_str(&value, "; ");
-        if (r == 0)
-            r = buf_append(&value, own);
-        if (r < 0)
-            return r;
-    }
-    return headers_set(&request->sent, SPAN_LIT("Cookie"), buf_span(&value));
-}
-
 static int build_headers(struct request *request)
 {
     headers_clear(&request->sent);
@@ -127,7 +99,7 @@ static int build_headers(struct request *request)
     if (r == 0)
         r = add_defaults(request);
     if (r == 0)
-        r = add_cookies(request);
+        r = request_add_cookies(request);
     if (r == 0)
         r = request_add_credentials(request);
     if (r == 0)

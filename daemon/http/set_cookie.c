@@ -2,6 +2,7 @@
 #include "http/set_cookie.h"
 
 #include "base/ascii.h"
+#include "base/num.h"
 #include "http/date.h"
 
 static bool has_ctl(struct span s)
@@ -69,6 +70,14 @@ static enum same_site parse_same_site(struct span value)
     return SAME_SITE_DEFAULT;
 }
 
+static void parse_version(struct set_cookie *cookie, struct span value)
+{
+    uint64_t version = 0;
+
+    if (num_parse_u64(value, UINT32_MAX, &version) == 0)
+        cookie->version = (uint32_t)version;
+}
+
 const char *same_site_name(enum same_site same_site)
 {
     switch (same_site) {
@@ -87,7 +96,7 @@ static void apply_attribute(struct set_cookie *cookie, struct span name, struct 
     if (span_ieq(name, SPAN_LIT("Domain")))
         cookie->domain = parse_domain(value);
     else if (span_ieq(name, SPAN_LIT("Path")))
-        cookie->path = parse_path(value);
+        cookie->path = parse_path(value), cookie->has_path = true;
     else if (span_ieq(name, SPAN_LIT("Max-Age")))
         parse_max_age(cookie, value);
     else if (span_ieq(name, SPAN_LIT("Expires")))
@@ -100,6 +109,10 @@ static void apply_attribute(struct set_cookie *cookie, struct span name, struct 
         cookie->same_site = parse_same_site(value);
     else if (span_ieq(name, SPAN_LIT("Partitioned")))
         cookie->partitioned = true;
+    else if (span_ieq(name, SPAN_LIT("Comment")) && value.len <= SET_COOKIE_COMMENT_MAX)
+        cookie->comment = value;
+    else if (span_ieq(name, SPAN_LIT("Version")))
+        parse_version(cookie, value);
 }
 
 /* "name=value"; without '=' all of it is the value. */
@@ -184,6 +197,13 @@ static int append_flags(const struct set_cookie *cookie, struct buf *out)
         r = append_attribute(out, "SameSite", span_of(same_site_name(cookie->same_site)));
     if (r == 0 && cookie->partitioned)
         r = append_attribute(out, "Partitioned", (struct span){0});
+    if (r == 0 && cookie->comment.len > 0)
+        r = append_attribute(out, "Comment", cookie->comment);
+    if (r == 0 && cookie->version > 0) {
+        r = append_attribute(out, "Version=", (struct span){0});
+        if (r == 0)
+            r = buf_append_u64(out, cookie->version);
+    }
     return r;
 }
 
@@ -204,7 +224,7 @@ int set_cookie_format(const struct set_cookie *cookie, struct buf *out)
         if (r == 0)
             r = buf_append(out, cookie->domain);
     }
-    if (r == 0 && cookie->path.len > 0)
+    if (r == 0 && cookie->has_path)
         r = append_attribute(out, "Path", cookie->path);
     if (r == 0)
         r = append_lifetime(cookie, out);

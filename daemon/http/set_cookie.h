@@ -15,8 +15,9 @@
 #include "base/cleanup.h"
 #include "base/span.h"
 
-#define SET_COOKIE_PAIR_MAX 4096 /* bytes, name + value: RFC 6265bis §5.6 step 5 */
-#define SET_COOKIE_ATTR_MAX 1024 /* bytes, one attribute value: RFC 6265bis §5.6 step 7 */
+#define SET_COOKIE_PAIR_MAX    4096 /* bytes, name + value: RFC 6265bis §5.6 step 5 */
+#define SET_COOKIE_ATTR_MAX    1024 /* bytes, one attribute value: RFC 6265bis §5.6 step 7 */
+#define SET_COOKIE_COMMENT_MAX 255  /* bytes; a longer one is ignored */
 
 /* RFC 6265bis §5.5: 400 days. Max-Age is cut to it here; Expires needs the time of day and is
  * cut by the jar. */
@@ -40,11 +41,14 @@ enum same_site {
 struct set_cookie {
     struct span name;
     struct span value;
-    struct span domain; /* as written but for one leading dot; len 0: host-only */
-    struct span path;   /* begins with '/'; len 0: use the default-path */
-    int64_t max_age_s;  /* seconds, at most SET_COOKIE_AGE_LIMIT_S; 0 or less: expired */
-    int64_t expires_s;  /* since 1970 */
+    struct span domain;  /* as written but for one leading dot; len 0: host-only */
+    struct span path;    /* begins with '/'; len 0: use the default-path */
+    struct span comment; /* RFC 2109 §4.2.2; kept for programs that ask for it, means nothing */
+    int64_t max_age_s;   /* seconds, at most SET_COOKIE_AGE_LIMIT_S; 0 or less: expired */
+    int64_t expires_s;   /* since 1970 */
+    uint32_t version;    /* likewise */
     enum same_site same_site;
+    bool has_path : 1;    /* there is a Path, of whatever value */
     bool has_max_age : 1; /* wins over Expires */
     bool has_expires : 1;
     bool secure : 1;

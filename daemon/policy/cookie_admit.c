@@ -17,8 +17,9 @@ struct wish {
     const struct cookie_request *from; /* only time and means count if by_owner */
     struct span asked_domain;          /* without a leading dot; empty: none */
     bool by_owner;                     /* no response: scheme and host bind nothing */
-    bool names_root_path;              /* Path=/ was written, not supplied */
+    bool names_path;                   /* a Path was written, not supplied */
     bool partitioned;
+    char partition_text[COOKIE_PARTITION_MAX]; /* what cookie.partition_key may borrow from */
     char domain_text[HOST_NAME_BYTES_MAX + 1]; /* what cookie.domain may borrow from */
 };
 
@@ -59,6 +60,12 @@ static int judge_text(const struct cookie *cookie)
     if (cookie->path.len > COOKIE_PATH_MAX || cookie->path.len == 0 ||
         cookie->path.ptr[0] != '/' || has_control(cookie->path))
         return COOKIE_REFUSED_PATH;
+    if (cookie->comment.len > COOKIE_COMMENT_MAX || cookie->original_url.len > COOKIE_URL_MAX ||
+        cookie->partition_key.len > COOKIE_PARTITION_MAX)
+        return COOKIE_REFUSED_TOO_LONG;
+    if (has_control(cookie->comment) || has_control(cookie->original_url) ||
+        has_char(cookie->comment, ';'))
+        return COOKIE_REFUSED_CTL;
     return 0;
 }
 
@@ -74,8 +81,8 @@ static int judge_prefix(const struct wish *wish)
         return 0;
     if (cookie->name.len == 0 || !cookie->secure)
         return COOKIE_REFUSED_PREFIX;
-    if (is_host && (wish->asked_domain.len > 0 || !cookie->host_only ||
-                    !wish->names_root_path || !span_eq(cookie->path, SPAN_LIT("/"))))
+    if (is_host && (wish->asked_domain.len > 0 || !cookie->host_only || !wish->names_path ||
+                    !span_eq(cookie->path, SPAN_LIT("/"))))
         return COOKIE_REFUSED_PREFIX;
     return 0;
 }
@@ -167,6 +174,27 @@ static int judge_site(const struct cookie_site *site, const struct wish *wish)
                                                                    : 0;
 }
 
+/* RFC 6265bis §5.7 step 18: an answer made on behalf of another site sets what is None, or what
+ * comes with a navigation. */
+static bool site_allows(const struct cookie_jar *jar, const struct wish *wish)
+{
+    return wish->by_owner || wish->cookie.same_site == SAME_SITE_NONE ||
+           (wish->from->is_navigation && !wish->from->is_not_http) ||
+           cookie_is_same_site(jar, wish->from, &wish->place);
+}
+
+static void wish_partition(const struct cookie_jar *jar, struct wish *wish)
+{
+    struct cookie_request from = *wish->from;
+
+    wish->cookie.partition_key = (struct span){0};
+    if (!wish->partitioned)
+        return;
+    from.is_secure |= wish->by_owner; /* it says no scheme; partitioned cookies are of https */
+    wish->cookie.partition_key =
+        cookie_partition_key(jar, &from, &wish->place, wish->partition_text);
+}
+
 /* Everything after the domain. Return: 0 or a refusal. */
 static int judge(const struct cookie_jar *jar, const struct wish *wish)
 {
@@ -178,6 +206,8 @@ static int judge(const struct cookie_jar *jar, const struct wish *wish)
         return COOKIE_REFUSED_SECURE;
     if (wish->cookie.http_only && wish->from->is_not_http)
         return COOKIE_REFUSED_HTTP_ONLY;
+    if (!site_allows(jar, wish))
+        return COOKIE_REFUSED_SAME_SITE;
     r = judge_prefix(wish);
     if (r != 0)
         return r;
@@ -229,18 +259,23 @@ int cookie_jar_store(struct cookie_jar *jar,
                    .path = set->path.len > 0 && set->path.ptr[0] == '/'
                                ? set->path
                                : cookie_default_path(from->path),
+                   .comment = set->comment,
+                   .original_url =
+                       from->url.len <= COOKIE_URL_MAX ? from->url : (struct span){0},
+                   .version = set->version,
                    .same_site = (uint8_t)set->same_site,
                    .secure = set->secure,
                    .http_only = set->http_only},
         .from = from,
         .asked_domain = set->domain, /* the grammar has dropped its leading dot */
-        .names_root_path = set->path.len > 0,
+        .names_path = set->has_path,
         .partitioned = set->partitioned,
     };
 
     wish_expiry(&wish.cookie, set, from->now_s);
     if (!jar_place(jar, from->host, &wish.place))
         return COOKIE_REFUSED_HOST;
+    wish_partition(jar, &wish);
     int r = judge_domain(jar, &wish);
     if (r == 0)
         r = judge(jar, &wish);
@@ -335,7 +370,8 @@ int cookie_jar_set(struct cookie_jar *jar,
         .cookie = *draft,
         .from = from,
         .by_owner = from->host.len == 0,
-        .names_root_path = draft->path.len > 0,
+        .names_path = draft->path.len > 0,
+        .partitioned = draft->partition_key.len > 0,
     };
 
     if (draft->path.len == 0)
@@ -346,8 +382,10 @@ int cookie_jar_set(struct cookie_jar *jar,
     /* __Host- forbids a Domain; the owner's draft names one to say whose the cookie is. */
     if (r == 0 && wish.cookie.host_only)
         wish.asked_domain = (struct span){0};
-    if (r == 0)
+    if (r == 0) {
+        wish_partition(jar, &wish);
         r = judge(jar, &wish);
+    }
     return r != 0 ? r : fulfil(jar, &wish);
 }
 
@@ -394,7 +432,8 @@ const char *cookie_outcome_text(int outcome)
         [COOKIE_REMOVED] = "removed",
         [COOKIE_REFUSED_EMPTY] = "it has neither a name nor a value",
         [COOKIE_REFUSED_CTL] = "its name or value holds a character no cookie may hold",
-        [COOKIE_REFUSED_TOO_LONG] = "name and value are longer than 4096 bytes",
+        [COOKIE_REFUSED_TOO_LONG] =
+            "name and value are longer than 4096 bytes, or its comment or URL too long",
         [COOKIE_REFUSED_PATH] = "its path is longer than 1024 bytes or does not begin with /",
         [COOKIE_REFUSED_HOST] = "no cookie can belong to that host",
         [COOKIE_REFUSED_DOMAIN] = "the host does not belong to the cookie's domain",
@@ -404,6 +443,7 @@ const char *cookie_outcome_text(int outcome)
         [COOKIE_REFUSED_HTTP_ONLY] = "it is HttpOnly and did not come by HTTP",
         [COOKIE_REFUSED_PREFIX] = "it does not keep what __Host- or __Secure- promises",
         [COOKIE_REFUSED_PARTITIONED] = "it is Partitioned and not Secure",
+        [COOKIE_REFUSED_SAME_SITE] = "another site asked for it, and it is not SameSite=None",
         [COOKIE_REFUSED_FULL] = "there is no place left for it",
         [COOKIE_REFUSED_TOO_MANY] = "it comes after the 50th of its response",
         [COOKIE_REFUSED_EXPIRED] = "it has expired",

@@ -49,7 +49,8 @@ int cookie_jar_new(struct cookie_jar **ret,
 static size_t cookie_size(const struct cookie *cookie)
 {
     return sizeof(struct jar_cookie) + cookie->name.len + cookie->value.len +
-           cookie->domain.len + cookie->path.len;
+           cookie->domain.len + cookie->path.len + cookie->partition_key.len +
+           cookie->comment.len + cookie->original_url.len;
 }
 
 /* A value is as good as a password. */
@@ -165,7 +166,9 @@ struct jar_cookie *site_find(const struct cookie_site *site, const struct cookie
         struct jar_cookie *at = jar_cookie_in_site(link);
 
         if (span_eq(at->cookie.name, like->name) && span_eq(at->cookie.path, like->path) &&
-            span_eq(at->cookie.domain, like->domain) && at->cookie.host_only == like->host_only)
+            span_eq(at->cookie.domain, like->domain) &&
+            at->cookie.host_only == like->host_only &&
+            span_eq(at->cookie.partition_key, like->partition_key))
             return at;
     }
     return NULL;
@@ -200,6 +203,9 @@ static struct jar_cookie *cookie_new(const struct cookie *from)
     at->cookie.value = copy_text(&end, from->value);
     at->cookie.domain = copy_text(&end, from->domain);
     at->cookie.path = copy_text(&end, from->path);
+    at->cookie.partition_key = copy_text(&end, from->partition_key);
+    at->cookie.comment = copy_text(&end, from->comment);
+    at->cookie.original_url = copy_text(&end, from->original_url);
     link_init(&at->in_site);
     link_init(&at->in_use);
     return at;
@@ -244,18 +250,41 @@ static bool must_go_before(const struct jar_cookie *a, const struct jar_cookie *
     return a->used < b->used;
 }
 
+static bool is_of_partition(const struct jar_cookie *at, const struct cookie *cookie)
+{
+    return span_eq(at->cookie.partition_key, cookie->partition_key);
+}
+
+/* Each partition of a site has the whole number of places. */
+static bool has_place(const struct cookie_jar *jar,
+                      const struct cookie_site *site,
+                      const struct cookie *cookie)
+{
+    size_t count = 0;
+
+    if (site->count < jar->options.site_cookies_max)
+        return true;
+    LIST_FOREACH (link, &site->cookies)
+        count += is_of_partition(jar_cookie_in_site(link), cookie);
+    return count < jar->options.site_cookies_max;
+}
+
 /* RFC 6265bis §5.7, the order of eviction within one domain: what has expired, what is not
- * Secure, what was not used for longest. Return: whether there is a place now for a cookie. */
-static bool
-make_place_in_site(struct cookie_jar *jar, struct cookie_site *site, bool secure, int64_t now_s)
+ * Secure, what was not used for longest. Return: whether there is a place now for @cookie. */
+static bool make_place_in_site(struct cookie_jar *jar,
+                               struct cookie_site *site,
+                               const struct cookie *cookie,
+                               int64_t now_s)
 {
     struct jar_cookie *victim = NULL;
 
-    if (site->count < jar->options.site_cookies_max)
+    if (has_place(jar, site, cookie))
         return true;
     LIST_FOREACH (link, &site->cookies) {
         struct jar_cookie *at = jar_cookie_in_site(link);
 
+        if (!is_of_partition(at, cookie))
+            continue;
         if (jar_has_expired(jar, &at->cookie, now_s)) {
             jar_drop(jar, at, COOKIE_CAUSE_EXPIRED);
             return true;
@@ -263,7 +292,7 @@ make_place_in_site(struct cookie_jar *jar, struct cookie_site *site, bool secure
         if (!victim || must_go_before(at, victim))
             victim = at;
     }
-    if (!victim || (victim->cookie.secure && !secure))
+    if (!victim || (victim->cookie.secure && !cookie->secure))
         return false;
     jar_drop(jar, victim, COOKIE_CAUSE_EVICTED);
     return true;
@@ -364,7 +393,7 @@ static int add(struct cookie_jar *jar,
 
     if (!at)
         return fault(-ENOMEM);
-    if ((site && !make_place_in_site(jar, site, cookie->secure, now_s)) ||
+    if ((site && !make_place_in_site(jar, site, cookie, now_s)) ||
         !make_room(jar, cookie, NULL, now_s)) {
         cookie_free(at);
         return COOKIE_REFUSED_FULL;

@@ -8,9 +8,9 @@
  * Cookies are kept by site (registrable domain), each site's in the order in which they are
  * sent: a question costs the cookies of that site, however many the jar holds.
  *
- * Partitioned: every request here is its own top-level site, so a partitioned cookie goes where
- * an ordinary one goes; the attribute is only held to its condition, Secure. SameSite is kept
- * and told; no request here is made on behalf of another site, so it withholds nothing.
+ * SameSite and Partitioned (RFC 6265bis §5.2; draft-cutler-httpbis-partitioned-cookies): on
+ * whose behalf a request is made, and what its user sees above it, is the client's word. Where
+ * it says nothing a request is same-site and its own site is the top-level one, at each hop.
  */
 
 #include <stdbool.h>
@@ -27,19 +27,26 @@
 
 #define COOKIE_PATH_MAX         1024 /* bytes: RFC 6265bis §5.6 step 7; also of a default-path */
 #define COOKIE_RESPONSE_MAX     50   /* Set-Cookie fields read of one response: curl's number */
-#define COOKIE_EXPIRES_NEVER    INT64_MAX           /* expires_s of a session cookie */
+#define COOKIE_COMMENT_MAX      255       /* bytes */
+#define COOKIE_URL_MAX          512       /* bytes of original_url; a longer one is not kept */
+#define COOKIE_PARTITION_MAX    272       /* bytes of a partition key: "https://" and a host */
+#define COOKIE_EXPIRES_NEVER    INT64_MAX /* expires_s of a session cookie */
 #define COOKIE_CLOCK_SANE_AFTER INT64_C(1735689600) /* 2025: a clock before it is not set */
 
 struct cookie {
     struct span name; /* empty: a nameless cookie, sent as its value alone */
     struct span value;
-    struct span domain;    /* canonical, no leading dot */
-    struct span path;      /* begins with '/' */
-    int64_t expires_s;     /* COOKIE_EXPIRES_NEVER unless is_persistent */
-    int64_t created_s;     /* kept when the cookie is overwritten */
-    int64_t last_access_s; /* when it last went out or was stored */
-    uint64_t order;        /* of creation; unique among the jars that share a counter */
-    uint8_t same_site;     /* enum same_site */
+    struct span domain;        /* canonical, no leading dot */
+    struct span path;          /* begins with '/' */
+    struct span partition_key; /* the top-level site, "https://example.com"; empty: of all */
+    struct span comment;
+    struct span original_url; /* that set it */
+    int64_t expires_s;        /* COOKIE_EXPIRES_NEVER unless is_persistent */
+    int64_t created_s;        /* kept when the cookie is overwritten */
+    int64_t last_access_s;    /* when it last went out or was stored */
+    uint64_t order;           /* of creation; unique among the jars that share a counter */
+    uint32_t version;         /* RFC 2109; kept, and nothing else */
+    uint8_t same_site;        /* enum same_site */
     bool is_persistent : 1;
     bool secure : 1;
     bool http_only : 1;
@@ -60,13 +67,26 @@ struct cookie_jar_options {
 
 struct cookie_jar_options cookie_jar_options_default(void);
 
+/* As much of an origin as makes a site. Host empty: not said. */
+struct cookie_origin {
+    struct span host; /* as url.host has it */
+    bool is_https;
+};
+
 /* Whose request or response it is. All borrowed for the call. */
 struct cookie_request {
     struct span host; /* as url.host has it: canonical, brackets and a trailing dot are fine */
     struct span path; /* as url.path has it; empty is "/" */
+    struct span url;  /* without userinfo, query and fragment; kept with what it sets */
+    struct cookie_origin site; /* on whose behalf: the site for cookies, §5.2 */
+    struct cookie_origin
+        top_level; /* what the user sees; not said: site, else the host's own */
     int64_t now_s;
-    bool is_secure;   /* https */
-    bool is_not_http; /* asked by other means than HTTP: HttpOnly cookies are out of reach */
+    bool is_secure;     /* https */
+    bool is_navigation; /* of the top level: a safe request carries Lax cookies, and any may set
+                         */
+    bool is_unsafe;     /* the method is not safe, RFC 9110 §9.2.1 */
+    bool is_not_http;   /* asked by other means than HTTP: HttpOnly cookies are out of reach */
 };
 
 enum cookie_outcome {
@@ -86,6 +106,7 @@ enum cookie_outcome {
     COOKIE_REFUSED_HTTP_ONLY,     /* HttpOnly, or would replace such a one, and not by HTTP */
     COOKIE_REFUSED_PREFIX,        /* named __Host- or __Secure- and not like that */
     COOKIE_REFUSED_PARTITIONED,   /* Partitioned without Secure */
+    COOKIE_REFUSED_SAME_SITE,     /* of a cross-site answer, and not SameSite=None */
     COOKIE_REFUSED_FULL,     /* no place left: Secure cookies have them, or no memory has */
     COOKIE_REFUSED_TOO_MANY, /* more than COOKIE_RESPONSE_MAX in one response */
     COOKIE_REFUSED_EXPIRED,  /* restored from the disk too late */
@@ -196,6 +217,8 @@ enum cookie_verdict {
     COOKIE_STAYS_PATH,      /* the path is not below the cookie's */
     COOKIE_STAYS_SECURE,    /* Secure, and the request is in the clear */
     COOKIE_STAYS_HTTP_ONLY, /* HttpOnly, and asked by other means than HTTP */
+    COOKIE_STAYS_SAME_SITE, /* the request is made on behalf of another site */
+    COOKIE_STAYS_PARTITION, /* it is for another top-level site */
     COOKIE_STAYS_EXPIRED,   /* and is not swept out yet */
     COOKIE_STAYS_TOO_MANY,  /* header_cookies_max are before it */
     COOKIE_STAYS_NO_ROOM,   /* it would pass header_bytes_max */
@@ -220,8 +243,9 @@ void cookie_jar_explain(struct cookie_jar *jar,
 
 /**
  * cookie_jar_set() - put a cookie in by the owner's hand
- * @draft: name, value, path, expires_s, is_persistent and the flags count; the domain too
- *         unless it is empty, else the cookie is host-only for @from's host
+ * @draft: name, value, path, expires_s, is_persistent, comment, version, original_url and the
+ *         flags count; the domain too unless it is empty, else the cookie is host-only for
+ *         @from's host. With any partition_key it is partitioned, by @from's top level
  * @from:  stands for where the cookie came from; with an empty host nothing is held against
  *         the cookie's domain and scheme but what holds for every cookie
  *
@@ -250,7 +274,9 @@ struct cookie_filter {
     struct span domain; /* the cookie's domain, exactly; a leading dot is fine, case is not */
     struct span path;   /* the cookie's path, exactly */
     struct span name;
-    struct span host; /* cookies that a request to this host could carry */
+    struct span host;          /* cookies that a request to this host could carry */
+    struct span request_path;  /* cookies that a request to this path could carry */
+    struct span partition_key; /* exactly */
     bool session_only;
 };
 

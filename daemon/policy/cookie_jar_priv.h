@@ -3,7 +3,8 @@
 
 /*
  * The jar's insides, shared by what judges (cookie_admit.c), what keeps (cookie_jar.c), what
- * sends (cookie_send.c) and what looks (cookie_list.c).
+ * sends (cookie_send.c), what looks (cookie_list.c) and whose side a request is on
+ * (cookie_site.c).
  */
 
 #include "base/list.h"
@@ -53,6 +54,18 @@ struct cookie_place {
     struct span site; /* part of host, or all of it */
     bool is_ip;
 };
+
+/* Whether a request of @place is same-site (RFC 6265bis §5.2): of the scheme and the site it is
+ * made on behalf of, or on nobody's. */
+bool cookie_is_same_site(const struct cookie_jar *jar,
+                         const struct cookie_request *request,
+                         const struct cookie_place *place);
+
+/* The key of what is partitioned for a request of @place. Return: a part of @storage. */
+struct span cookie_partition_key(const struct cookie_jar *jar,
+                                 const struct cookie_request *request,
+                                 const struct cookie_place *place,
+                                 char storage[COOKIE_PARTITION_MAX]);
 
 /* Return: whether cookies can belong to @host at all. */
 bool jar_place(const struct cookie_jar *jar, struct span host, struct cookie_place *ret);

@@ -67,6 +67,10 @@ static bool sieve_lets_through(const struct sieve *sieve, const struct cookie *c
     if ((filter->session_only && cookie->is_persistent) ||
         (filter->path.len > 0 && !span_eq(filter->path, cookie->path)) ||
         (filter->name.len > 0 && !span_eq(filter->name, cookie->name)) ||
+        (filter->partition_key.len > 0 &&
+         !span_eq(filter->partition_key, cookie->partition_key)) ||
+        (filter->request_path.len > 0 &&
+         !cookie_path_matches(filter->request_path, cookie->path)) ||
         (sieve->domain.len > 0 && !span_eq(sieve->domain, cookie->domain)))
         return false;
     if (sieve->host.host.len == 0)
@@ -122,6 +126,8 @@ static int compare_cookies(const void *left, const void *right)
         r = compare_spans(a->path, b->path);
     if (r == 0)
         r = compare_spans(a->name, b->name);
+    if (r == 0)
+        r = compare_spans(a->partition_key, b->partition_key);
     return r != 0 ? r : (a->order > b->order) - (a->order < b->order);
 }
 

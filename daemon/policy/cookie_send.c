@@ -15,9 +15,52 @@
 struct sending {
     const struct cookie_request *request;
     struct cookie_place place;
+    bool is_same_site;
+    struct span partition_key; /* empty until it is asked for */
+    char partition_text[COOKIE_PARTITION_MAX];
     size_t count;
     size_t bytes;
 };
+
+/* Return: whether cookies can belong to its host. */
+static bool sending_init(struct sending *sending,
+                         const struct cookie_jar *jar,
+                         const struct cookie_request *request)
+{
+    sending->request = request;
+    sending->place = (struct cookie_place){0};
+    sending->is_same_site = true;
+    sending->partition_key = (struct span){0};
+    sending->count = sending->bytes = 0;
+    if (!jar_place(jar, request->host, &sending->place))
+        return false;
+    sending->is_same_site = cookie_is_same_site(jar, request, &sending->place);
+    return true;
+}
+
+/* RFC 6265bis §5.8.3: what is not None stays away from cross-site requests, but for Lax and
+ * Default on safe navigations of the top level. */
+static bool site_allows(const struct sending *sending, const struct cookie *cookie)
+{
+    const struct cookie_request *request = sending->request;
+
+    if (sending->is_same_site || cookie->same_site == SAME_SITE_NONE)
+        return true;
+    return cookie->same_site != SAME_SITE_STRICT && request->is_navigation &&
+           !request->is_unsafe && !request->is_not_http;
+}
+
+static bool is_of_partition(const struct cookie_jar *jar,
+                            struct sending *sending,
+                            const struct cookie *cookie)
+{
+    if (cookie->partition_key.len == 0)
+        return true;
+    if (sending->partition_key.len == 0)
+        sending->partition_key = cookie_partition_key(jar, sending->request, &sending->place,
+                                                      sending->partition_text);
+    return span_eq(cookie->partition_key, sending->partition_key);
+}
 
 static enum cookie_verdict judge_host(const struct cookie *cookie, struct span host)
 {
@@ -35,7 +78,7 @@ static size_t sent_len(const struct cookie *cookie, bool is_first)
 }
 
 static enum cookie_verdict
-judge(struct cookie_jar *jar, const struct sending *sending, const struct cookie *cookie)
+judge(struct cookie_jar *jar, struct sending *sending, const struct cookie *cookie)
 {
     const struct cookie_request *request = sending->request;
     enum cookie_verdict verdict = judge_host(cookie, sending->place.host);
@@ -49,6 +92,10 @@ judge(struct cookie_jar *jar, const struct sending *sending, const struct cookie
         return COOKIE_STAYS_SECURE;
     if (cookie->http_only && request->is_not_http)
         return COOKIE_STAYS_HTTP_ONLY;
+    if (!site_allows(sending, cookie))
+        return COOKIE_STAYS_SAME_SITE;
+    if (!is_of_partition(jar, sending, cookie))
+        return COOKIE_STAYS_PARTITION;
     if (jar_has_expired(jar, cookie, request->now_s))
         return COOKIE_STAYS_EXPIRED;
     if (sending->count >= jar->options.header_cookies_max)
@@ -118,10 +165,10 @@ int cookie_jar_header_for(struct cookie_jar *jar,
                           const struct cookie_request *request,
                           struct buf *out)
 {
-    struct sending sending = {.request = request};
+    struct sending sending;
     size_t start = out->len;
 
-    if (jar->count == 0 || !jar_place(jar, request->host, &sending.place))
+    if (jar->count == 0 || !sending_init(&sending, jar, request))
         return 0;
     (void)cookie_jar_expire(jar, request->now_s);
     struct cookie_site *site = jar_find_site(jar, sending.place.site);
@@ -165,11 +212,10 @@ void cookie_jar_explain(struct cookie_jar *jar,
                                    enum cookie_verdict verdict),
                         void *arg)
 {
-    struct explaining explaining = {
-        .jar = jar, .sending.request = request, .fn = fn, .arg = arg};
+    struct explaining explaining = {.jar = jar, .fn = fn, .arg = arg};
     struct cookie_site *site = NULL;
 
-    if (jar_place(jar, request->host, &explaining.sending.place))
+    if (sending_init(&explaining.sending, jar, request))
         site = jar_find_site(jar, explaining.sending.place.site);
     if (site && !explain_site(site, &explaining))
         return;
@@ -190,6 +236,8 @@ const char *cookie_verdict_text(enum cookie_verdict verdict)
         [COOKIE_STAYS_PATH] = "the path of the URL is not below its path",
         [COOKIE_STAYS_SECURE] = "it is Secure and the URL is not https",
         [COOKIE_STAYS_HTTP_ONLY] = "it is HttpOnly and was not asked for by HTTP",
+        [COOKIE_STAYS_SAME_SITE] = "the request is made on behalf of another site",
+        [COOKIE_STAYS_PARTITION] = "it is for another top-level site",
         [COOKIE_STAYS_EXPIRED] = "it has expired",
         [COOKIE_STAYS_TOO_MANY] = "as many cookies as a request may carry go before it",
         [COOKIE_STAYS_NO_ROOM] = "it does not fit into the Cookie field any more",

@@ -118,7 +118,9 @@ take_modes(const open_message *message, struct request_options *to, struct failu
     if (jar_len > REQUEST_JAR_NAME_MAX)
         return refuse(why, "jar: a name has at most 64 bytes");
     memcpy(to->jar, message->jar, jar_len + 1);
-    return 0;
+    to->top_level_navigation = message->top_level_navigation;
+    return request_options_set_site(to, span_of_bytes(message->site),
+                                    span_of_bytes(message->top_level_site), why);
 }
 
 static void take_redirects(const Xhrd__V1__RedirectOptions *from, struct request_options *to)

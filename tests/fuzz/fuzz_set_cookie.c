@@ -20,6 +20,8 @@ static void assert_same(const struct set_cookie *a, const struct set_cookie *b)
     assert(a->has_max_age == b->has_max_age && a->max_age_s == b->max_age_s);
     assert(a->has_expires == b->has_expires && a->expires_s == b->expires_s);
     assert(a->secure == b->secure && a->http_only == b->http_only);
+    assert(a->has_path == b->has_path && a->version == b->version);
+    assert(span_eq(a->comment, b->comment));
     assert(a->same_site == b->same_site && a->partitioned == b->partitioned);
 }
 
@@ -37,6 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     assert_inside(cookie.value, field);
     assert_inside(cookie.domain, field);
     assert_inside(cookie.path, field);
+    assert_inside(cookie.comment, field);
     assert(set_cookie_format(&cookie, &out) == 0);
     assert(set_cookie_parse(buf_span(&out), &again) == SET_COOKIE_OK);
     assert_same(&cookie, &again);

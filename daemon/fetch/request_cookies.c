@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a request has to do with its jar: it is opened before the first hop, asked when the
+ * connection of a hop is there, and told of the head of each answer. On whose behalf a hop is
+ * made is judged anew for each: where a redirect leads may be another site.
+ */
+#include <errno.h>
+
+#include "fetch/request_priv.h"
+#include "http/method.h"
+#include "policy/cookie_jar.h"
+
+static struct cookie_origin origin_of(const struct url *url)
+{
+    if (!url->href)
+        return (struct cookie_origin){0};
+    return (struct cookie_origin){
+        .host = url->host,
+        .is_https = span_eq(url->scheme, SPAN_LIT("https")),
+    };
+}
+
+/* This hop, as the jar sees it. */
+static struct cookie_request hop_of(const struct request *request)
+{
+    const struct request_options *options = &request->options;
+
+    return (struct cookie_request){
+        .host = request->url.host,
+        .path = request->url.path,
+        .site = origin_of(&options->site),
+        .top_level = origin_of(&options->top_level_site),
+        .now_s = loop_wall_s(request->fetcher->loop),
+        .is_secure = request->origin.is_https,
+        .is_navigation = options->top_level_navigation,
+        .is_unsafe = !method_is_safe(span_of(request->method)),
+    };
+}
+
+/* ---- opening ----------------------------------------------------------------------------- */
+
+static void request_on_cookies_ready(void *owner)
+{
+    request_later(owner, REQUEST_STEP_DECIDE);
+}
+
+bool request_open_jar(struct request *request)
+{
+    const struct cookie_access *cookies = &request->fetcher->cookies;
+
+    if (request->options.cookies == REQUEST_COOKIES_NONE || request->jar)
+        return true;
+    request->cookie_wait.on_ready = request_on_cookies_ready;
+    request->cookie_wait.owner = request;
+    int r = cookies->open(cookies->owner, &request->options.partition,
+                          span_of(request->options.jar), &request->cookie_wait, &request->jar);
+    if (r == COOKIE_OPEN_READY)
+        return true;
+    if (r == -EINVAL)
+        request_finish_kind(request, FAILURE_ARGUMENT,
+                            "jar: wants 1 to 64 of letters, digits, '.', '_', '-', not "
+                            "beginning with '.', and not \"system\"");
+    else if (r == -EDQUOT)
+        request_finish_kind(request, FAILURE_QUOTA, "too many cookie jars");
+    else if (r < 0)
+        request_finish_kind(request, FAILURE_INTERNAL, "the cookie jar cannot be opened");
+    return false;
+}
+
+/* ---- sending ----------------------------------------------------------------------------- */
+
+/* The caller's own behind the jar's: there is one Cookie field (RFC 6265bis §5.8.1). */
+static int append_own(struct request *request, struct buf *value)
+{
+    struct span own;
+    size_t cursor = 0;
+    int r = 0;
+
+    while (r == 0 && headers_find_next(&request->sent, SPAN_LIT("Cookie"), &cursor, &own)) {
+        if (own.len == 0)
+            continue;
+        r = value->len > 0 ? buf_append_str(value, "; ") : 0;
+        if (r == 0)
+            r = buf_append(value, own);
+    }
+    return r;
+}
+
+int request_add_cookies(struct request *request)
+{
+    CLEANUP_BUF struct buf value = BUF_INIT(0);
+
+    if (!request->jar)
+        return 0;
+    struct cookie_request asked = hop_of(request);
+    int r = cookie_jar_header_for(request->jar, &asked, &value);
+    if (r <= 0)
+        return r;
+    r = append_own(request, &value);
+    return r < 0 ? r : headers_set(&request->sent, SPAN_LIT("Cookie"), buf_span(&value));
+}
+
+/* ---- storing ----------------------------------------------------------------------------- */
+
+static void request_on_cookie_refused(void *owner, struct span field, int outcome)
+{
+    const struct request *request = owner;
+
+    (void)field; /* never a value in the log */
+    log_debug(&request->log, "cookie refused: %s", cookie_outcome_text(outcome));
+}
+
+int request_store_cookies(struct request *request, const struct headers *headers)
+{
+    CLEANUP_BUF struct buf url = BUF_INIT(0);
+    struct cookie_refusals refusals = {request_on_cookie_refused, request};
+    struct cookie_summary summary = {0};
+
+    if (!request->jar || request->options.cookies != REQUEST_COOKIES_SEND_AND_STORE ||
+        !headers_has(headers, SPAN_LIT("Set-Cookie")))
+        return 0;
+    struct cookie_request from = hop_of(request);
+    int r = url_format(&request->url,
+                       URL_WITHOUT_USERINFO | URL_WITHOUT_QUERY | URL_WITHOUT_FRAGMENT, &url);
+    if (r < 0)
+        return r;
+    from.url = buf_span(&url);
+    r = cookie_jar_store_response(request->jar, &from, headers, &refusals, &summary);
+    request->must_commit |= summary.must_be_saved;
+    request->has_new_cookies |= summary.must_be_saved;
+    return r;
+}
