@@ -114,6 +114,7 @@ void jar_tell(struct cookie_jar *jar,
     INVARIANT(!jar->is_telling);
     if ((before && before->is_persistent) || (after && after->is_persistent))
         jar->lasting_changes++;
+    jar->sequence += cause != COOKIE_CAUSE_ACCESSED;
     jar->is_telling = true;
     LIST_FOREACH (at, &jar->observers) {
         struct cookie_observer *observer = CONTAINER_OF(at, struct cookie_observer, link);
@@ -121,6 +122,22 @@ void jar_tell(struct cookie_jar *jar,
         observer->changes->on_change(observer->owner, cause, before, after);
     }
     jar->is_telling = false;
+}
+
+uint64_t cookie_jar_sequence(const struct cookie_jar *jar)
+{
+    return jar->sequence;
+}
+
+void cookie_jar_tell_reset(struct cookie_jar *jar)
+{
+    jar->sequence++;
+    LIST_FOREACH (at, &jar->observers) {
+        struct cookie_observer *observer = CONTAINER_OF(at, struct cookie_observer, link);
+
+        if (observer->changes->on_reset)
+            observer->changes->on_reset(observer->owner);
+    }
 }
 
 bool jar_place(const struct cookie_jar *jar, struct span host, struct cookie_place *ret)

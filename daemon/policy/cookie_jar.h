@@ -140,6 +140,8 @@ struct cookie_changes {
                       enum cookie_cause cause,
                       const struct cookie *before,
                       const struct cookie *after);
+    /* Cookies of an earlier life have come back all at once; NULL: does not matter. */
+    void (*on_reset)(void *owner);
 };
 
 struct cookie_observer {
@@ -162,6 +164,12 @@ void cookie_jar_observe(struct cookie_jar *jar, struct cookie_observer *observer
 void cookie_jar_unobserve(struct cookie_observer *observer);
 
 size_t cookie_jar_count(const struct cookie_jar *jar);
+
+/* How many changes observers were told of, but for accesses. */
+uint64_t cookie_jar_sequence(const struct cookie_jar *jar);
+
+/* After cookies were restored while somebody observed. */
+void cookie_jar_tell_reset(struct cookie_jar *jar);
 
 /**
  * cookie_jar_store() - what one Set-Cookie field asks for

@@ -41,6 +41,7 @@ struct cookie_jar {
     size_t count;
     uint64_t uses;
     uint64_t looks;           /* cookies looked at so far, to find those a request carries */
+    uint64_t sequence;        /* of changes, but for accesses */
     uint64_t lasting_changes; /* that a disk would want to hear of */
     uint64_t own_order;
     size_t own_bytes;

@@ -18,13 +18,14 @@
 
 #define COLUMNS                                                                                \
     "id, profile, jar, domain, path, name, value, flags, expires_s, created_s, "               \
-    "last_access_s, checksum"
+    "last_access_s, checksum, extra"
 
 struct cookie_rows {
     struct db *db;
     sqlite3_stmt *put;
     sqlite3_stmt *remove;
     struct hsts_rows *hosts;
+    struct jar_rows *jars;
 };
 
 void saved_list_append(struct saved_list *list, struct saved_cookie *saved)
@@ -46,6 +47,7 @@ void saved_list_done(struct saved_list *list)
         saved_cookie_free(saved);
     }
     saved_hosts_done(&list->hosts);
+    saved_jars_done(&list->jars);
     *list = (struct saved_list){0};
 }
 
@@ -61,7 +63,8 @@ static struct span copy_text(char **at, struct span text)
 
 static size_t text_len(const struct cookie *cookie)
 {
-    return cookie->name.len + cookie->value.len + cookie->domain.len + cookie->path.len;
+    return cookie->name.len + cookie->value.len + cookie->domain.len + cookie->path.len +
+           cookie->partition_key.len + cookie->comment.len + cookie->original_url.len;
 }
 
 struct saved_cookie *
@@ -78,6 +81,9 @@ saved_cookie_new(const struct cookie *cookie, const char *profile, const char *j
     saved->cookie.value = copy_text(&end, cookie->value);
     saved->cookie.domain = copy_text(&end, cookie->domain);
     saved->cookie.path = copy_text(&end, cookie->path);
+    saved->cookie.partition_key = copy_text(&end, cookie->partition_key);
+    saved->cookie.comment = copy_text(&end, cookie->comment);
+    saved->cookie.original_url = copy_text(&end, cookie->original_url);
     memcpy(saved->profile, profile, strnlen(profile, sizeof(saved->profile) - 1));
     memcpy(saved->jar, jar, strnlen(jar, sizeof(saved->jar) - 1));
     return saved;
@@ -114,10 +120,71 @@ static int64_t row_checksum(const struct row_view *view)
     sum = checksum_int(sum, view->flags);
     sum = checksum_int(sum, view->expires_s);
     sum = checksum_int(sum, view->created_s);
-    return (int64_t)checksum_int(sum, view->last_access_s);
+    sum = checksum_int(sum, view->last_access_s);
+    return (int64_t)(view->extra.len > 0 ? checksum_bytes(sum, view->extra) : sum);
 }
 
-static struct row_view row_encode(const struct saved_cookie *saved)
+/* ---- what not every cookie has -------------------------------------------------------------
+ *
+ * A version in four bytes, the lowest first, then three texts, each behind its length in two.
+ */
+
+#define EXTRA_MAX (4 + 3 * 2 + COOKIE_PARTITION_MAX + COOKIE_COMMENT_MAX + COOKIE_URL_MAX)
+
+static char *put_text(char *at, struct span text)
+{
+    *at++ = (char)(text.len & 0xff);
+    *at++ = (char)(text.len >> 8);
+    if (text.len > 0)
+        memcpy(at, text.ptr, text.len);
+    return at + text.len;
+}
+
+static struct span extra_encode(const struct cookie *cookie, char storage[EXTRA_MAX])
+{
+    char *at = storage;
+
+    if (cookie->partition_key.len + cookie->comment.len + cookie->original_url.len == 0 &&
+        cookie->version == 0)
+        return (struct span){0};
+    for (unsigned shift = 0; shift < 32; shift += 8)
+        *at++ = (char)(cookie->version >> shift & 0xff);
+    at = put_text(at, cookie->partition_key);
+    at = put_text(at, cookie->comment);
+    at = put_text(at, cookie->original_url);
+    return (struct span){storage, (size_t)(at - storage)};
+}
+
+static bool take_text(struct span *rest, size_t max, struct span *ret)
+{
+    if (rest->len < 2)
+        return false;
+    size_t len = (unsigned char)rest->ptr[0] | (size_t)(unsigned char)rest->ptr[1] << 8;
+
+    *rest = span_drop(*rest, 2);
+    if (len > rest->len || len > max)
+        return false;
+    *ret = span_take(*rest, len);
+    *rest = span_drop(*rest, len);
+    return true;
+}
+
+/* Borrows. Return: whether it is sense. */
+static bool extra_decode(struct span extra, struct cookie *cookie)
+{
+    if (extra.len == 0)
+        return true;
+    if (extra.len < 4)
+        return false;
+    for (unsigned i = 0; i < 4; i++)
+        cookie->version |= (uint32_t)(unsigned char)extra.ptr[i] << 8 * i;
+    extra = span_drop(extra, 4);
+    return take_text(&extra, COOKIE_PARTITION_MAX, &cookie->partition_key) &&
+           take_text(&extra, COOKIE_COMMENT_MAX, &cookie->comment) &&
+           take_text(&extra, COOKIE_URL_MAX, &cookie->original_url) && extra.len == 0;
+}
+
+static struct row_view row_encode(const struct saved_cookie *saved, char storage[EXTRA_MAX])
 {
     const struct cookie *cookie = &saved->cookie;
     struct row_view view = {
@@ -134,6 +201,7 @@ static struct row_view row_encode(const struct saved_cookie *saved)
         .expires_s = cookie->expires_s,
         .created_s = cookie->created_s,
         .last_access_s = cookie->last_access_s,
+        .extra = extra_encode(cookie, storage),
     };
 
     view.checksum = row_checksum(&view);
@@ -148,20 +216,20 @@ static bool row_is_sane(const struct row_view *view)
     return view->id > 0 && view->flags >= 0 && view->flags <= FLAGS_MAX &&
            view->name.len <= SET_COOKIE_PAIR_MAX && view->value.len <= SET_COOKIE_PAIR_MAX &&
            view->path.len <= COOKIE_PATH_MAX && view->domain.len <= HOST_NAME_BYTES_MAX &&
-           cookie_jar_name_is_valid(view->jar) && partition_init(&who, 0, view->profile) == 0;
+           jar_name_is_valid(view->jar) && partition_init(&who, 0, view->profile) == 0;
 }
 
 int row_decode(const struct row_view *view, struct saved_cookie **ret)
 {
     char profile[PARTITION_PROFILE_MAX] = "";
-    char jar[COOKIE_STORE_JAR_NAME_MAX + 1] = "";
+    char jar[JAR_NAME_MAX + 1] = "";
 
     if (view->checksum != row_checksum(view) || !row_is_sane(view) || view->jar.len == 0)
         return ROW_BAD;
     if (view->profile.len > 0)
         memcpy(profile, view->profile.ptr, view->profile.len);
     memcpy(jar, view->jar.ptr, view->jar.len);
-    const struct cookie cookie = {
+    struct cookie cookie = {
         .name = view->name,
         .value = view->value,
         .domain = view->domain,
@@ -177,6 +245,8 @@ int row_decode(const struct row_view *view, struct saved_cookie **ret)
         .host_only = view->flags & FLAG_HOST_ONLY,
     };
 
+    if (!extra_decode(view->extra, &cookie))
+        return ROW_BAD;
     *ret = saved_cookie_new(&cookie, profile, jar);
     return *ret ? ROW_OK : fault(-ENOMEM);
 }
@@ -190,13 +260,15 @@ int cookie_rows_new(struct cookie_rows **ret, struct db *db, struct db_error *re
     rows->db = db;
     int r = statement_prepare(rows->db,
                               "INSERT OR REPLACE INTO cookie (" COLUMNS ") "
-                              "VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)",
+                              "VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13)",
                               true, "its table", &rows->put, ret_error);
     if (r == DB_OK)
         r = statement_prepare(rows->db, "DELETE FROM cookie WHERE id=?1", true, "its table",
                               &rows->remove, ret_error);
     if (r == DB_OK)
         r = hsts_rows_new(&rows->hosts, db, ret_error);
+    if (r == DB_OK)
+        r = jar_rows_new(&rows->jars, db, ret_error);
     if (r != DB_OK)
         return r;
 
@@ -212,6 +284,7 @@ struct cookie_rows *cookie_rows_free(struct cookie_rows *rows)
     (void)sqlite3_finalize(rows->put);
     (void)sqlite3_finalize(rows->remove);
     rows->hosts = hsts_rows_free(rows->hosts);
+    rows->jars = jar_rows_free(rows->jars);
     return mem_free(rows);
 }
 
@@ -230,6 +303,7 @@ static void view_of_row(sqlite3_stmt *statement, struct row_view *ret)
         .created_s = sqlite3_column_int64(statement, 9),
         .last_access_s = sqlite3_column_int64(statement, 10),
         .checksum = sqlite3_column_int64(statement, 11),
+        .extra = statement_span(statement, 12),
     };
 }
 
@@ -261,6 +335,7 @@ int cookie_rows_read(struct cookie_rows *rows,
 {
     struct saved_list bad = {0};
     size_t bad_hosts = 0;
+    size_t bad_jars = 0;
     sqlite3_stmt *statement = NULL;
     int rc = SQLITE_DONE;
     int r =
@@ -277,7 +352,9 @@ int cookie_rows_read(struct cookie_rows *rows,
     if (r == DB_OK)
         r = hsts_rows_read(rows->hosts, &ret->hosts, &bad_hosts, ret_error);
     if (r == DB_OK)
-        *ret_bad = bad.count + bad_hosts;
+        r = jar_rows_read(rows->jars, &ret->jars, &bad_jars, ret_error);
+    if (r == DB_OK)
+        *ret_bad = bad.count + bad_hosts + bad_jars;
     saved_list_done(&bad);
     return r;
 }
@@ -298,6 +375,7 @@ static int bind_row(sqlite3_stmt *statement, const struct row_view *view)
     rc |= sqlite3_bind_int64(statement, 10, view->created_s);
     rc |= sqlite3_bind_int64(statement, 11, view->last_access_s);
     rc |= sqlite3_bind_int64(statement, 12, view->checksum);
+    rc |= statement_bind_blob(statement, 13, view->extra);
     return rc;
 }
 
@@ -309,7 +387,8 @@ write_one(struct cookie_rows *rows, const struct saved_cookie *saved, struct db_
                              sqlite3_bind_int64(rows->remove, 1, (int64_t)saved->cookie.order),
                              error);
 
-    const struct row_view view = row_encode(saved);
+    char storage[EXTRA_MAX];
+    const struct row_view view = row_encode(saved, storage);
 
     return statement_run(rows->db, rows->put, bind_row(rows->put, &view), error);
 }
@@ -331,6 +410,8 @@ int cookie_rows_write(struct cookie_rows *rows,
     if (r == DB_OK)
         r = hsts_rows_write(rows->hosts, &changes->hosts, wipe, ret_error);
     if (r == DB_OK)
+        r = jar_rows_write(rows->jars, &changes->jars, wipe, ret_error);
+    if (r == DB_OK)
         r = db_exec(rows->db, "COMMIT", "saving", ret_error);
     if (r != DB_OK) {
         struct db_error ignored;
@@ -339,7 +420,7 @@ int cookie_rows_write(struct cookie_rows *rows,
         (void)!db_exec(rows->db, "ROLLBACK", "saving", &ignored);
         return r;
     }
-    if (has_rows || changes->hosts.count > 0)
+    if (has_rows || changes->hosts.count > 0 || changes->jars.count > 0)
         db_mark_rows(rows->db);
     return DB_OK;
 }

@@ -17,13 +17,14 @@
 #include "store/cookie_store.h"
 #include "store/db.h"
 #include "store/hsts_rows.h"
+#include "store/jar_rows.h"
 
 /* A cookie with whose it is; one allocation. */
 struct saved_cookie {
     struct saved_cookie *next;
     struct cookie cookie; /* .order is the row's id */
     char profile[PARTITION_PROFILE_MAX];
-    char jar[COOKIE_STORE_JAR_NAME_MAX + 1];
+    char jar[JAR_NAME_MAX + 1];
     bool is_deleted; /* only the id counts */
     char text[];
 };
@@ -33,6 +34,7 @@ struct saved_list {
     struct saved_cookie **end; /* where the next one is linked; NULL while empty */
     size_t count;
     struct saved_hosts hosts; /* what goes the same way in the same transaction */
+    struct saved_jars jars;   /* likewise */
 };
 
 void saved_list_append(struct saved_list *list, struct saved_cookie *saved);
@@ -58,6 +60,7 @@ struct row_view {
     int64_t created_s;
     int64_t last_access_s;
     int64_t checksum;
+    struct span extra; /* partition key, comment, version, URL; empty: none of them */
 };
 
 enum row_outcome { ROW_OK = 0, ROW_BAD };
@@ -74,7 +77,7 @@ struct cookie_rows *cookie_rows_free(struct cookie_rows *rows);
 DEFINE_CLEANUP(cookie_rows, cookie_rows_free)
 
 /**
- * cookie_rows_read() - all rows, least recently used first; and all known hosts
+ * cookie_rows_read() - all rows, least recently used first; all known hosts and jars
  * @ret:     appended to
  * @ret_bad: rows whose checksum is wrong; they are deleted
  * Return: as db_open().

@@ -11,7 +11,6 @@
 
 #include <errno.h>
 
-#include "base/ascii.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/map.h"
@@ -22,6 +21,7 @@
 #include "loop/worker.h"
 #include "store/cookie_disk.h"
 #include "store/hsts_book.h"
+#include "store/jar_book.h"
 
 #define LOCK_POLL_US  INT64_C(20000)
 #define SWEEP_EVERY_S 60 /* expired cookies leave with the next commit after this */
@@ -32,16 +32,6 @@ enum store_state {
     STORE_LOADING, /* the file is being opened, or waited for */
     STORE_OPEN,
     STORE_FAILED, /* and will be tried again */
-};
-
-struct stored_jar {
-    struct map_node node; /* key: profile, NUL, name */
-    struct cookie_store *store;
-    struct cookie_jar *jar;
-    struct cookie_observer observer;
-    char profile[PARTITION_PROFILE_MAX];
-    char name[COOKIE_STORE_JAR_NAME_MAX + 1];
-    char key[];
 };
 
 /* One row that the disk has to hear of. */
@@ -58,10 +48,9 @@ struct cookie_store {
     char *path;
     struct loop *loop;
     struct worker_pool *pool;
-    const struct suffix_rules *rules;
     struct log_subject log;
 
-    struct map jars;
+    struct jar_book jars;
     uint64_t order; /* of all jars: ids of rows */
     size_t bytes;   /* in all jars */
     struct hsts_book hosts;
@@ -79,8 +68,11 @@ struct cookie_store {
     uint64_t n_changes;  /* so far */
     uint64_t n_batch;    /* of these, with the batch at the worker */
     uint64_t n_saved;    /* of these, on disk */
+    uint64_t n_flushing; /* of these, with the flush at the worker */
+    uint64_t n_flushed;  /* of these, safe from loss of power */
 
-    struct link syncs; /* by change */
+    struct link syncs;   /* by change */
+    struct link flushes; /* the same: on disk, and wait for more */
     struct link waits;
 
     struct cookie_disk disk;
@@ -88,10 +80,12 @@ struct cookie_store {
     struct timer retry_timer;
     struct timer flush_timer;
     struct job flush_job;
+    int flush_result; /* 0 or -errno */
     bool is_flushing;
 };
 
 static void begin_commit(void *owner);
+static void begin_flush(struct cookie_store *store);
 
 struct cookie_store_options cookie_store_options_default(void)
 {
@@ -117,18 +111,35 @@ static void tell_ready(struct cookie_store *store)
     }
 }
 
-/* All that wait for changes up to @change. A callback may sync again: that is a later one. */
-static void tell_synced(struct cookie_store *store, uint64_t change, bool saved)
+static bool is_flushed_with_commit(const struct cookie_store *store)
 {
-    while (!list_is_empty(&store->syncs)) {
-        struct cookie_sync *sync =
-            CONTAINER_OF(list_first(&store->syncs), struct cookie_sync, link);
+    return store->options.durability == COOKIE_DURABILITY_POWER;
+}
+
+/* Those of @list that wait for changes up to @change. A callback may sync again: that is a
+ * later one. */
+static void
+tell_list(struct cookie_store *store, struct link *list, uint64_t change, bool saved)
+{
+    while (!list_is_empty(list)) {
+        struct cookie_sync *sync = CONTAINER_OF(list_first(list), struct cookie_sync, link);
 
         if (sync->change > change)
             return;
         link_remove(&sync->link);
-        sync->on_synced(sync->owner, saved);
+        if (saved && sync->to_power && list != &store->flushes &&
+            !is_flushed_with_commit(store))
+            list_append(&store->flushes, &sync->link);
+        else
+            sync->on_synced(sync->owner, saved);
     }
+}
+
+static void tell_synced(struct cookie_store *store, uint64_t change, bool saved)
+{
+    tell_list(store, &store->syncs, change, saved);
+    if (!list_is_empty(&store->flushes))
+        begin_flush(store);
 }
 
 bool cookie_store_is_ready(const struct cookie_store *store)
@@ -155,12 +166,18 @@ bool cookie_store_is_persistent(const struct cookie_store *store)
 
 int cookie_store_sync(struct cookie_store *store, struct cookie_sync *sync)
 {
-    if (store->n_saved == store->n_changes)
+    bool is_saved = store->n_saved == store->n_changes;
+    bool wants_flush = sync->to_power && !is_flushed_with_commit(store) &&
+                       store->n_flushed != store->n_changes;
+
+    if (is_saved && !wants_flush)
         return COOKIE_SYNC_SAVED;
     if (store->state == STORE_MEMORY || store->state == STORE_FAILED)
         return COOKIE_SYNC_NOT_SAVED;
     sync->change = store->n_changes;
-    list_append(&store->syncs, &sync->link);
+    list_append(is_saved ? &store->flushes : &store->syncs, &sync->link);
+    if (is_saved)
+        begin_flush(store);
     return COOKIE_SYNC_PENDING;
 }
 
@@ -191,12 +208,13 @@ static void plan_rewrite(struct cookie_store *store)
     store->rewrite_all = true;
     forget_changes(store);
     hsts_book_forget_changes(&store->hosts);
+    jar_book_forget_changes(&store->jars);
 }
 
 static bool must_commit(const struct cookie_store *store)
 {
     return store->rewrite_all || !list_is_empty(&store->changed) ||
-           hsts_book_has_changes(&store->hosts);
+           hsts_book_has_changes(&store->hosts) || jar_book_has_changes(&store->jars);
 }
 
 static struct change *find_change(struct cookie_store *store, uint64_t id)
@@ -280,8 +298,8 @@ static void store_on_change(void *owner,
                             const struct cookie *before,
                             const struct cookie *after)
 {
-    struct stored_jar *in = owner;
-    struct cookie_store *store = in->store;
+    const struct stored_jar *in = owner;
+    struct cookie_store *store = in->book->owner;
     bool had_row = before && before->is_persistent;
     bool has_row = after && after->is_persistent;
 
@@ -300,19 +318,25 @@ static void store_on_change(void *owner,
 
 static const struct cookie_changes store_changes = {.on_change = store_on_change};
 
-static bool store_on_host_change(void *owner)
+static bool store_on_row_change(void *owner)
 {
     return count_change(owner);
 }
 
-static void store_on_host_short(void *owner)
+static void store_on_row_short(void *owner)
 {
     plan_rewrite(owner);
 }
 
 static const struct hsts_book_events store_host_events = {
-    .on_change = store_on_host_change,
-    .on_short = store_on_host_short,
+    .on_change = store_on_row_change,
+    .on_short = store_on_row_short,
+};
+
+static const struct jar_book_events store_jar_events = {
+    .on_change = store_on_row_change,
+    .on_short = store_on_row_short,
+    .cookies = &store_changes,
 };
 
 int cookie_store_hosts(struct cookie_store *store,
@@ -325,75 +349,14 @@ int cookie_store_hosts(struct cookie_store *store,
 
 /* Jars */
 
-bool cookie_jar_name_is_valid(struct span name)
+struct jar_book *cookie_store_jars(struct cookie_store *store)
 {
-    if (name.len == 0 || name.len > COOKIE_STORE_JAR_NAME_MAX || name.ptr[0] == '.' ||
-        span_eq(name, SPAN_LIT("system"))) /* will be the machine's, and nobody's own */
-        return false;
-    for (size_t i = 0; i < name.len; i++) {
-        char c = name.ptr[i];
-
-        if (!ascii_is_alnum(c) && c != '.' && c != '_' && c != '-')
-            return false;
-    }
-    return true;
+    return &store->jars;
 }
 
-#define JAR_KEY_MAX (PARTITION_PROFILE_MAX + COOKIE_STORE_JAR_NAME_MAX + 1)
-
-static struct span
-jar_key(const struct partition *who, struct span name, char storage[JAR_KEY_MAX])
+static struct span name_of(struct span name)
 {
-    size_t len = strlen(who->profile) + 1;
-
-    memcpy(storage, who->profile, len);
-    memcpy(storage + len, name.ptr, name.len);
-    return (struct span){storage, len + name.len};
-}
-
-static struct stored_jar *find_stored(const struct cookie_store *store, struct span key)
-{
-    struct map_node *node = map_find(&store->jars, key);
-
-    return node ? CONTAINER_OF(node, struct stored_jar, node) : NULL;
-}
-
-static struct stored_jar *stored_jar_free(struct stored_jar *in)
-{
-    if (!in)
-        return NULL;
-    cookie_jar_free(in->jar);
-    return mem_free(in);
-}
-DEFINE_CLEANUP(stored_jar, stored_jar_free)
-
-static int make_jar(struct cookie_store *store,
-                    const struct partition *who,
-                    struct span name,
-                    struct span key,
-                    struct cookie_jar **ret)
-{
-    CLEANUP(stored_jar_free) struct stored_jar *in = mem_zalloc(sizeof(*in) + key.len);
-    struct cookie_jar_options options = store->options.jar;
-
-    if (!in)
-        return fault(-ENOMEM);
-    in->store = store;
-    memcpy(in->profile, who->profile, sizeof(in->profile));
-    memcpy(in->name, name.ptr, name.len);
-    memcpy(in->key, key.ptr, key.len);
-    options.order = &store->order;
-    options.bytes = &store->bytes;
-    int r = cookie_jar_new(&in->jar, store->rules, &options);
-    if (r == 0)
-        r = map_add(&store->jars, &in->node, (struct span){in->key, key.len});
-    if (r < 0)
-        return r;
-    in->observer = (struct cookie_observer){.changes = &store_changes, .owner = in};
-    cookie_jar_observe(in->jar, &in->observer);
-    *ret = in->jar;
-    in = NULL; /* the map's now */
-    return 0;
+    return name.len > 0 ? name : SPAN_LIT("default");
 }
 
 int cookie_store_jar(struct cookie_store *store,
@@ -401,36 +364,23 @@ int cookie_store_jar(struct cookie_store *store,
                      struct span name,
                      struct cookie_jar **ret)
 {
-    char storage[JAR_KEY_MAX];
+    struct stored_jar *in = NULL;
 
     INVARIANT(who->uid == store->options.uid);
-    if (name.len == 0)
-        name = SPAN_LIT("default");
-    if (!cookie_jar_name_is_valid(name))
-        return -EINVAL;
-    struct span key = jar_key(who, name, storage);
-    struct stored_jar *in = find_stored(store, key);
-    if (in) {
+    int r =
+        jar_book_get(&store->jars, who->profile, name_of(name), loop_wall_s(store->loop), &in);
+    if (r == 0)
         *ret = in->jar;
-        return 0;
-    }
-    if (store->jars.count >= store->options.jars_max)
-        return -EDQUOT;
-    return make_jar(store, who, name, key, ret);
+    return r;
 }
 
 struct cookie_jar *cookie_store_find_jar(const struct cookie_store *store,
                                          const struct partition *who,
                                          struct span name)
 {
-    char storage[JAR_KEY_MAX];
-
     INVARIANT(who->uid == store->options.uid);
-    if (name.len == 0)
-        name = SPAN_LIT("default");
-    if (!cookie_jar_name_is_valid(name))
-        return NULL;
-    struct stored_jar *in = find_stored(store, jar_key(who, name, storage));
+    struct stored_jar *in = jar_book_find(&store->jars, who->profile, name_of(name));
+
     return in ? in->jar : NULL;
 }
 
@@ -455,7 +405,23 @@ void cookie_store_each_jar(
 {
     struct jar_walk walk = {fn, arg};
 
-    map_each(&store->jars, walk_jar, &walk);
+    map_each(&store->jars.jars, walk_jar, &walk);
+}
+
+static void
+end_session(void *arg, const char *profile, const char *name, struct cookie_jar *jar)
+{
+    (void)profile;
+    (void)name;
+    *(uint64_t *)arg += cookie_jar_end_session(jar);
+}
+
+uint64_t cookie_store_end_session(struct cookie_store *store)
+{
+    uint64_t n = 0;
+
+    cookie_store_each_jar(store, end_session, &n);
+    return n;
 }
 
 /* The disk says no */
@@ -545,9 +511,17 @@ static void make_way(struct cookie_store *store)
         return;
     for (const struct saved_cookie *at = store->disk.rows.first; at; at = at->next)
         last_id = at->cookie.order > last_id ? at->cookie.order : last_id;
-    map_each(&store->jars, renumber_jar, &last_id);
+    map_each(&store->jars.jars, renumber_jar, &last_id);
     store->order += last_id;
     plan_rewrite(store);
+}
+
+static void tell_reset(void *arg, const char *profile, const char *name, struct cookie_jar *jar)
+{
+    (void)arg;
+    (void)profile;
+    (void)name;
+    cookie_jar_tell_reset(jar);
 }
 
 static void restore_rows(struct cookie_store *store)
@@ -555,15 +529,17 @@ static void restore_rows(struct cookie_store *store)
     size_t n_restored = 0;
 
     make_way(store);
+    jar_book_restore(&store->jars, &store->disk.rows.jars);
     for (const struct saved_cookie *at = store->disk.rows.first; at; at = at->next)
         n_restored += restore_row(store, at);
     hsts_book_restore(&store->hosts, &store->disk.rows.hosts, loop_wall_s(store->loop));
     log_debug(&store->log, "%s: %zu of %zu cookies loaded", store->path, n_restored,
               store->disk.rows.count);
-    if (store->jars.count >= store->options.jars_max)
+    if (store->jars.jars.count >= store->options.jars_max)
         log_warning(&store->log, "%s: %zu jars, cookies of any more are left alone",
-                    store->path, store->jars.count);
+                    store->path, store->jars.jars.count);
     saved_list_done(&store->disk.rows);
+    cookie_store_each_jar(store, tell_reset, NULL);
 }
 
 static void tell_damage(struct cookie_store *store)
@@ -626,7 +602,7 @@ static void sweep(struct cookie_store *store)
     if (now_s >= store->swept_s && now_s < store->swept_s + SWEEP_EVERY_S)
         return;
     store->swept_s = now_s;
-    map_each(&store->jars, expire_jar, &now_s);
+    map_each(&store->jars.jars, expire_jar, &now_s);
     hsts_book_expire(&store->hosts, now_s);
 }
 
@@ -666,9 +642,10 @@ static int collect_all(struct cookie_store *store)
 {
     struct collection collection = {.list = &store->disk.rows};
 
-    map_each(&store->jars, collect_jar, &collection);
+    map_each(&store->jars.jars, collect_jar, &collection);
     if (!collection.is_short &&
-        hsts_book_collect_all(&store->hosts, &store->disk.rows.hosts) == 0)
+        hsts_book_collect_all(&store->hosts, &store->disk.rows.hosts) == 0 &&
+        jar_book_collect_all(&store->jars, &store->disk.rows.jars) == 0)
         return 0;
     saved_list_done(&store->disk.rows);
     return fault(-ENOMEM);
@@ -683,6 +660,7 @@ static void collect_changes(struct cookie_store *store)
         forget_change(store, change);
     }
     hsts_book_take_changes(&store->hosts, &store->disk.rows.hosts);
+    jar_book_take_changes(&store->jars, &store->disk.rows.jars);
 }
 
 static void begin_commit(void *owner)
@@ -752,32 +730,60 @@ static void store_on_retry(void *owner)
 
 static void flush_run(struct job *job)
 {
-    const struct cookie_store *store = CONTAINER_OF(job, struct cookie_store, flush_job);
-    int r = db_flush(store->path);
+    struct cookie_store *store = CONTAINER_OF(job, struct cookie_store, flush_job);
 
-    if (r < 0) {
-        errno = -r;
+    store->flush_result = db_flush(store->path);
+    if (store->flush_result < 0) {
+        errno = -store->flush_result;
         log_warning(&store->log, "%s: flushing: %m", store->path);
     }
 }
 
 static void flush_done(struct job *job)
 {
-    CONTAINER_OF(job, struct cookie_store, flush_job)->is_flushing = false;
+    struct cookie_store *store = CONTAINER_OF(job, struct cookie_store, flush_job);
+    bool is_flushed = store->flush_result == 0;
+
+    store->is_flushing = false;
+    if (is_flushed)
+        store->n_flushed = store->n_flushing;
+    tell_list(store, &store->flushes, store->n_flushing, is_flushed);
+    if (!list_is_empty(&store->flushes))
+        begin_flush(store);
+}
+
+/* Of all that is on disk by now. One that is under way began too early for who asks later. */
+static void begin_flush(struct cookie_store *store)
+{
+    if (store->is_flushing)
+        return;
+    store->n_flushing = store->n_saved;
+    store->is_flushing = worker_submit(store->pool, &store->flush_job) == 0;
+    if (store->is_flushing)
+        return;
+    log_warning(&store->log, "no thread to flush with; a loss of power may cost more");
+    tell_list(store, &store->flushes, UINT64_MAX, false);
 }
 
 static void store_on_flush(void *owner)
 {
     struct cookie_store *store = owner;
 
-    if (store->is_flushing || store->state != STORE_OPEN)
-        return;
-    store->is_flushing = worker_submit(store->pool, &store->flush_job) == 0;
-    if (!store->is_flushing)
-        log_warning(&store->log, "no thread to flush with; a loss of power may cost more");
+    if (store->state == STORE_OPEN)
+        begin_flush(store);
 }
 
 /* Life */
+
+static void options_of_jars(struct cookie_store *store, const struct suffix_rules *rules)
+{
+    struct cookie_jar_options options = store->options.jar;
+
+    options.order = &store->order;
+    options.bytes = &store->bytes;
+    jar_book_init(&store->jars, rules, &options, &store_jar_events, store);
+    store->jars.jars_max = store->options.jars_max;
+}
 
 int cookie_store_open(struct cookie_store **ret,
                       struct loop *loop,
@@ -800,11 +806,12 @@ int cookie_store_open(struct cookie_store **ret,
     store->options.path = store->path;
     store->loop = loop;
     store->pool = pool;
-    store->rules = rules;
     store->log = (struct log_subject){.uid = options->uid, .has_uid = true};
     link_init(&store->changed);
     hsts_book_init(&store->hosts, &store_host_events, store);
+    options_of_jars(store, rules);
     link_init(&store->syncs);
+    link_init(&store->flushes);
     link_init(&store->waits);
     store->commit_task = (struct deferred){.fn = begin_commit, .owner = store};
     timer_init(&store->retry_timer, loop, store_on_retry, store);
@@ -830,15 +837,6 @@ static void wait_for_disk(struct cookie_store *store)
         worker_drain(store->pool);
 }
 
-static bool free_jar(struct map_node *node, void *arg)
-{
-    struct cookie_store *store = arg;
-
-    map_remove(&store->jars, node);
-    stored_jar_free(CONTAINER_OF(node, struct stored_jar, node));
-    return true;
-}
-
 struct cookie_store *cookie_store_free(struct cookie_store *store)
 {
     if (!store)
@@ -854,13 +852,13 @@ struct cookie_store *cookie_store_free(struct cookie_store *store)
     begin_commit(store);
     wait_for_disk(store);
     loop_defer_cancel(store->loop, &store->commit_task);
+    wait_for_disk(store); /* those who wait for a flush */
     tell_synced(store, UINT64_MAX, false);
     tell_ready(store);
     cookie_disk_close(&store->disk);
     forget_changes(store);
     map_done(&store->changes);
-    map_each(&store->jars, free_jar, store);
-    map_done(&store->jars);
+    jar_book_done(&store->jars);
     hsts_book_done(&store->hosts);
     mem_free(store->path);
     return mem_free(store);

@@ -23,13 +23,12 @@
 #include "base/span.h"
 #include "policy/cookie_jar.h"
 #include "policy/hsts.h"
+#include "policy/jar_rights.h"
 #include "policy/public_suffix.h"
 
 struct cookie_store;
 struct loop;
 struct worker_pool;
-
-#define COOKIE_STORE_JAR_NAME_MAX 64
 
 enum cookie_durability {
     COOKIE_DURABILITY_PROCESS = 0, /* survives any death of the daemon; of the last second, not
@@ -94,8 +93,7 @@ bool cookie_store_is_persistent(const struct cookie_store *store);
 /**
  * cookie_store_jar() - the jar of a name, made when it is asked for the first time
  * @who:  of the store's uid
- * @name: 1 to 64 of [a-zA-Z0-9._-], not beginning with '.', not "system"; empty is "default".
- *        Only a key, never part of a path.
+ * @name: see jar_name_is_valid(); empty is "default". Only a key, never part of a path.
  * @ret:  borrowed; lives as long as the store
  *
  * Return: 0, -EINVAL for a name of another shape, -EDQUOT past jars_max, -ENOMEM.
@@ -110,13 +108,19 @@ struct cookie_jar *cookie_store_find_jar(const struct cookie_store *store,
                                          const struct partition *who,
                                          struct span name);
 
+struct jar_book;
+
+/* All of its jars, with who else may use them. Not before the store is ready. */
+struct jar_book *cookie_store_jars(struct cookie_store *store);
+
+/* Session cookies go, of all jars. Return: how many. */
+uint64_t cookie_store_end_session(struct cookie_store *store);
+
 /* All jars, in no particular order. */
 void cookie_store_each_jar(
     struct cookie_store *store,
     void (*fn)(void *arg, const char *profile, const char *name, struct cookie_jar *jar),
     void *arg);
-
-bool cookie_jar_name_is_valid(struct span name);
 
 /**
  * cookie_store_hosts() - the known hosts of a partition (RFC 6797); they last like cookies
@@ -137,6 +141,7 @@ enum cookie_sync_outcome {
 struct cookie_sync {
     struct link link;
     uint64_t change; /* the store's: the last change it waits for */
+    bool to_power;   /* until it survives loss of power, too: it may take a flush */
     void (*on_synced)(void *owner, bool saved);
     void *owner;
 };

@@ -269,15 +269,42 @@ static int take_host(const unsigned char *record, size_t len, struct saved_hosts
     return r < 0 ? r : 0;
 }
 
+/* Return: 0 or -ENOMEM. */
+static int take_jar(const unsigned char *record, size_t len, struct saved_jars *ret)
+{
+    struct column columns[SCHEMA_JAR_COLUMNS];
+    struct saved_jar *saved = NULL;
+
+    if (!split_record(record, len, SCHEMA_JAR_COLUMNS, columns))
+        return 0;
+    const struct jar_view view = {
+        .profile = columns[1].bytes,
+        .name = columns[2].bytes,
+        .flags = columns[3].number,
+        .created_s = columns[4].number,
+        .grants = columns[5].bytes,
+        .checksum = columns[6].number,
+    };
+
+    int r = jar_decode(&view, &saved);
+    if (r == ROW_OK)
+        saved_jars_append(ret, saved);
+    return r < 0 ? r : 0;
+}
+
 /* The same for a cookie, or what else it may be. */
 static int
 take_record(int64_t id, const unsigned char *record, size_t len, struct saved_list *ret)
 {
-    struct column columns[SCHEMA_COOKIE_COLUMNS];
+    struct column columns[SCHEMA_COOKIE_COLUMNS] = {0};
     struct saved_cookie *saved = NULL;
 
-    if (!split_record(record, len, SCHEMA_COOKIE_COLUMNS, columns))
-        return take_host(record, len, &ret->hosts);
+    if (!split_record(record, len, SCHEMA_COOKIE_COLUMNS, columns) &&
+        !split_record(record, len, SCHEMA_COOKIE_COLUMNS_2, columns)) {
+        int r = take_host(record, len, &ret->hosts);
+
+        return r < 0 ? r : take_jar(record, len, &ret->jars);
+    }
     const struct row_view view = {
         .id = id,
         .profile = columns[1].bytes,
@@ -291,6 +318,7 @@ take_record(int64_t id, const unsigned char *record, size_t len, struct saved_li
         .created_s = columns[9].number,
         .last_access_s = columns[10].number,
         .checksum = columns[11].number,
+        .extra = columns[12].bytes,
     };
 
     int r = row_decode(&view, &saved);

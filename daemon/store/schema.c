@@ -32,6 +32,19 @@ static const char *const steps[SCHEMA_VERSION] = {
     "  checksum INTEGER NOT NULL,\n"
     "  UNIQUE (profile, host)\n"
     ")",
+    /* What not every cookie has, in one column: rows of before are as good as new ones. And the
+     * jars that somebody made or gave rights on. */
+    "ALTER TABLE cookie ADD COLUMN extra BLOB NOT NULL DEFAULT x'';\n"
+    "CREATE TABLE jar (\n"
+    "  id INTEGER PRIMARY KEY,\n"
+    "  profile TEXT NOT NULL,\n"
+    "  name TEXT NOT NULL,\n"
+    "  flags INTEGER NOT NULL,\n"
+    "  created_s INTEGER NOT NULL,\n"
+    "  grants BLOB NOT NULL,\n"
+    "  checksum INTEGER NOT NULL,\n"
+    "  UNIQUE (profile, name)\n"
+    ")",
 };
 
 const char *schema_step(int from)

@@ -733,7 +733,7 @@ static void heard_on_change(void *owner,
 
 static void hear(struct heard *heard)
 {
-    static const struct cookie_changes changes = {heard_on_change};
+    static const struct cookie_changes changes = {.on_change = heard_on_change};
 
     *heard = (struct heard){.observer = {.changes = &changes, .owner = heard}};
     cookie_jar_observe(jar, &heard->observer);
