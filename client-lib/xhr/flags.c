@@ -365,6 +365,67 @@ static int take_max_redirs(struct cli_options *options,
     return 0;
 }
 
+/* Return: behind the digits, NULL when there are none or too many. */
+static const char *parse_u64(const char *text, uint64_t *ret)
+{
+    uint64_t value = 0;
+
+    if (!is_digit(*text))
+        return NULL;
+    for (; is_digit(*text); text++) {
+        if (value > (INT64_MAX - 9) / 10)
+            return NULL;
+        value = value * 10 + (uint64_t)(*text - '0');
+    }
+    *ret = value;
+    return text;
+}
+
+static int take_continue(struct cli_options *options,
+                         const struct flag *flag,
+                         const char *value,
+                         struct trouble *why)
+{
+    const char *end = parse_u64(value, &options->continue_offset);
+
+    (void)flag;
+    options->continue_auto = strcmp(value, "-") == 0;
+    if (options->continue_auto) {
+        options->continue_offset = 0;
+        return 0;
+    }
+    if (!end || *end)
+        return trouble_set(why, EXIT_USAGE,
+                           "-C '%s': write - to go on where an earlier download ended, or how "
+                           "many bytes to leave out",
+                           value);
+    return 0;
+}
+
+static int take_max_filesize(struct cli_options *options,
+                             const struct flag *flag,
+                             const char *value,
+                             struct trouble *why)
+{
+    static const char units[] = "kmgtp";
+    const char *end = parse_u64(value, &options->max_filesize);
+    const char *unit = end && *end ? strchr(units, *end | 0x20) : NULL;
+
+    (void)flag;
+    for (const char *at = units; unit && at <= unit; at++) {
+        if (options->max_filesize > INT64_MAX / 1024)
+            end = NULL;
+        else
+            options->max_filesize *= 1024;
+    }
+    if (!end || (*end && (!unit || end[1])))
+        return trouble_set(why, EXIT_USAGE,
+                           "--max-filesize '%s': write bytes, or with k, M, G, T or P behind "
+                           "them: 5M; 0: no limit",
+                           value);
+    return 0;
+}
+
 /* clang-format off */
 const struct flag flags[] = {
     {GROUP_REQUEST, 'X', 0, 0, "request", "METHOD", "use this method", AT(method), NULL},
@@ -387,6 +448,11 @@ const struct flag flags[] = {
     {GROUP_OUTPUT, 'o', 0, 0, "output", "FILE", "write the body to FILE, - is stdout; once for each URL", 0, take_output},
     {GROUP_OUTPUT, 'O', 0, 0, "remote-name", NULL, "write it to the file the URL's path ends in", 0, take_output},
     {GROUP_OUTPUT, 0, 0, 0, "output-dir", "DIR", "folder of -o and -O", AT(output_dir), NULL},
+    {GROUP_OUTPUT, 0, 0, 0, "create-dirs", NULL, "make the folders of -o and --output-dir", AT(create_dirs), NULL},
+    {GROUP_OUTPUT, 'J', 0, 0, "remote-header-name", NULL, "with -O: the name that Content-Disposition gives; never over a file that is there", AT(remote_header_name), NULL},
+    {GROUP_OUTPUT, 0, 0, 0, "no-clobber", NULL, "leave a file that is there alone: write NAME.1, NAME.2 …", AT(no_clobber), NULL},
+    {GROUP_OUTPUT, 'C', 0, 0, "continue-at", "OFFSET", "leave out the first OFFSET bytes; - goes on where an earlier download ended", 0, take_continue},
+    {GROUP_OUTPUT, 0, 0, 0, "max-filesize", "BYTES", "exit 63 when the body is longer; 5M, 1G", 0, take_max_filesize},
     {GROUP_OUTPUT, 'D', 0, 0, "dump-header", "FILE", "write the answer's header to FILE, - is stdout", AT(dump_header), NULL},
     {GROUP_OUTPUT, 'i', 0, 0, "include", NULL, "show the header before the body", AT(include), NULL},
     {GROUP_OUTPUT, 'w', 0, 0, "write-out", "FORMAT", "print this when done: %{http_code}, %{json} …; @FILE reads it", AT(write_out), NULL},

@@ -240,6 +240,39 @@ static int check_proxy(const struct cli_options *options, struct trouble *why)
     return 0;
 }
 
+static bool has_remote_name(const struct cli_options *options)
+{
+    for (size_t i = 0; i < options->n_outputs; i++) {
+        if (options->outputs[i].kind == OUTPUT_REMOTE_NAME)
+            return true;
+    }
+    return false;
+}
+
+static int check_saving(const struct cli_options *options, struct trouble *why)
+{
+    bool goes_on = options->continue_auto || options->continue_offset > 0;
+
+    if (options->remote_header_name && !has_remote_name(options))
+        return trouble_set(why, EXIT_USAGE, "-J is about the name of -O: add -O");
+    if (options->remote_header_name && (options->include || options->head))
+        return trouble_set(why, EXIT_USAGE,
+                           "-J: with -i or -I the file begins before its name is known");
+    if (!goes_on)
+        return 0;
+    if (options->range)
+        return trouble_set(why, EXIT_USAGE, "-C and -r: take one of them");
+    if (options->no_clobber || options->remote_header_name)
+        return trouble_set(why, EXIT_USAGE,
+                           "-C goes on with a file, --no-clobber and -J want a new one");
+    if (options->include || options->head || options->n_data > 0 || options->n_form > 0 ||
+        options->upload_file || (options->method && strcmp(options->method, "GET") != 0))
+        return trouble_set(why, EXIT_USAGE,
+                           "-C goes on with the body of a GET: leave out -i, -I, -X and what "
+                           "is to be sent");
+    return 0;
+}
+
 /* What is right by itself and wrong together. */
 static int check(const struct cli_options *options, struct trouble *why)
 {
@@ -274,6 +307,7 @@ static int check(const struct cli_options *options, struct trouble *why)
             return trouble_set(why, EXIT_URL, "the URL is empty");
     }
     int r = check_proxy(options, why);
+    r = r != 0 ? r : check_saving(options, why);
     return r != 0 ? r : check_login(options, why);
 }
 

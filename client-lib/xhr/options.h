@@ -83,6 +83,12 @@ struct cli_options {
     struct output_choice *outputs; /* of the first URL, the second … */
     size_t n_outputs;
     const char *output_dir;
+    bool create_dirs;
+    bool no_clobber;
+    bool remote_header_name;
+    bool continue_auto;       /* -C - */
+    uint64_t continue_offset; /* -C OFFSET; 0: not given */
+    uint64_t max_filesize;    /* 0: no limit */
     const char *dump_header;
     const char *write_out; /* "@file" not yet read */
     bool include;

@@ -12,7 +12,7 @@
 
 void output_to(struct output *ret, const char *file, bool append)
 {
-    *ret = (struct output){.fd = -1, .append = append};
+    *ret = (struct output){.fd = -1, .append = append, .save = XHR_SAVEFILE_NONE};
     ret->to_stdout = !file || strcmp(file, "-") == 0;
     ret->explicitly = ret->to_stdout && file;
     if (!ret->to_stdout)
@@ -33,7 +33,7 @@ int output_choose(struct output *ret,
         output_to(ret, choice.file, false);
         return 0;
     }
-    *ret = (struct output){.fd = -1};
+    *ret = (struct output){.fd = -1, .save = XHR_SAVEFILE_NONE};
     if (options->output_dir && options->output_dir[0]) {
         strbuf_add_text(&ret->path, options->output_dir);
         strbuf_add_char(&ret->path, '/');
@@ -62,8 +62,23 @@ int output_trouble(const struct output *output, int error, struct trouble *why)
         return trouble_set(why, EXIT_WRITE,
                            "the answer is binary and would garble the terminal; write it to a "
                            "file with -o FILE, or with -o - all the same");
+    if (error == -EBUSY)
+        return trouble_set(why, EXIT_WRITE, "%s is being downloaded already; wait for it",
+                           output_name(output));
     return trouble_set(why, EXIT_WRITE, "could not write to %s: %s", output_name(output),
                        strerror(-error));
+}
+
+/* A file that appears when it is whole. */
+static int open_save(struct output *output)
+{
+    int r = xhr_savefile_init(&output->save, strbuf_text(&output->path), false);
+
+    if (r == 0)
+        r = xhr_savefile_create(&output->save);
+    if (r == 0)
+        output->fd = output->save.fd;
+    return r;
 }
 
 static int open_file(struct output *output)
@@ -73,6 +88,8 @@ static int open_file(struct output *output)
 
     if (output->path.failed)
         return -ENOMEM;
+    if (output->as_file)
+        return open_save(output);
     output->fd = open(strbuf_text(&output->path), O_WRONLY | O_CREAT | O_CLOEXEC | how, 0666);
     if (output->fd < 0)
         return -errno;
@@ -99,6 +116,7 @@ int output_write(struct output *output, const void *bytes, size_t len)
         r = output->to_stdout ? open_stdout(output, bytes, len) : open_file(output);
     if (r == 0 && len > 0) {
         output->written = true;
+        output->size += len;
         r = write_all(output->fd, bytes, len);
     }
     output->error = r;
@@ -109,8 +127,14 @@ int output_finish(struct output *output)
 {
     if (output->fd < 0 && !output->to_stdout && output->error == 0)
         output->error = open_file(output);
-    if (output->fd >= 0 && !output->to_stdout && close(output->fd) < 0 && output->error == 0)
+    if (output->as_file) {
+        if (output->error == 0)
+            output->error = xhr_savefile_commit(&output->save, output->size, true);
+        xhr_savefile_done(&output->save);
+    } else if (output->fd >= 0 && !output->to_stdout && close(output->fd) < 0 &&
+               output->error == 0) {
         output->error = -errno;
+    }
     output->fd = -1;
     return output->error;
 }
@@ -119,6 +143,12 @@ void output_discard(struct output *output)
 {
     if (output->fd < 0 || output->to_stdout)
         return;
+    if (output->as_file) {
+        xhr_savefile_done(&output->save);
+        output->fd = -1;
+        output->written = false;
+        return;
+    }
     (void)close(output->fd);
     output->fd = -1;
     if (output->regular && unlink(strbuf_text(&output->path)) < 0)
@@ -134,8 +164,10 @@ bool output_rewind(struct output *output)
 
 void output_done(struct output *output)
 {
-    if (output->fd >= 0 && !output->to_stdout)
+    if (output->as_file)
+        xhr_savefile_done(&output->save);
+    else if (output->fd >= 0 && !output->to_stdout)
         (void)close(output->fd);
     strbuf_done(&output->path);
-    *output = (struct output){.fd = -1};
+    *output = (struct output){.fd = -1, .save = XHR_SAVEFILE_NONE};
 }

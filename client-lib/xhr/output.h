@@ -3,10 +3,12 @@
 
 /*
  * Where the body of one answer goes: standard output, or a file that is opened when the first
- * byte comes, as curl does, so that a request that fails early destroys nothing.
+ * byte comes, as curl does, so that a request that fails early destroys nothing. A regular file
+ * gets its name when it is finished; until then what was there before stays.
  */
 
 #include "options.h"
+#include "savefile.h"
 #include "strbuf.h"
 
 struct output {
@@ -15,6 +17,10 @@ struct output {
     bool explicitly; /* -o -: also to a terminal, whatever it is */
     bool regular;    /* a file that can be removed again */
     bool append;
+    bool as_file;  /* libxhr writes it: nothing comes here but the body of an error */
+    bool appends;  /* of as_file: behind what is there */
+    uint64_t size; /* written to @save */
+    struct xhr_savefile save;
     bool written; /* at least a byte */
     int error;    /* the first -errno */
     struct strbuf path;

@@ -199,6 +199,22 @@ static int load_headers(struct session *session, struct trouble *why)
     return 0;
 }
 
+/* Of -r, or of -C OFFSET. */
+static void load_range(struct session *session)
+{
+    const struct cli_options *options = session->options;
+
+    if (!options->range && options->continue_offset == 0)
+        return;
+    strbuf_add_text(&session->range, "bytes=");
+    if (options->range) {
+        strbuf_add_text(&session->range, options->range);
+    } else {
+        strbuf_add_u64(&session->range, options->continue_offset);
+        strbuf_add_char(&session->range, '-');
+    }
+}
+
 static int load_cookies(struct session *session, struct trouble *why)
 {
     const struct words *given = &session->options->cookies;
@@ -207,10 +223,7 @@ static int load_cookies(struct session *session, struct trouble *why)
         strbuf_add_text(&session->cookie, i > 0 ? "; " : "");
         strbuf_add_text(&session->cookie, given->items[i]);
     }
-    if (session->options->range) {
-        strbuf_add_text(&session->range, "bytes=");
-        strbuf_add_text(&session->range, session->options->range);
-    }
+    load_range(session);
     return session->cookie.failed || session->range.failed ? no_memory(why) : 0;
 }
 
@@ -287,7 +300,9 @@ static int make_request_options(struct session *session, struct trouble *why)
         .n_resolve = options->n_resolve,
         .connect_to = session->connect_to,
         .n_connect_to = options->n_connect_to,
-        .http_errors_as_load = !options->fail && !options->fail_with_body,
+        .http_errors_as_load = !options->fail && !options->fail_with_body &&
+                               !options->continue_auto && options->continue_offset == 0,
+        .response_bytes_max = options->max_filesize,
         .interface = options->interface,
         .raw = options->raw,
         .no_keep_alive = options->no_keepalive,

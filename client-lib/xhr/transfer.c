@@ -15,6 +15,7 @@
 #include "output.h"
 #include "report.h"
 #include "retry.h"
+#include "saving.h"
 #include "target.h"
 #include "writeout.h"
 
@@ -36,6 +37,7 @@ struct transfer {
     struct trouble trouble;
     bool done;
     bool discarding;
+    bool by_library; /* libxhr writes the file of a success */
     uint64_t discarded_bytes;
     uint64_t discard_by_us;
     uint64_t start_us;
@@ -182,6 +184,16 @@ static void write_trailers(struct transfer *t)
         write_fields(t, &text);
 }
 
+static bool is_success(int status)
+{
+    return status >= 200 && status < 300;
+}
+
+static bool goes_on(const struct transfer *t)
+{
+    return t->options->continue_auto || t->options->continue_offset > 0;
+}
+
 static int64_t wait_for_another_try(const struct transfer *t, int exit_code, int sys_errno)
 {
     struct retry_outcome outcome = {
@@ -212,6 +224,24 @@ static bool is_to_be_discarded(struct transfer *t)
     return t->again_ms >= 0 || (t->options->fail && is_error);
 }
 
+/* -C OFFSET where libxhr does not know of it: the answer must be the rest. */
+static bool is_the_rest(struct transfer *t)
+{
+    struct trouble why;
+
+    if (t->options->continue_offset == 0 || t->body.appends ||
+        !is_success(xhr_request_status(t->request)) ||
+        saving_range_fits(t->request, t->options->continue_offset))
+        return true;
+    (void)trouble_set(&why, EXIT_RANGE,
+                      "the server does not send parts, or not the one from %llu on; without -C "
+                      "it is fetched whole",
+                      (unsigned long long)t->options->continue_offset);
+    fail(t, &why);
+    (void)xhr_request_abort(t->request);
+    return false;
+}
+
 static void t_on_headers(struct xhr_request *request, void *user)
 {
     struct transfer *t = user;
@@ -226,6 +256,22 @@ static void t_on_headers(struct xhr_request *request, void *user)
         t->discard_by_us = now_us() + DISCARD_US_MAX;
     if (t->again_ms < 0)
         write_head(t);
+    if (t->trouble.exit_code == 0)
+        (void)is_the_rest(t);
+}
+
+/* -J. libxhr asks for the path when the head is in. */
+static const char *t_choose_path(struct xhr_request *request, void *user)
+{
+    struct transfer *t = user;
+    struct trouble why;
+
+    if (saving_choose(&t->body, t->options,
+                      xhr_request_response_header(request, "Content-Disposition"), &why) != 0) {
+        fail(t, &why);
+        (void)xhr_request_abort(request);
+    }
+    return strbuf_text(&t->body.path);
 }
 
 static void fail_status(struct transfer *t)
@@ -258,6 +304,8 @@ static void t_on_body(struct xhr_request *request, const void *bytes, size_t len
         discard(t, len);
         return;
     }
+    if (goes_on(t) && !is_success(xhr_request_status(request)))
+        return; /* no part of what is there */
     int r = output_write(&t->body, bytes, len);
     if (r < 0)
         fail_write(t, &t->body, r);
@@ -278,10 +326,12 @@ static void finish_outputs(struct transfer *t)
 {
     bool has_answer = t->trouble.exit_code == 0 || t->trouble.exit_code == EXIT_HTTP_STATUS;
 
+    bool is_done = t->by_library && (is_success(xhr_request_status(t->request)) || goes_on(t));
+
     bar_end(&t->bar, now_us());
-    if (t->trouble.exit_code == EXIT_ABORTED)
+    if (t->trouble.exit_code == EXIT_ABORTED || (t->body.as_file && !has_answer))
         output_discard(&t->body);
-    else if (t->body.fd >= 0 || (has_answer && !t->discarding))
+    else if (t->body.fd >= 0 || (has_answer && !t->discarding && !is_done))
         finish(t, &t->body);
     if (t->header.fd >= 0)
         finish(t, &t->header);
@@ -401,7 +451,7 @@ static int set_headers(struct transfer *t, struct trouble *why)
         r = set_header(t, "User-Agent", agent[0] ? agent : NULL, why);
     if (r == 0 && referer && referer[0])
         r = set_header(t, "Referer", referer, why);
-    if (r == 0 && session->range.len > 0)
+    if (r == 0 && session->range.len > 0 && !t->body.appends)
         r = set_header(t, "Range", session->range.bytes, why);
     if (r == 0 && session->postdata.json)
         r = set_header(t, "Accept", "application/json", why);
@@ -428,6 +478,14 @@ static const char *method_of(const struct session *session)
     return (options->n_data > 0 || options->n_form > 0) && !options->get ? "POST" : "GET";
 }
 
+static int set_file(struct transfer *t)
+{
+    struct xhr_file file;
+
+    saving_file(&t->body, t->options, t_choose_path, t, &file);
+    return xhr_request_set_file(t->request, &file);
+}
+
 static int set_up(struct transfer *t, struct trouble *why)
 {
     bool watched = t->options->events || t->bar.wanted;
@@ -450,6 +508,8 @@ static int set_up(struct transfer *t, struct trouble *why)
         r = xhr_request_set_callbacks(t->request, &callbacks, t);
     if (r == 0)
         r = xhr_request_set_options(t->request, &t->session->request_options);
+    if (r == 0 && t->by_library)
+        r = set_file(t);
     if (r == -ENODEV || r == -EADDRNOTAVAIL)
         return trouble_set(why, EXIT_INTERFACE,
                            "--interface '%s': %s; write a local address, or a device that ip "
@@ -494,6 +554,13 @@ static int send_body(struct transfer *t)
     return xhr_request_send(t->request, body.kind == XHR_BODY_NONE ? NULL : &body);
 }
 
+/* What xhr_request_send() says of the target of an answer, and of nothing else. */
+static bool is_about_file(int error)
+{
+    return error != -EINVAL && error != -EBADF && error != -EMSGSIZE && error != -ENOMEM &&
+           error != -ENOTCONN && error != -EDEADLK;
+}
+
 static int send_request(struct transfer *t, struct trouble *why)
 {
     const struct postdata *postdata = &t->session->postdata;
@@ -505,6 +572,8 @@ static int send_request(struct transfer *t, struct trouble *why)
         return trouble_set(why, EXIT_USAGE,
                            "URL, header, --cacert and the other options are more than 1 MiB "
                            "together");
+    if (r < 0 && t->by_library && is_about_file(r))
+        return output_trouble(&t->body, r, why);
     if (r == -EBADF)
         return trouble_set(why, EXIT_READ,
                            "could not read the data from %s: not open for "
@@ -607,6 +676,11 @@ static int start(struct transfer *t, struct trouble *why)
     int r = output_choose(&t->body, t->options, t->index, t->target.bytes, why);
     if (r != 0)
         return r;
+    r = saving_prepare(&t->body, t->options, why);
+    if (r != 0)
+        return r;
+    t->by_library = t->body.as_file && !t->options->include && !t->options->head &&
+                    strcmp(method_of(t->session), "HEAD") != 0;
     if (t->options->dump_header)
         output_to(&t->header, t->options->dump_header, t->index > 0);
     t->start_us = now_us();

@@ -609,11 +609,14 @@ class Signals(unittest.TestCase):
             process = xhr.start(*arguments, URL, preexec_fn=lambda: signal.signal(
                 number, signal.SIG_IGN if ignored else signal.SIG_DFL))
             file = daemon.folder / "part"
-            wait_until(lambda: file.exists() and file.stat().st_size == 4, "the file to be begun")
+            wait_until(lambda: started, "the file to be begun")
+            self.assertIsNotNone(started[0].file)
             process.send_signal(number)
             if ignored:
                 process.send_signal(signal.SIGTERM)
             _, err = process.communicate(timeout=30)
+            left = [name for name in os.listdir(daemon.folder) if "part" in name or "xhr" in name]
+            self.assertEqual(left, [])
             return process.returncode, err.decode(), file.exists()
 
     def test_a_signal_aborts_and_leaves_no_partial_file(self):
