@@ -230,7 +230,7 @@ static void put_timeouts(struct parts *parts, const struct xhr_request_options *
     uint32_t idle = set->timeout_idle_ms ? set->timeout_idle_ms : set->timeout_ms;
     uint32_t total = set->timeout_for_resource_ms;
 
-    if (!connect && !idle && !total)
+    if (!connect && !idle && !total && !set->waits_for_connectivity)
         return;
     xhrd__v1__timeouts__init(timeouts);
     if (connect) {
@@ -245,6 +245,7 @@ static void put_timeouts(struct parts *parts, const struct xhr_request_options *
         timeouts->total_case = XHRD__V1__TIMEOUTS__TOTAL_TOTAL_MS;
         timeouts->total_ms = total;
     }
+    timeouts->waits_for_connectivity = set->waits_for_connectivity;
     parts->open.timeouts = timeouts;
 }
 

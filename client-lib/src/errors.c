@@ -59,8 +59,8 @@ static const char *const phases[] = {
     [XHR_PHASE_BODY] = "body",
 };
 static const char *const states[] = {"UNSENT", "OPENED", "HEADERS_RECEIVED", "LOADING", "DONE"};
-static const char *const reasons[] = {"none", "queued", "dns",         "connect",
-                                      "tls",  "auth",   "backpressure"};
+static const char *const reasons[] = {"none", "queued", "dns",          "connect",
+                                      "tls",  "auth",   "backpressure", "connectivity"};
 
 #define NAME_OF(names, value)                                                                  \
     ((size_t)(value) < sizeof(names) / sizeof(*(names)) ? (names)[value] : "unknown")

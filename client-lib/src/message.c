@@ -113,6 +113,7 @@ static uint32_t request_id_of(const Xhrd__V1__ServerMessage *message)
     case XHRD__V1__SERVER_MESSAGE__KIND_COOKIE:
     case XHRD__V1__SERVER_MESSAGE__KIND_COOKIE_CHANGES:
     case XHRD__V1__SERVER_MESSAGE__KIND_ADMIN:
+    case XHRD__V1__SERVER_MESSAGE__KIND_NETWORK:
     case XHRD__V1__SERVER_MESSAGE__KIND_ERROR:
     default: return 0;
     }
@@ -166,6 +167,10 @@ take(struct xhr_client *client, const Xhrd__V1__ServerMessage *message, struct x
     if (message->kind_case == XHRD__V1__SERVER_MESSAGE__KIND_ADMIN) {
         r = find(client, message->admin->command_id, &xhr_admin_ops, &slot, why);
         return r > 0 ? xhr_admin_on_reply(slot, message->admin, why) : r;
+    }
+    if (message->kind_case == XHRD__V1__SERVER_MESSAGE__KIND_NETWORK) {
+        r = find(client, message->network->command_id, &xhr_network_ops, &slot, why);
+        return r > 0 ? xhr_network_on_state(slot, message->network, why) : r;
     }
     return on_request_message(client, message, why);
 }

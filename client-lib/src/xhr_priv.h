@@ -542,6 +542,10 @@ int xhr_watch_on_changes(struct xhr_slot *slot,
 extern const struct xhr_slot_ops xhr_cookies_ops;
 extern const struct xhr_slot_ops xhr_watch_ops;
 extern const struct xhr_slot_ops xhr_admin_ops;
+int xhr_network_on_state(struct xhr_slot *slot,
+                         const Xhrd__V1__NetworkState *state,
+                         struct xhr_failure *why);
+extern const struct xhr_slot_ops xhr_network_ops;
 
 /* sync.c: dispatches until *done. Return: 0, -EDEADLK inside a callback, -errno of poll(). */
 int xhr_sync_wait(struct xhr_client *client, const bool *done);

@@ -501,6 +501,7 @@ const struct flag flags[] = {
     {GROUP_TIME, 'm', 0, 0, "max-time", "SECONDS", "of a whole transfer", AT(max_time_ms), take_seconds},
     {GROUP_TIME, 0, 0, 0, "connect-timeout", "SECONDS", "until connected, 60 by default", AT(connect_timeout_ms), take_seconds},
     {GROUP_TIME, 0, 0, 0, "idle-timeout", "SECONDS", "without a byte, 60 by default", AT(idle_timeout_ms), take_seconds},
+    {GROUP_TIME, 0, 0, 0, "wait-network", NULL, "where there is no network, wait for one", AT(wait_network), NULL},
 
     {GROUP_TIME, 0, 0, 0, "retry", "NUMBER", "try so often again when the trouble may pass: 408, 429, 5xx, time, names", AT(retries), take_number},
     {GROUP_TIME, 0, 0, 0, "retry-delay", "SECONDS", "between tries; 1, 2, 4 … up to 600 when not given", AT(retry_delay_ms), take_seconds},

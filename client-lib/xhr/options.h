@@ -140,6 +140,7 @@ struct cli_options {
     uint32_t max_time_ms; /* TIME_NOT_GIVEN, 0: none */
     uint32_t connect_timeout_ms;
     uint32_t idle_timeout_ms;
+    bool wait_network;
     uint32_t retries; /* --retry */
     uint32_t retry_delay_ms;
     uint32_t retry_max_time_ms;

@@ -278,6 +278,7 @@ static int make_request_options(struct session *session, struct trouble *why)
         .size = sizeof(session->request_options),
         .timeout_connect_ms = timeout_of(options->connect_timeout_ms),
         .timeout_idle_ms = timeout_of(options->idle_timeout_ms),
+        .waits_for_connectivity = options->wait_network,
         .timeout_for_resource_ms =
             options->max_time_ms == TIME_NOT_GIVEN ? 0 : options->max_time_ms,
         .no_redirect = options->no_location,

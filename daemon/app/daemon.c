@@ -16,6 +16,7 @@
 #include "loop/loop.h"
 #include "loop/timer.h"
 #include "loop/worker.h"
+#include "net/network.h"
 #include "net/resolver.h"
 #include "net/tls_context.h"
 #include "net/tls_session.h"
@@ -40,6 +41,7 @@ struct daemon {
     struct suffix_list *suffixes;
     struct cookie_stores *cookies;
     struct resolver *resolver;
+    struct network *network;
     struct tls_contexts *tls_contexts;
     struct tls_sessions *tls_sessions;
     struct transport *transport;
@@ -279,7 +281,9 @@ static int make_network(struct daemon *daemon)
     struct tls_sessions_options sessions = tls_sessions_options_default();
 
     contexts.ca_file = daemon->options.config.ca_file;
-    int r = resolver_new(&daemon->resolver, daemon->loop, &resolver);
+    int r = network_new(&daemon->network, daemon->loop, NULL);
+    if (r == 0)
+        r = resolver_new(&daemon->resolver, daemon->loop, &resolver);
     if (r == 0)
         r = tls_contexts_new(&daemon->tls_contexts, daemon->loop, daemon->files, &contexts);
     if (r == 0)
@@ -321,6 +325,7 @@ static int make_service(struct daemon *daemon)
         return fault(-ENOMEM);
     fetcher_init(daemon->fetcher, daemon->loop);
     daemon->fetcher->pool = daemon->pool;
+    daemon->fetcher->network = daemon->network;
     daemon->fetcher->files = daemon->files;
     daemon->fetcher->proxy_logins = &daemon->proxy_logins;
     daemon->fetcher->cookies = cookie_stores_access(daemon->cookies);
@@ -417,6 +422,7 @@ struct daemon *daemon_free(struct daemon *daemon)
     daemon->suffixes = suffix_list_free(daemon->suffixes);
     daemon->disk = worker_pool_free(daemon->disk);
     daemon->files = worker_pool_free(daemon->files);
+    daemon->network = network_free(daemon->network);
     daemon->resolver = resolver_free(daemon->resolver);
     daemon->tls_contexts = tls_contexts_free(daemon->tls_contexts);
     daemon->tls_sessions = tls_sessions_free(daemon->tls_sessions);

@@ -18,6 +18,7 @@
 struct cookie_jar;
 struct hsts;
 struct loop;
+struct network;
 struct pool;
 struct proxy;
 struct worker_pool;
@@ -91,6 +92,7 @@ struct fetch_counters {
 struct fetcher {
     struct loop *loop;
     struct pool *pool;
+    struct network *network;   /* NULL: nobody waits for one */
     struct worker_pool *files; /* reads and writes passed regular files */
     struct cookie_access cookies;
     struct fetch_options options;

@@ -119,8 +119,11 @@ static void request_on_total(void *owner)
     struct request *request = owner;
     struct failure why;
 
-    failure_set(&why, FAILURE_TIMEOUT_TOTAL, "not finished after %lld ms",
-                (long long)request->options.total_timeout_us / 1000);
+    bool is_offline =
+        request->state == REQUEST_DECIDING && request->waits_for == REQUEST_WAIT_CONNECTIVITY;
+    failure_set(&why, FAILURE_TIMEOUT_TOTAL, "not finished after %lld ms%s",
+                (long long)request->options.total_timeout_us / 1000,
+                is_offline ? ", there was no network" : "");
     request_finish(request, &why);
 }
 
@@ -131,7 +134,8 @@ static enum failure_phase phase_of_wait(enum request_wait waits_for)
 {
     switch (waits_for) {
     case REQUEST_WAIT_DNS: return PHASE_DNS;
-    case REQUEST_WAIT_CONNECT: return PHASE_CONNECT;
+    case REQUEST_WAIT_CONNECT:
+    case REQUEST_WAIT_CONNECTIVITY: return PHASE_CONNECT;
     case REQUEST_WAIT_TLS: return PHASE_TLS;
     case REQUEST_WAIT_QUEUED:
     case REQUEST_WAIT_AUTH:
@@ -153,8 +157,9 @@ static enum failure_phase phase_of(struct request *request)
     case REQUEST_ASKING: return PHASE_WAIT;
     case REQUEST_RECEIVING: return PHASE_BODY;
     case REQUEST_WAITING: return phase_of_wait(request->waits_for);
-    case REQUEST_NEW:
     case REQUEST_DECIDING:
+        return request->waits_for == REQUEST_WAIT_CONNECTIVITY ? PHASE_CONNECT : PHASE_QUEUED;
+    case REQUEST_NEW:
     case REQUEST_DONE:
     case REQUEST_STATE_COUNT: break;
     }
@@ -182,6 +187,8 @@ static void release(struct request *request)
     timer_disarm(&request->total);
     timer_disarm(&request->acks);
     loop_defer_cancel(fetcher->loop, &request->next);
+    if (fetcher->network)
+        network_wait_cancel(fetcher->network, &request->network_wait);
     fetcher->cookies.open_cancel(&request->cookie_wait);
     fetcher->cookies.commit_cancel(&request->cookie_commit);
     upload_done(request);

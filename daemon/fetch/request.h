@@ -30,6 +30,7 @@ enum request_wait {
     REQUEST_WAIT_CONNECT,
     REQUEST_WAIT_TLS,
     REQUEST_WAIT_AUTH,
+    REQUEST_WAIT_CONNECTIVITY, /* there is no network */
     REQUEST_WAIT_BACKPRESSURE, /* the peer does not take the body */
 };
 

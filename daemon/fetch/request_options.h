@@ -120,9 +120,10 @@ struct request_options {
     struct url top_level_site; /* what the user sees; no href: site, else the URL's own */
     bool top_level_navigation;
 
-    int64_t connect_timeout_us; /* 0: none */
-    int64_t idle_timeout_us;    /* 0: none */
-    int64_t total_timeout_us;   /* 0: none */
+    int64_t connect_timeout_us;  /* 0: none */
+    int64_t idle_timeout_us;     /* 0: none */
+    int64_t total_timeout_us;    /* 0: none */
+    bool waits_for_connectivity; /* where there is no network: until there is one */
 
     struct pool_tls tls; /* ca_pem points to ca_pem_bytes */
     char *ca_pem_bytes;  /* owned */

@@ -17,6 +17,7 @@
 #include "policy/proxy_login.h"
 #include "policy/redirect.h"
 #include "pool/pool.h"
+#include "pool/reach.h"
 
 /* What a request has to do from the loop, done in this order. Several may be due at once: a
  * client's open, body and abort can come in one read. */
@@ -118,6 +119,7 @@ struct request {
     char origin_text[ORIGIN_TEXT_SIZE];
     struct headers sent;
     struct lease *lease;
+    struct network_waiter network_wait;
     struct exchange *exchange;
     struct exchange_info info; /* kept when the exchange is gone */
     bool has_body;             /* a redirect may drop it */

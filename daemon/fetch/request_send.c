@@ -183,12 +183,55 @@ static void request_on_lease_ready(void *owner, struct lease *lease)
         request_enter_state(request, REQUEST_AWAITING);
 }
 
+/* Spans of the route are borrowed: it must live as long as the key. */
+static void make_key(const struct request *request, struct route *route, struct pool_key *ret)
+{
+    find_route(request, route);
+    *ret = (struct pool_key){
+        .partition = request->options.partition,
+        .origin = request->origin,
+        .proxy = request_pool_proxy(request),
+        .route = route->dial,
+        .tls = request->options.tls,
+        .family = request->options.family,
+        .source = request->options.source,
+    };
+}
+
+static void request_on_network(void *owner)
+{
+    request_later(owner, REQUEST_STEP_DECIDE);
+}
+
+/* No timer but the total one runs meanwhile: there is nobody to be late. Return: whether it
+ * waits now. */
+static bool waits_for_network(struct request *request, const struct failure *why)
+{
+    struct network *network = request->fetcher->network;
+    struct pool_key key;
+    struct route route;
+
+    if (!request->options.waits_for_connectivity || !network || request_is_failing(request))
+        return false;
+    make_key(request, &route, &key);
+    if (!reach_is_missing(network, &key, why))
+        return false;
+    log_debug(&request->log, "waits for a network: %s", why->text);
+    request_enter_state(request, REQUEST_DECIDING);
+    request->network_wait.on_ready = request_on_network;
+    request->network_wait.owner = request;
+    reach_wait(network, &key, &request->network_wait);
+    request_tell_wait(request, REQUEST_WAIT_CONNECTIVITY);
+    return true;
+}
+
 static void request_on_lease_failed(void *owner, const struct failure *why)
 {
     struct request *request = owner;
 
     request->lease = NULL;
-    request_finish(request, why);
+    if (!waits_for_network(request, why))
+        request_finish(request, why);
 }
 
 static void request_on_lease_wait(void *owner, enum wait_reason reason)
@@ -212,21 +255,15 @@ static const struct lease_events lease_events = {
 void request_acquire(struct request *request, bool fresh_only)
 {
     struct route route;
+    struct pool_key key;
 
     find_route(request, &route);
     if (request_choose_proxy(request, route_is_given(&route)) < 0) {
         request_finish_kind(request, FAILURE_INTERNAL, "out of memory");
         return;
     }
-    struct pool_key key = {
-        .partition = request->options.partition,
-        .origin = request->origin,
-        .proxy = request_pool_proxy(request),
-        .route = route.dial,
-        .tls = request->options.tls,
-        .family = request->options.family,
-        .source = request->options.source,
-    };
+    make_key(request, &route, &key);
+    request->waits_for = REQUEST_WAIT_QUEUED;
     struct pool_request asked = {
         .key = &key,
         .connect_timeout_us = request->options.connect_timeout_us,

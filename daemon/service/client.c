@@ -153,6 +153,9 @@ static void dispatch(struct client *client, const Xhrd__V1__ClientMessage *messa
     case XHRD__V1__CLIENT_MESSAGE__KIND_ADMIN:
         admin_service_command(client, message->admin);
         return;
+    case XHRD__V1__CLIENT_MESSAGE__KIND_NETWORK:
+        network_service_command(client, message->network);
+        return;
     case XHRD__V1__CLIENT_MESSAGE__KIND_UNWATCH: return; /* of a watch that has ended */
     case XHRD__V1__CLIENT_MESSAGE__KIND_ANSWER:
         fetch_service_answer(client, message->answer);
@@ -303,6 +306,7 @@ void client_close(struct client *client)
     fetch_service_close_all(client);
     cookie_service_close_all(client);
     hsts_service_close_all(client);
+    network_service_close(client);
     if (client->session)
         session_close(client->session);
     charge_release(&client->charge);

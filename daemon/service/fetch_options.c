@@ -149,6 +149,7 @@ take_timeouts(struct client *client, const Xhrd__V1__Timeouts *from, struct requ
         to->idle_timeout_us = (int64_t)from->idle_ms * 1000;
     if (from->total_case == XHRD__V1__TIMEOUTS__TOTAL_TOTAL_MS)
         to->total_timeout_us = (int64_t)from->total_ms * 1000;
+    to->waits_for_connectivity = from->waits_for_connectivity;
 }
 
 static enum auth_scheme scheme_of(Xhrd__V1__AuthScheme scheme)

@@ -13,6 +13,7 @@
 #include "fetch/fetcher.h"
 #include "loop/loop.h"
 #include "policy/auth_choice.h"
+#include "pool/reach.h"
 #include "service/arena.h"
 #include "service/service.h"
 #include "service/user.h"
@@ -53,7 +54,9 @@ struct client {
     struct link cookie_jobs;
     struct link hsts_jobs;
     unsigned n_hsts_jobs;
-    struct deferred leave; /* closes it at the end of the round */
+    struct network_watcher network_watcher;
+    uint32_t network_command; /* that it answers; 0: it does not watch */
+    struct deferred leave;    /* closes it at the end of the round */
     struct log_subject log;
     uint64_t id;
     uint64_t requests_total;
@@ -112,6 +115,8 @@ void cookie_service_close_all(struct client *client);
 void hsts_service_command(struct client *client, const Xhrd__V1__AdminCommand *message);
 void hsts_service_close_all(struct client *client);
 void admin_service_command(struct client *client, const Xhrd__V1__AdminCommand *message);
+void network_service_command(struct client *client, const Xhrd__V1__NetworkCommand *command);
+void network_service_close(struct client *client);
 
 /* Replies to commands of the administrator: a whole one, or why there is none. */
 void admin_send(struct client *client, Xhrd__V1__AdminReply *reply);

@@ -14,8 +14,9 @@ from waiting import wait_until
 # sanitized daemon then.
 PATH = (BUILD.parent / "dev" if SANITIZED else BUILD) / "client-lib/libxhr.so"
 
-HEADER = re.sub(r"/\*.*?\*/", "", (wire.SOURCE / "client-lib/include/xhr/xhr.h").read_text(),
-                flags=re.S)
+HEADER = re.sub(r"/\*.*?\*/", "",
+                "".join(path.read_text() for path in sorted(
+                    (wire.SOURCE / "client-lib/include/xhr").glob("*.h"))), flags=re.S)
 
 TYPES = {"bool": ctypes.c_bool, "size_t": ctypes.c_size_t, "int": ctypes.c_int,
          "unsigned": ctypes.c_uint, "double": ctypes.c_double, "ssize_t": ctypes.c_ssize_t,

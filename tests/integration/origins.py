@@ -209,8 +209,8 @@ class ScriptedOrigin:
     """Runs `script(connection)` in a thread for each connection. The standing script answers
     every request with what `answer(request)` returns; a test replaces either."""
 
-    def __init__(self, tls: ssl.SSLContext = None, family=socket.AF_INET):
-        address = ("::1", 0) if family == socket.AF_INET6 else (LOOPBACK, 0)
+    def __init__(self, tls: ssl.SSLContext = None, family=socket.AF_INET, bind=LOOPBACK):
+        address = ("::1", 0) if family == socket.AF_INET6 else (bind, 0)
         self.listener = socket.socket(family, socket.SOCK_STREAM)
         self.listener.bind(address)
         self.listener.listen(256)

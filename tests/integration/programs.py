@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The daemon and the command line programs as a test runs them."""
 import contextlib
+import ctypes
 import os
 import pathlib
 import re
@@ -49,11 +50,24 @@ def _hold_low_descriptors():
 _hold_low_descriptors()
 
 
+LIBC = ctypes.CDLL(None, use_errno=True)
+CLONE_NEWNET, CLONE_NEWNS = 0x40000000, 0x00020000
+MS_PRIVATE_ALL = 1 << 18 | 1 << 14
+
+
+def _unshare_network():
+    """Into a network namespace of its own, and a /sys that shows it. Takes root."""
+    assert LIBC.unshare(CLONE_NEWNET | CLONE_NEWNS) == 0
+    assert LIBC.mount(b"none", b"/", None, MS_PRIVATE_ALL, None) == 0
+    assert LIBC.mount(b"sysfs", b"/sys", b"sysfs", 0, None) == 0
+
+
 class Daemon:
     """xhrd on a listening socket handed over as systemd does, with a state folder of its own."""
 
-    def __init__(self, folder: pathlib.Path, *arguments, env=None, config=None, state_dir=None):
-        self.folder = folder
+    def __init__(self, folder: pathlib.Path, *arguments, env=None, config=None, state_dir=None,
+                 unshare_network=False):
+        self.folder, self.unshare_network = folder, unshare_network
         folder.mkdir(parents=True, exist_ok=True)
         self.socket_path = folder / "socket"
         self.state_dir = state_dir or folder / "state"
@@ -81,6 +95,8 @@ class Daemon:
 
         def hand_over():
             os.dup2(listener, 3)
+            if self.unshare_network:
+                _unshare_network()
             os.environ.clear()
             # INVOCATION_ID tells systemd's sockets, which outlive the daemon, from a client's.
             os.environ.update(self.env, LISTEN_FDS="1", LISTEN_PID=str(os.getpid()),

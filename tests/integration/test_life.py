@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.shallow,
               pytest.mark.skipif(not PATH.exists(), reason="no library that python can load")]
 
 T_MS = 300
-HELD_NAMES = BUILD / "tests/libheld_names.so"
+HELD_NAMES = BUILD / "tests/libpreload.so"
 EMPTY = response(b"")
 ANSWER = response(b"hello\n")
 both = pytest.mark.parametrize("is_async", [True, False], ids=["async", "sync"])

@@ -29,7 +29,8 @@ def _generate():
 
 
 _generate()
-from xhrd.v1 import admin_pb2, cookie_pb2, envelope_pb2, failure_pb2, fetch_pb2  # noqa: E402
+from xhrd.v1 import (  # noqa: E402
+    admin_pb2, cookie_pb2, envelope_pb2, failure_pb2, fetch_pb2, network_pb2)  # noqa: E402
 
 ClientMessage, ServerMessage = envelope_pb2.ClientMessage, envelope_pb2.ServerMessage
 FRAME_MAX = 1 << 20
@@ -171,6 +172,7 @@ class Client:
         self.error = None
         self.exchanges = {}
         self.replies = []      # of cookie and admin commands
+        self.networks = []     # NetworkState, as they came
         self._in = bytearray()
         self._next_id = 0
         if hello:
@@ -263,6 +265,8 @@ class Client:
             self.hello = part
         elif kind == "error":
             self.error = part
+        elif kind == "network":
+            self.networks.append(part)
         elif kind in ("cookie", "admin"):
             self.replies.append(part)
         else:

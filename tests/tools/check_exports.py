@@ -29,7 +29,7 @@ def compare(what, have, want):
 
 
 def complaints(root, library, any_needs):
-    header = re.sub(r"/\*.*?\*/", "", "".join((root / "include/xhr" / name).read_text() for name in ("xhr.h", "cookies.h")), flags=re.S)
+    header = re.sub(r"/\*.*?\*/", "", "".join((root / "include/xhr" / name).read_text() for name in ("xhr.h", "cookies.h", "network.h")), flags=re.S)
     functions = set(re.findall(r"XHR_API[^;]*?\b(xhr_\w+)\(", header))
     constants = set(re.findall(r"\bXHR_\w+\b", header))
     manual = (root / "man/libxhr.3.scd").read_text().replace("\\_", "_")

@@ -18,7 +18,7 @@ WANTED = [
     "usr/bin/xhr", "usr/bin/xhrctl", "usr/libexec/xhrd",
     f"{LIB}/libxhr.so", f"{LIB}/libxhr.so.0",
     f"{LIB}/pkgconfig/libxhr.pc", f"{LIB}/cmake/libxhr/libxhr-config.cmake",
-    "usr/include/xhr/xhr.h", "usr/include/xhr/cookies.h", "usr/include/xhr/adapter_libevent.h",
+    "usr/include/xhr/xhr.h", "usr/include/xhr/cookies.h", "usr/include/xhr/network.h", "usr/include/xhr/adapter_libevent.h",
     "usr/include/xhr/adapter_sd_event.h",
     "usr/share/man/man1/xhr.1", "usr/share/man/man1/xhrctl.1", "usr/share/man/man3/libxhr.3",
     "usr/share/man/man5/xhrd.conf.5", "usr/share/man/man8/xhrd.8",

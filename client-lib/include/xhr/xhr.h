@@ -70,7 +70,8 @@ enum xhr_wait_reason {
     XHR_WAIT_CONNECT = 3,
     XHR_WAIT_TLS = 4,
     XHR_WAIT_AUTH = 5,
-    XHR_WAIT_BACKPRESSURE = 6
+    XHR_WAIT_BACKPRESSURE = 6, /* the server does not take the body */
+    XHR_WAIT_CONNECTIVITY = 7  /* there is no network; with waits_for_connectivity alone */
 };
 
 /* What went wrong, in classes a program can act on. xhr_error_name() spells them. */
@@ -399,6 +400,9 @@ struct xhr_request_options {
     enum xhr_auth_scheme proxy_auth_scheme; /* BASIC, DIGEST or ANY */
     bool proxy_tunnel;                      /* CONNECT for http URLs, too */
     const char *no_proxy; /* reached without it: "localhost,.example.com,10.0.0.0/8", "*" */
+    /* Where there is no network: wait until there is one, as long as timeout_for_resource_ms
+     * allows; connect and idle begin then. What is lost in the middle stays an error. */
+    bool waits_for_connectivity;
 };
 
 /**
@@ -793,3 +797,4 @@ XHR_API struct xhr_request *xhr_response_request(struct xhr_response *response);
 #endif
 
 #include "xhr/cookies.h"
+#include "xhr/network.h"

@@ -2,6 +2,7 @@
 #include "support/fetch_world.h"
 
 #include <errno.h>
+#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,12 +76,16 @@ void world_stage(struct fetch_world *world, enum wait_reason stage)
     world_turn(world);
 }
 
+int world_errno = ECONNREFUSED;
+
 static void tell_refused(const struct connect_attempt *attempt, enum failure_kind kind)
 {
     struct failure why;
 
     failure_set(&why, kind, "nobody there");
     why.phase = PHASE_CONNECT;
+    why.sys_errno = kind == FAILURE_CONNECT ? world_errno : 0;
+    why.code = kind == FAILURE_DNS ? (uint32_t)-EAI_AGAIN : 0;
     attempt->events->on_failed(attempt->owner, &why);
 }
 
@@ -274,6 +279,33 @@ void world_cookies_committed(struct fetch_world *world, bool saved)
 /* ---- life ---------------------------------------------------------------------------------
  */
 
+static bool probe_route(void *owner, const struct address *to)
+{
+    const struct fetch_world *world = owner;
+
+    (void)to;
+    return !world->is_offline;
+}
+
+static struct network_state probe_state(void *owner)
+{
+    const struct fetch_world *world = owner;
+
+    return (struct network_state){!world->is_offline,
+                                  world->is_offline ? NETWORK_NONE : NETWORK_LAN};
+}
+
+static void make_network(struct fetch_world *world)
+{
+    struct network_options options = network_options_default();
+
+    world->probe = (struct network_probe){probe_route, probe_state, world};
+    world_errno = ECONNREFUSED;
+    options.no_netlink = true;
+    options.probe = &world->probe;
+    assert_int_equal(network_new(&world->network, world->loop, &options), 0);
+}
+
 void world_init(struct fetch_world *world)
 {
     static const char *const suffixes[] = {"com", "co.uk", NULL};
@@ -296,6 +328,8 @@ void world_init(struct fetch_world *world)
     world->fetcher = malloc(sizeof(*world->fetcher));
     assert_non_null(world->fetcher);
     fetcher_init(world->fetcher, world->loop);
+    make_network(world);
+    world->fetcher->network = world->network;
     world->fetcher->pool = world->pool;
     world->fetcher->files = world->files;
     world->fetcher->options.user_agent = "t";
@@ -334,6 +368,7 @@ void world_done(struct fetch_world *world)
     cookie_jar_free(world->jar);
     hsts_free(world->hosts);
     fetcher_done(world->fetcher);
+    network_free(world->network);
     free(world->fetcher);
     loop_free(world->loop);
 }
@@ -467,9 +502,13 @@ static void must_not_go_back(struct teller *teller, enum ready_state now)
 static void teller_on_wait(void *owner, enum request_wait reason)
 {
     static const char *const words[] = {
-        [REQUEST_WAIT_QUEUED] = "queued",   [REQUEST_WAIT_DNS] = "dns",
-        [REQUEST_WAIT_CONNECT] = "connect", [REQUEST_WAIT_TLS] = "tls",
-        [REQUEST_WAIT_AUTH] = "auth",       [REQUEST_WAIT_BACKPRESSURE] = "backpressure",
+        [REQUEST_WAIT_QUEUED] = "queued",
+        [REQUEST_WAIT_DNS] = "dns",
+        [REQUEST_WAIT_CONNECT] = "connect",
+        [REQUEST_WAIT_TLS] = "tls",
+        [REQUEST_WAIT_AUTH] = "auth",
+        [REQUEST_WAIT_BACKPRESSURE] = "backpressure",
+        [REQUEST_WAIT_CONNECTIVITY] = "connectivity",
     };
     struct teller *teller = must_live(owner);
 

@@ -14,6 +14,7 @@
 #include "fetch/request.h"
 #include "policy/public_suffix.h"
 #include "pool/connector.h"
+#include "pool/reach.h"
 #include "support/fd_count.h"
 
 #define WORLD_SERVERS_MAX 64
@@ -37,6 +38,9 @@ struct fetch_world {
     struct connector connector;
     struct pool *pool;
     struct worker_pool *files;
+    struct network *network;
+    struct network_probe probe;
+    bool is_offline;
     struct fetcher *fetcher;
 
     struct suffix_table suffixes;
@@ -70,6 +74,8 @@ void world_pass_ms(struct fetch_world *world, int64_t ms);
 
 void world_stage(struct fetch_world *world, enum wait_reason stage); /* of the first attempt */
 void world_connect(struct fetch_world *world);                       /* the first attempt */
+/* The errno of attempts refused with FAILURE_CONNECT; ECONNREFUSED anew in each world. */
+extern int world_errno;
 void world_refuse(struct fetch_world *world, enum failure_kind kind);
 
 /* How many addresses the first attempt was given instead of a name. */

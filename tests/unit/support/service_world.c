@@ -318,6 +318,14 @@ static void hear_message(struct fake_client *client, const Xhrd__V1__ServerMessa
     case XHRD__V1__SERVER_MESSAGE__KIND_COOKIE_CHANGES:
         hear_changes(client, message->cookie_changes);
         return;
+    case XHRD__V1__SERVER_MESSAGE__KIND_NETWORK:
+        if (message->network->failure)
+            say(client, "network(%u,%s) ", message->network->command_id,
+                kind_of(client, message->network->failure));
+        else
+            say(client, "network(%u,%d,%d) ", message->network->command_id,
+                message->network->online, (int)message->network->type);
+        return;
     case XHRD__V1__SERVER_MESSAGE__KIND_ADMIN: hear_admin(client, message->admin); return;
     case XHRD__V1__SERVER_MESSAGE__KIND_ERROR: hear_error(client, message->error); return;
     case XHRD__V1__SERVER_MESSAGE__KIND_QUESTION:
