@@ -13,7 +13,7 @@
  *   questions.c where the daemon waits for the program
  *   encode.c    OpenRequest; upload.c: bodies that are streamed
  *   form.c      form objects; form_text.c, form_body.c: as bytes
- *   response.c  what came back; text.c: as text
+ *   response.c  what came back; text.c: as text; charset.c: of which charset
  *   download.c: the answer into a file; savefile.c, part.c: the file and its temporaries
  *   cookies_priv.h
  *               cookies, and the files about them
@@ -370,7 +370,6 @@ struct xhr_answer {
     size_t text_len;
     size_t text_of_len; /* how much body there was when it was made */
     const char *charset;
-    char charset_name[40];
 };
 
 struct xhr_sync {

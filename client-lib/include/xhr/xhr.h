@@ -742,7 +742,8 @@ XHR_API const void *xhr_request_response_body(const struct xhr_request *request,
 /* responseText: UTF-8 whatever came, by BOM, charset parameter, XML or HTML declaration, else
  * UTF-8; what does not decode is U+FFFD. NULL: no memory. @ret_len may be NULL. */
 XHR_API const char *xhr_request_response_text(struct xhr_request *request, size_t *ret_len);
-XHR_API const char *xhr_request_response_charset(struct xhr_request *request); /* "UTF-8" */
+/* The name the WHATWG Encoding Standard has for it: "UTF-8", "windows-1252", "Shift_JIS". */
+XHR_API const char *xhr_request_response_charset(struct xhr_request *request);
 
 XHR_API const struct xhr_error *
 xhr_request_error(const struct xhr_request *request); /* or NULL */
