@@ -415,11 +415,12 @@ static void put_redirects(struct parts *parts, const struct xhr_request *request
     xhrd__v1__redirect_options__init(redirects);
     redirects->ask = request->callbacks.onredirect != NULL;
     redirects->trust_hosts = set->location_trusted;
+    redirects->auto_referer = set->auto_referer;
     redirects->keep_post_301 = set->keep_post_301;
     redirects->keep_post_302 = set->keep_post_302;
     redirects->keep_post_303 = set->keep_post_303;
-    if (redirects->ask || redirects->trust_hosts || redirects->keep_post_301 ||
-        redirects->keep_post_302 || redirects->keep_post_303)
+    if (redirects->ask || redirects->trust_hosts || redirects->auto_referer ||
+        redirects->keep_post_301 || redirects->keep_post_302 || redirects->keep_post_303)
         parts->open.redirect_options = redirects;
 }
 

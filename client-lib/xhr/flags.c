@@ -40,19 +40,26 @@ static int take_header(struct cli_options *options,
     return add_word(&options->headers, value, why);
 }
 
+/* "URL", "URL;auto" or ";auto". */
 static int take_referer(struct cli_options *options,
                         const struct flag *flag,
                         const char *value,
                         struct trouble *why)
 {
     const char *semicolon = strrchr(value, ';');
+    char *copy;
 
     (void)flag;
-    if (semicolon && strcmp(semicolon, ";auto") == 0)
-        return trouble_set(why, EXIT_USAGE,
-                           "-e '%s': ;auto is not supported, give the referring URL alone",
-                           value);
+    options->auto_referer = semicolon && strcmp(semicolon, ";auto") == 0;
     options->referer = value;
+    if (!options->auto_referer)
+        return 0;
+    copy = strndup(value, (size_t)(semicolon - value));
+    if (!copy || !words_add(&options->copies, copy)) {
+        free(copy);
+        return no_memory(why);
+    }
+    options->referer = copy;
     return 0;
 }
 
@@ -431,7 +438,7 @@ const struct flag flags[] = {
     {GROUP_REQUEST, 'X', 0, 0, "request", "METHOD", "use this method", AT(method), NULL},
     {GROUP_REQUEST, 'H', 0, 0, "header", "LINE", "add 'Name: value'; 'Name:' removes, 'Name;' sends it empty; @FILE reads lines", 0, take_header},
     {GROUP_REQUEST, 'A', 0, 0, "user-agent", "NAME", "send this User-Agent; '' sends none", AT(user_agent), NULL},
-    {GROUP_REQUEST, 'e', 0, 0, "referer", "URL", "send this Referer", 0, take_referer},
+    {GROUP_REQUEST, 'e', 0, 0, "referer", "URL", "send this Referer; ;auto: after a redirect the URL that led there", 0, take_referer},
     {GROUP_REQUEST, 'G', 0, 0, "get", NULL, "put the data into the URL's query and use GET", AT(get), NULL},
     {GROUP_REQUEST, 'I', 0, 0, "head", NULL, "use HEAD and show the header", AT(head), NULL},
     {GROUP_REQUEST, 'r', 0, 0, "range", "RANGE", "ask for these bytes: 0-499, 500-, -500", 0, take_range},

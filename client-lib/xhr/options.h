@@ -69,6 +69,7 @@ struct cli_options {
     const char *method; /* -X */
     const char *user_agent;
     const char *referer;
+    bool auto_referer;
     const char *range;
     struct words headers; /* checked: "Name: value", "Name:", "Name;" or "@file" */
     bool get;

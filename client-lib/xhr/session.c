@@ -305,6 +305,7 @@ static int make_request_options(struct session *session, struct trouble *why)
                                !options->continue_auto && options->continue_offset == 0,
         .response_bytes_max = options->max_filesize,
         .interface = options->interface,
+        .auto_referer = options->auto_referer,
         .raw = options->raw,
         .no_keep_alive = options->no_keepalive,
         .proxy_username = session->proxy_user,

@@ -92,6 +92,22 @@ static void leave_origin(struct request *request)
     redirect_strip_headers(redirect, &request->options.headers);
 }
 
+/* Never from https to http (RFC 9110 §10.1.3). Without memory the field is missing, which it
+ * may be. */
+static void refer_to_last(struct request *request)
+{
+    CLEANUP_BUF struct buf url = BUF_INIT(0);
+    unsigned without = URL_WITHOUT_FRAGMENT | URL_WITHOUT_USERINFO;
+
+    if (!request->options.auto_referer || request->redirect.is_downgrade)
+        return;
+    int r = url_format(&request->url, without, &url);
+    if (r == 0)
+        r = headers_set(&request->options.headers, SPAN_LIT("Referer"), buf_span(&url));
+    if (r < 0)
+        log_debug(&request->log, "no Referer after a redirect: it does not fit");
+}
+
 static void tell_redirect(struct request *request, const struct url *url, const char *method)
 {
     struct request_hop hop = {
@@ -128,6 +144,7 @@ static void take_redirect(struct request *request)
     name_method(redirect, method); /* may be our own */
     memcpy(request->method, method, sizeof(method));
     leave_origin(request);
+    refer_to_last(request);
     if (redirect->drops_body) {
         request->has_body = false;
         upload_done(request);

@@ -129,6 +129,7 @@ static void take_redirects(const Xhrd__V1__RedirectOptions *from, struct request
         return;
     to->asks_redirects = from->ask;
     to->trusts_redirects = from->trust_hosts;
+    to->auto_referer = from->auto_referer;
     to->keeps_post = (from->keep_post_301 ? REDIRECT_POST_301 : 0) |
                      (from->keep_post_302 ? REDIRECT_POST_302 : 0) |
                      (from->keep_post_303 ? REDIRECT_POST_303 : 0);

@@ -107,7 +107,6 @@ static void test_refused_command_lines_say_what_is_wrong_and_what_would_be_right
         {"-H|no colon|http://a/", "-H 'no colon': write 'Name: value'", 2},
         {"-H|: value|http://a/", "write 'Name: value'", 2},
         {"-H|Name; more|http://a/", "write 'Name: value'", 2},
-        {"-e|http://b/;auto|http://a/", ";auto is not supported", 2},
         {"-r|5|http://a/", "-r '5': write bytes", 2},
         {"-r|a-b|http://a/", "write bytes", 2},
         {"--jar||http://a/", "name a jar", 2},

@@ -115,6 +115,8 @@ ROWS = [
     row("user agent by header", "-H", "User-Agent: h/2", "URL/", keep=["user-agent"]),
     row("user agent removed", "-H", "User-Agent:", "URL/", keep=["user-agent"]),
     row("referer", "-e", "http://r.example/x", "URL/"),
+    row("referer and auto", "-L", "-e", "http://r.example/x;auto", "URL/a", replies=[redirect("/b"), OK]),
+    row("referer auto alone", "-L", "-e", ";auto", "URL/a?b#c", replies=[redirect("/b"), redirect("/c"), OK]),
     row("get with data", "-G", "-d", "a=1", "-d", "b=2", "URL/"),
     row("get with data and query", "-G", "-d", "a=1", "URL/?x=y"),
     row("get, urlencoded", "-G", "--data-urlencode", "q=a b&c", "URL/p"),

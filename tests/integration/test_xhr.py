@@ -178,6 +178,15 @@ def test_redirects_are_followed_unless_told_not_to(xhr, origin_nginx):
     assert "302" in xhr("-i", "--no-location", url, check=0).out
 
 
+def test_referer_after_a_redirect_tells_no_password_and_does_not_leave_https(xhr, origin_raw, origin_tls, ca):
+    origin_tls.replies(response(status="302 F", fields=[("Location", "/b")]),
+                       response(status="302 F", fields=[("Location", origin_raw.url("/c"))]))
+    url = origin_tls.url("/a").replace("//", "//ali:pw@")
+    xhr("-e", ";auto", "--cacert", ca.pem, url, check=0)
+    assert [r.get("Referer") for r in origin_tls.requests] == [None, origin_tls.url("/a")]
+    assert [(r.target, r.get("Referer")) for r in origin_raw.requests] == [("/c", None)]
+
+
 # ---- output
 
 def test_output_to_files_and_their_names(xhr, origin_raw, folder):
