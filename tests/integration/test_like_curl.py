@@ -163,8 +163,7 @@ ROWS = [
     row("remote name", "-s", "-O", "URL/dir/name?x=1#y"), row("remote names", "-s", "-O", "URL/n1", "-O", "URL/n2"),
     row("name and remote name", "-s", "-o", "1", "-O", "URL/a", "URL/b"), row("no remote name", "-s", "-O", "URL/dir/"),
     row("folder", "-s", "--output-dir", "sub", "-o", "f", "URL/"), row("folder, remote name", "-s", "--output-dir", "sub", "-O", "URL/g"),
-    row("folder that is not there", "-s", "--output-dir", "nowhere", "-o", "f", "URL/"),
-    row("cannot write", "-s", "-o", "nowhere/f", "URL/"), row("over a folder", "-s", "-o", "sub", "URL/"),
+    row("over a folder", "-s", "-o", "sub", "URL/"),
     row("empty body in a file", "-s", "-o", "out", "URL/", reply=response(b"")),
     row("include", "-i", "URL/", reply=MANY), row("include, chunked", "-i", "URL/", reply=CHUNKED),
     row("dump", "-D", "head", "URL/", reply=MANY), row("dump to stdout", "-s", "-D", "-", "URL/", reply=MANY),
@@ -246,6 +245,9 @@ ON_PURPOSE = [
     # Fetch follows 301, 302, 303, 307 and 308 alone
     row("redirect, 300", "-L", "URL/a", reply=redirect("/b", "300 Many"), ours={"exit": 0, "targets": ["/a"]}),
     row("redirect, 304", "-L", "URL/a", reply=b"HTTP/1.1 304 N\r\nLocation: /b\r\n\r\n", ours={"exit": 0, "targets": ["/a"]}),
+    # the file is begun before anything is asked for
+    row("folder that is not there", "-s", "--output-dir", "nowhere", "-o", "f", "URL/", ours={"exit": 23, "targets": []}),
+    row("cannot write", "-s", "-o", "nowhere/f", "URL/", ours={"exit": 23, "targets": []}),
     # the method goes with the redirect's meaning, -X or not
     row("redirect of PUT", "-L", "-X", "PUT", "-d", "x", "URL/a", replies=[redirect("/b", "303 See"), OK],
         ours={"exit": 0, "methods": ["PUT", "GET"]}),

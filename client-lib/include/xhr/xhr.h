@@ -403,7 +403,7 @@ struct xhr_request_options {
     /* Where there is no network: wait until there is one, as long as timeout_for_resource_ms
      * allows; connect and idle begin then. What is lost in the middle stays an error. */
     bool waits_for_connectivity;
-    bool auto_referer;    /* after a redirect Referer is the URL that led there */
+    bool auto_referer; /* after a redirect Referer is the URL that led there */
 };
 
 /**
