@@ -181,8 +181,8 @@ static int take_options(struct xhr_client *client, const struct xhr_client_optio
     struct xhr_client_options given = {0};
     int r = options ? xhr_take_sized(&given, sizeof(given), options) : 0;
 
-    if (r == 0 &&
-        ((given.profile && !is_profile(given.profile)) || !xhr_is_body_types(given.body_types)))
+    if (r == 0 && ((given.profile && !is_profile(given.profile)) ||
+                   !xhr_is_body_types(given.body_types) || !xhr_is_cache_mode(given.cache)))
         r = -EINVAL;
     r = r < 0 ? r : xhr_dup_string(given.socket_path, &client->socket_path);
     r = r < 0 ? r : xhr_dup_string(given.daemon_path, &client->daemon_path);
@@ -190,6 +190,7 @@ static int take_options(struct xhr_client *client, const struct xhr_client_optio
     r = r < 0 ? r : xhr_dup_string(given.profile, &client->profile);
     client->no_start = given.no_start;
     client->body_types = given.body_types;
+    client->cache = given.cache;
     return r;
 }
 

@@ -61,6 +61,13 @@ static void parts_done(struct parts *parts)
     free(parts->suppressed);
 }
 
+static bool uses_cache(const struct xhr_request *request)
+{
+    enum xhr_cache_mode mode = request->options.set.cache;
+
+    return (mode == XHR_CACHE_DEFAULT ? request->client->cache : mode) == XHR_CACHE_ON;
+}
+
 /* ---- header ---- */
 
 /* Text and bytes of no said type: a form, as Android sends them, or nothing, as iOS. */
@@ -488,6 +495,7 @@ put_all(struct parts *parts, struct xhr_request *request, const struct xhr_outgo
     put_choices(&parts->open, set);
     put_redirects(parts, request);
     parts->open.ask_challenges = request->callbacks.on_challenge != NULL;
+    parts->open.cache = uses_cache(request);
     put_timeouts(parts, set);
     put_security(parts, set);
     put_credentials(parts, set);

@@ -30,6 +30,11 @@ bool xhr_is_body_types(enum xhr_body_types types)
            types == XHR_BODY_TYPES_IOS;
 }
 
+bool xhr_is_cache_mode(enum xhr_cache_mode mode)
+{
+    return mode == XHR_CACHE_DEFAULT || mode == XHR_CACHE_OFF || mode == XHR_CACHE_ON;
+}
+
 static bool is_sane_login(const struct xhr_request_options *set)
 {
     bool is_bearer = set->auth_scheme == XHR_AUTH_BEARER;
@@ -54,9 +59,10 @@ static bool is_sane(const struct xhr_request_options *set)
 {
     return (set->family == 0 || set->family == 4 || set->family == 6) &&
            set->cookies >= XHR_COOKIES_SEND_AND_STORE && set->cookies <= XHR_COOKIES_NONE &&
-           xhr_is_body_types(set->body_types) && set->n_resolve <= LIST_MAX &&
-           set->n_connect_to <= LIST_MAX && set->ca_pem_len <= CA_PEM_MAX &&
-           (set->ca_pem || set->ca_pem_len == 0) && is_sane_login(set) && is_sane_proxy(set);
+           xhr_is_body_types(set->body_types) && xhr_is_cache_mode(set->cache) &&
+           set->n_resolve <= LIST_MAX && set->n_connect_to <= LIST_MAX &&
+           set->ca_pem_len <= CA_PEM_MAX && (set->ca_pem || set->ca_pem_len == 0) &&
+           is_sane_login(set) && is_sane_proxy(set);
 }
 
 static void free_resolve(struct xhr_resolve *resolve)

@@ -64,6 +64,18 @@ static int take_connection(struct xhr_answer *answer, const Xhrd__V1__Connection
     return 0;
 }
 
+static enum xhr_from_cache from_cache_of(Xhrd__V1__FromCache from)
+{
+    switch (from) {
+    case XHRD__V1__FROM_CACHE__FROM_CACHE_HIT: return XHR_FROM_CACHE_HIT;
+    case XHRD__V1__FROM_CACHE__FROM_CACHE_REVALIDATED: return XHR_FROM_CACHE_REVALIDATED;
+    case XHRD__V1__FROM_CACHE__FROM_CACHE_STALE: return XHR_FROM_CACHE_STALE;
+    case XHRD__V1__FROM_CACHE__FROM_CACHE_UNSPECIFIED:
+    case _XHRD__V1__FROM_CACHE_IS_INT_SIZE: break;
+    }
+    return XHR_FROM_CACHE_NO;
+}
+
 int xhr_answer_take_head(struct xhr_answer *answer, const Xhrd__V1__ResponseHead *head)
 {
     char *url = head->url.len > 0 ? xhr_dup(head->url.data, head->url.len) : NULL;
@@ -88,6 +100,8 @@ int xhr_answer_take_head(struct xhr_answer *answer, const Xhrd__V1__ResponseHead
     answer->status = head->status <= 999 ? (int)head->status : 0;
     answer->http_version = head->http_version <= 99 ? (int)head->http_version : 0;
     answer->redirects = head->redirects;
+    answer->from_cache = from_cache_of(head->from_cache);
+    answer->age_s = head->age_s;
     answer->is_size_known =
         head->body_size_case == XHRD__V1__RESPONSE_HEAD__BODY_SIZE_BODY_BYTES;
     answer->size_bytes = answer->is_size_known ? head->body_bytes : 0;
@@ -236,6 +250,27 @@ const struct xhr_timing *xhr_request_timing(const struct xhr_request *request)
 const struct xhr_totals *xhr_request_totals(const struct xhr_request *request)
 {
     return &request->answer.totals;
+}
+
+enum xhr_from_cache xhr_request_from_cache(const struct xhr_request *request)
+{
+    return request->answer.from_cache;
+}
+
+const char *xhr_from_cache_name(enum xhr_from_cache from)
+{
+    switch (from) {
+    case XHR_FROM_CACHE_HIT: return "hit";
+    case XHR_FROM_CACHE_REVALIDATED: return "revalidated";
+    case XHR_FROM_CACHE_STALE: return "stale";
+    case XHR_FROM_CACHE_NO: break;
+    }
+    return "";
+}
+
+uint64_t xhr_request_age_s(const struct xhr_request *request)
+{
+    return request->answer.age_s;
 }
 
 bool xhr_request_cookies_not_persisted(const struct xhr_request *request)

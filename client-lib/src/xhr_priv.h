@@ -114,6 +114,7 @@ struct xhr_client {
     char *profile;
     bool no_start;
     enum xhr_body_types body_types;
+    enum xhr_cache_mode cache;
     bool is_given; /* a socket made elsewhere: no second connection */
 
     unsigned depth;
@@ -316,6 +317,7 @@ int xhr_source_find(struct xhr_source *ret, const char *name);
 int xhr_options_take(struct xhr_options *options, const struct xhr_request_options *from);
 void xhr_options_done(struct xhr_options *options);
 bool xhr_is_body_types(enum xhr_body_types types);
+bool xhr_is_cache_mode(enum xhr_cache_mode mode);
 /* memcpy of a structure that starts with its size. Return: 0 or -EINVAL. */
 int xhr_take_sized(void *to, size_t to_size, const void *from);
 
@@ -359,6 +361,8 @@ struct xhr_answer {
     int status;
     int http_version;
     unsigned redirects;
+    enum xhr_from_cache from_cache;
+    uint64_t age_s;
     bool has_head;
     bool is_size_known;
     bool has_connection;

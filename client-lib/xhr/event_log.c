@@ -156,6 +156,17 @@ static void add_connection(struct json *json, const struct xhr_connection_info *
     json_object_end(json);
 }
 
+static void add_from_cache(struct json *json, const struct xhr_request *request)
+{
+    enum xhr_from_cache from = xhr_request_from_cache(request);
+
+    json_text(json, "from_cache", from == XHR_FROM_CACHE_NO ? NULL : xhr_from_cache_name(from));
+    if (from == XHR_FROM_CACHE_NO)
+        json_null(json, "age_s");
+    else
+        json_u64(json, "age_s", xhr_request_age_s(request));
+}
+
 static void add_headers(struct json *json,
                         const char *key,
                         const struct xhr_request *request,
@@ -204,6 +215,7 @@ void event_log_head(struct event_log *log, const struct xhr_request *request)
     json_text(&json, "url", xhr_request_location(request));
     json_u64(&json, "redirects", xhr_request_redirect_count(request));
     json_text(&json, "content_coding", xhr_request_content_coding(request));
+    add_from_cache(&json, request);
     add_connection(&json, connection);
     add_headers(&json, "headers", request, xhr_request_response_header_at);
     add_headers(&json, "sent_headers", request, xhr_request_sent_header_at);

@@ -499,6 +499,7 @@ const struct flag flags[] = {
     {GROUP_NETWORK, '6', 0, 0, "ipv6", NULL, "use IPv6 alone", 0, take_family},
     {GROUP_NETWORK, 0, 0, 0, "interface", "NAME", "leave from this local address, or from that of this device", AT(interface), NULL},
     {GROUP_NETWORK, 0, 0, 0, "http1.1", NULL, "use HTTP/1.1: the default", AT(http1_1), NULL},
+    {GROUP_NETWORK, 0, 0, 0, "cache", NULL, "answer from the HTTP cache if it can be, and keep the answer in it", AT(cache), NULL},
     {GROUP_NETWORK, 0, 0, 0, "no-keepalive", NULL, "close the connection behind the answer", AT(no_keepalive), NULL},
 
     {GROUP_REDIRECTS, 'L', 1, 0, "location", NULL, "follow redirects: the default", AT(no_location), NULL},

@@ -100,6 +100,7 @@ struct cli_options {
     bool fail_with_body;
     bool progress_bar;
     bool raw;
+    bool cache;
     bool compressed;
 
     bool events;

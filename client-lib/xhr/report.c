@@ -82,6 +82,35 @@ static void add_connection(struct strbuf *out,
     strbuf_add_text(out, connection->tls->resumed ? ", session resumed\n" : "\n");
 }
 
+/* Return: whether anybody was asked. */
+static bool add_from_cache(struct strbuf *out, const struct xhr_request *request)
+{
+    enum xhr_from_cache from = xhr_request_from_cache(request);
+
+    if (from == XHR_FROM_CACHE_NO)
+        return true;
+    strbuf_add_text(out, "* From the cache (");
+    strbuf_add_text(out, xhr_from_cache_name(from));
+    strbuf_add_text(out, "), ");
+    strbuf_add_u64(out, xhr_request_age_s(request));
+    strbuf_add_text(out, " s old\n");
+    return from == XHR_FROM_CACHE_REVALIDATED;
+}
+
+static void add_request(struct strbuf *out, const struct xhr_request *request, const char *url)
+{
+    const char *name, *value;
+
+    strbuf_add_text(out, "> ");
+    strbuf_add_text(out, xhr_request_method(request));
+    strbuf_add_char(out, ' ');
+    target_add_path(out, url);
+    strbuf_add_text(out, " HTTP/1.1\r\n");
+    for (size_t i = 0; xhr_request_sent_header_at(request, i, &name, &value); i++)
+        add_field(out, "> ", name, value);
+    strbuf_add_text(out, ">\r\n");
+}
+
 void report_exchange(struct strbuf *out, const struct xhr_request *request, const char *url)
 {
     const struct xhr_connection_info *connection = xhr_request_connection(request);
@@ -92,14 +121,9 @@ void report_exchange(struct strbuf *out, const struct xhr_request *request, cons
         url = location;
     if (connection)
         add_connection(out, connection, url);
-    strbuf_add_text(out, "> ");
-    strbuf_add_text(out, xhr_request_method(request));
-    strbuf_add_char(out, ' ');
-    target_add_path(out, url);
-    strbuf_add_text(out, " HTTP/1.1\r\n");
-    for (size_t i = 0; xhr_request_sent_header_at(request, i, &name, &value); i++)
-        add_field(out, "> ", name, value);
-    strbuf_add_text(out, ">\r\n< ");
+    if (add_from_cache(out, request))
+        add_request(out, request, url);
+    strbuf_add_text(out, "< ");
     add_status_line(out, request);
     for (size_t i = 0; xhr_request_response_header_at(request, i, &name, &value); i++)
         add_field(out, "< ", name, value);

@@ -307,6 +307,7 @@ static int make_request_options(struct session *session, struct trouble *why)
         .interface = options->interface,
         .auto_referer = options->auto_referer,
         .raw = options->raw,
+        .cache = options->cache ? XHR_CACHE_ON : XHR_CACHE_OFF,
         .no_keep_alive = options->no_keepalive,
         .proxy_username = session->proxy_user,
         .proxy_password = session->proxy_password,

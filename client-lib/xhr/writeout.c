@@ -13,11 +13,13 @@
 enum variable_type { TYPE_TEXT, TYPE_NUMBER, TYPE_STATUS, TYPE_SECONDS };
 
 enum variable {
+    VAR_AGE,
     VAR_CONN_ID,
     VAR_CONTENT_TYPE,
     VAR_ERRORMSG,
     VAR_EXITCODE,
     VAR_FILENAME_EFFECTIVE,
+    VAR_FROM_CACHE,
     VAR_HTTP_CODE,
     VAR_HTTP_CONNECT,
     VAR_HTTP_VERSION,
@@ -63,11 +65,13 @@ static const struct {
     const char *name;
     enum variable_type type;
 } variables[VAR_COUNT] = {
+    [VAR_AGE] = {"age", TYPE_NUMBER},
     [VAR_CONN_ID] = {"conn_id", TYPE_NUMBER},
     [VAR_CONTENT_TYPE] = {"content_type", TYPE_TEXT},
     [VAR_ERRORMSG] = {"errormsg", TYPE_TEXT},
     [VAR_EXITCODE] = {"exitcode", TYPE_NUMBER},
     [VAR_FILENAME_EFFECTIVE] = {"filename_effective", TYPE_TEXT},
+    [VAR_FROM_CACHE] = {"from_cache", TYPE_TEXT},
     [VAR_HTTP_CODE] = {"http_code", TYPE_STATUS},
     [VAR_HTTP_CONNECT] = {"http_connect", TYPE_STATUS},
     [VAR_HTTP_VERSION] = {"http_version", TYPE_TEXT},
@@ -186,6 +190,7 @@ static uint64_t number_of(const struct facts *facts, enum variable which)
 
     /* The rest are no numbers. */
     switch ((int)which) {
+    case VAR_AGE: return xhr_request_age_s(view->request);
     case VAR_CONN_ID: return facts->connection->connection_id;
     case VAR_EXITCODE: return (uint64_t)view->trouble->exit_code;
     case VAR_HTTP_CODE:
@@ -281,6 +286,7 @@ text_of(const struct facts *facts, enum variable which, struct strbuf *scratch)
     case VAR_CONTENT_TYPE: return xhr_request_response_header(view->request, "Content-Type");
     case VAR_ERRORMSG: return view->trouble->exit_code != 0 ? view->trouble->text : NULL;
     case VAR_FILENAME_EFFECTIVE: return view->file;
+    case VAR_FROM_CACHE: return xhr_from_cache_name(xhr_request_from_cache(view->request));
     case VAR_HTTP_VERSION: return version_text(xhr_request_http_version(view->request));
     case VAR_LOCAL_IP: return facts->connection->local_address;
     case VAR_REMOTE_IP: return facts->connection->remote_address;

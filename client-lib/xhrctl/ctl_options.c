@@ -12,7 +12,7 @@ struct command {
     const char *second; /* NULL: one word */
     enum ctl_command command;
     const char *help;
-    const char *argument; /* what it wants behind its words; NULL: nothing */
+    const char *argument; /* what it wants behind its words, or takes: "[…]"; NULL: nothing */
 };
 
 static const struct command commands[] = {
@@ -25,6 +25,8 @@ static const struct command commands[] = {
     {"cookies", "clear", CTL_COOKIES_CLEAR, "remove them: all, or those the flags name", NULL},
     {"hsts", "list", CTL_HSTS_LIST, "hosts that are asked over https alone", NULL},
     {"hsts", "rm", CTL_HSTS_RM, "let one of them be asked over http again", "HOST"},
+    {"cache", "show", CTL_CACHE_SHOW, "stored answers: all, of a host, of a URL", "[HOST|URL]"},
+    {"cache", "clear", CTL_CACHE_CLEAR, "remove them: all, of a host, of a URL", "[HOST|URL]"},
 };
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -131,7 +133,7 @@ static int refuse_command(const char *first, const char *second, struct trouble 
             ? trouble_set(why, EXIT_USAGE, "%s%s%s: there is %s %s", first, second ? " " : "",
                           second ? second : "", first, strbuf_text(&known))
             : trouble_set(why, EXIT_USAGE,
-                          "unknown command %s; there are status, show, cookies and hsts",
+                          "unknown command %s; there are status, show, cookies, hsts and cache",
                           first);
     strbuf_done(&known);
     return r;
@@ -145,7 +147,7 @@ static int take_argument(const struct command *command,
 {
     if (argument && !command->argument)
         return trouble_set(why, EXIT_USAGE, "one word too many: %s", argument);
-    if (!argument && command->argument)
+    if (!argument && command->argument && command->argument[0] != '[')
         return trouble_set(why, EXIT_USAGE, "%s %s wants a word more: %s %s %s", command->first,
                            command->second, command->first, command->second, command->argument);
     ret->command = command->command;

@@ -21,11 +21,13 @@ enum ctl_command {
     CTL_COOKIES_CLEAR,
     CTL_HSTS_LIST,
     CTL_HSTS_RM,
+    CTL_CACHE_SHOW,
+    CTL_CACHE_CLEAR,
 };
 
 struct ctl_options {
     enum ctl_command command;
-    const char *argument; /* what the command wants behind its words: a host */
+    const char *argument; /* what the command wants behind its words: a host, a URL */
     const char *socket_path;
     bool json;
     const char *jar;

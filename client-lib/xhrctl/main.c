@@ -31,6 +31,8 @@ static int run(const struct ctl_options *options, struct strbuf *out, struct tro
         r = cookies_run(client, options, masked, out, why);
     else if (options->command == CTL_HSTS_LIST || options->command == CTL_HSTS_RM)
         r = hsts_run(client, options, out, why);
+    else if (options->command == CTL_CACHE_SHOW || options->command == CTL_CACHE_CLEAR)
+        r = cache_run(client, options, out, why);
     else
         r = show_run(client, options, out, why);
     (void)xhr_client_free(client);

@@ -23,5 +23,11 @@ int hsts_run(struct xhr_client *client,
              struct strbuf *out,
              struct trouble *why);
 
+/* cache show and clear. */
+int cache_run(struct xhr_client *client,
+              const struct ctl_options *options,
+              struct strbuf *out,
+              struct trouble *why);
+
 /* Puts an error of the library or the daemon into words that fit this program. */
 int ctl_trouble(const struct xhr_error *error, struct trouble *why);

@@ -55,6 +55,8 @@ static const struct config_key keys[] = {
     KEY("Network", "Proxy", TYPE_PROXY, proxy, 0, 0, ""),
     KEY("Network", "ProxyAuth", TYPE_PROXY_AUTH, proxy_auth, 0, 0, "basic"),
     KEY("Network", "NoProxy", TYPE_LIST, no_proxy, 0, 0, ""),
+    KEY("Cache", "SizeMax", TYPE_BYTES, cache_bytes, 0, UINT64_C(1) << 44, "256M"),
+    KEY("Cache", "AnswerSizeMax", TYPE_BYTES, cache_answer_bytes, 0, UINT64_C(1) << 40, "32M"),
     KEY("Limits", "Clients", TYPE_COUNT, clients_max, 1, 65536, "4096"),
     KEY("Limits", "ClientsPerUser", TYPE_COUNT, clients_per_user, 1, 65536, "128"),
     KEY("Limits", "RequestsPerUser", TYPE_COUNT, requests_per_user, 1, 1000000, "4096"),
@@ -303,7 +305,7 @@ static int refuse_name(const char *section, const char *name, struct buf *error)
     else
         r = buf_append_format(error,
                               "no section [%s]; there are [Daemon], [Cookies], [TLS], "
-                              "[Network] and [Limits]",
+                              "[Network], [Cache] and [Limits]",
                               section);
     return r < 0 ? r : -EINVAL;
 }

@@ -38,6 +38,8 @@ struct config {
     uint64_t requests_per_user;
     uint64_t queued_bytes_per_user;
     uint64_t fds_per_user;
+    uint64_t cache_bytes;
+    uint64_t cache_answer_bytes;
 };
 
 void config_init(struct config *config);

@@ -3,16 +3,12 @@
 
 #include <errno.h>
 
+#include "app/kept_uid.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "store/cookie_store.h"
-
-/* Uids that are nobody's for long: what is kept for one could be found by another. */
-#define UID_OVERFLOW      65534
-#define UID_DYNAMIC_FIRST 61184
-#define UID_DYNAMIC_LAST  65519
 
 struct uid_store {
     struct map_node node;
@@ -48,11 +44,6 @@ static void uid_store_on_ready(void *owner)
         wait->store = NULL;
         wait->on_ready(wait->owner);
     }
-}
-
-static bool uid_is_kept(uint32_t uid)
-{
-    return uid != UID_OVERFLOW && (uid < UID_DYNAMIC_FIRST || uid > UID_DYNAMIC_LAST);
 }
 
 /* Return: 0 with *ret NULL when nothing is kept, else the file's path; -ENOMEM. */

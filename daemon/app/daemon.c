@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "app/cache_stores.h"
 #include "app/cookie_stores.h"
 #include "app/notify.h"
 #include "app/signals.h"
@@ -40,6 +41,9 @@ struct daemon {
     struct worker_pool *disk;  /* cookie stores, one at a time */
     struct suffix_list *suffixes;
     struct cookie_stores *cookies;
+    struct worker_pool *cache_names;  /* names of stored answers, one at a time */
+    struct worker_pool *cache_bodies; /* and their bodies */
+    struct cache_stores *caches;
     struct resolver *resolver;
     struct network *network;
     struct tls_contexts *tls_contexts;
@@ -193,17 +197,25 @@ static void take_proxy(struct daemon *daemon)
     daemon->proxy = proxy;
 }
 
+static struct cache_limits cache_limits_of(const struct config *config)
+{
+    return (struct cache_limits){.bytes_max = config->cache_bytes,
+                                 .body_bytes_max = config->cache_answer_bytes};
+}
+
 static void apply_config(struct daemon *daemon)
 {
     const struct config *config = &daemon->options.config;
     struct pool_options pool = pool_options_of(config);
     struct service_options service = service_options_of(daemon);
+    struct cache_limits cache = cache_limits_of(config);
 
     if (!daemon->options.log_level_was_given)
         log_set_level(config->log_level);
     pool_set_options(daemon->pool, &pool);
     service_set_options(daemon->service, &service);
     take_proxy(daemon);
+    cache_stores_set_limits(daemon->caches, &cache);
     daemon->fetcher->options = fetch_options_of(daemon);
     daemon_on_idle(daemon, service_is_idle(daemon->service));
 }
@@ -274,6 +286,22 @@ static int make_cookies(struct daemon *daemon)
                                      suffix_list_rules(daemon->suffixes), &options);
 }
 
+static int make_caches(struct daemon *daemon)
+{
+    struct cache_stores_options options = {
+        .state_dir = daemon->options.state_dir,
+        .per_user = daemon->options.per_user,
+        .limits = cache_limits_of(&daemon->options.config),
+    };
+    int r = worker_pool_new(&daemon->cache_names, daemon->loop, 1);
+
+    if (r == 0)
+        r = worker_pool_new(&daemon->cache_bodies, daemon->loop, 2);
+    return r == 0 ? cache_stores_new(&daemon->caches, daemon->loop, daemon->cache_names,
+                                     daemon->cache_bodies, &options)
+                  : r;
+}
+
 static int make_network(struct daemon *daemon)
 {
     struct resolver_options resolver = resolver_options_default();
@@ -328,6 +356,8 @@ static int make_service(struct daemon *daemon)
     daemon->fetcher->network = daemon->network;
     daemon->fetcher->files = daemon->files;
     daemon->fetcher->proxy_logins = &daemon->proxy_logins;
+    daemon->fetcher->cache_files = daemon->cache_bodies;
+    daemon->fetcher->cache = cache_stores_access(daemon->caches);
     daemon->fetcher->cookies = cookie_stores_access(daemon->cookies);
     daemon->fetcher->options = fetch_options_of(daemon);
     return service_new(&daemon->service, daemon->fetcher, &options, &events, daemon);
@@ -365,6 +395,8 @@ static int make_all(struct daemon *daemon)
         r = make_workers(daemon);
     if (r == 0)
         r = make_cookies(daemon);
+    if (r == 0)
+        r = make_caches(daemon);
     if (r == 0)
         r = make_network(daemon);
     if (r == 0)
@@ -418,6 +450,9 @@ struct daemon *daemon_free(struct daemon *daemon)
         settle(daemon);
     daemon->connector = net_connector_free(daemon->connector);
     daemon->transport = transport_free(daemon->transport);
+    daemon->caches = cache_stores_free(daemon->caches);
+    daemon->cache_names = worker_pool_free(daemon->cache_names);
+    daemon->cache_bodies = worker_pool_free(daemon->cache_bodies);
     daemon->cookies = cookie_stores_free(daemon->cookies);
     daemon->suffixes = suffix_list_free(daemon->suffixes);
     daemon->disk = worker_pool_free(daemon->disk);

@@ -13,6 +13,7 @@
 #include "base/span.h"
 #include "http/headers.h"
 #include "policy/auth_cache.h"
+#include "policy/cache_access.h"
 #include "pool/pool_key.h"
 
 struct cookie_jar;
@@ -92,9 +93,11 @@ struct fetch_counters {
 struct fetcher {
     struct loop *loop;
     struct pool *pool;
-    struct network *network;   /* NULL: nobody waits for one */
-    struct worker_pool *files; /* reads and writes passed regular files */
+    struct network *network;         /* NULL: nobody waits for one */
+    struct worker_pool *files;       /* reads and writes passed regular files */
+    struct worker_pool *cache_files; /* reads stored bodies */
     struct cookie_access cookies;
+    struct cache_access cache; /* owner NULL: there is none */
     struct fetch_options options;
     struct fetch_counters counters;
     struct auth_cache logins;

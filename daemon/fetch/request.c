@@ -233,15 +233,18 @@ static void log_end(const struct request *request, const struct failure *why)
         log_info(&request->log, "%s %s%.*s %u, %llu bytes in %lld ms%s", request->method,
                  request->origin_text, (int)request->url.path.len, request->url.path.ptr,
                  request->head.status, (unsigned long long)request->pipeline.body_bytes, ms,
-                 request->info.reused ? ", reused connection" : "");
+                 request->cache.from != REQUEST_FROM_NETWORK ? ", stored"
+                 : request->info.reused                      ? ", reused connection"
+                                                             : "");
 }
 
 void request_finish(struct request *request, const struct failure *why)
 {
     struct failure copy;
 
-    if (request->state == REQUEST_DONE)
+    if (request->state == REQUEST_DONE || (why && request_cache_rescues(request, why)))
         return;
+    request_cache_end(request, !why);
     if (why) {
         copy = *why;
         if (copy.phase == PHASE_NONE)
@@ -270,6 +273,7 @@ void request_close(struct request *request)
     if (request->state == REQUEST_DONE)
         return;
     request_enter_state(request, REQUEST_DONE);
+    request_cache_end(request, false);
     release(request);
     loop_defer_free(request->fetcher->loop, &request->reap, request_reap);
 }
@@ -373,7 +377,7 @@ void request_decide(struct request *request)
         return;
     }
     (void)origin_format(&request->origin, request->origin_text);
-    if (request_open_jar(request))
+    if (request_open_jar(request) && request_cache_decide(request))
         request_acquire(request, false);
 }
 
@@ -402,6 +406,8 @@ void request_tell_head(struct request *request)
         .proxy = {proxy, proxy_format(request->proxy.kind, &request->proxy.origin, proxy)},
         .is_tunnel =
             request->proxy_way == PROXY_WAY_CONNECT || request->proxy_way == PROXY_WAY_SOCKS5,
+        .from_cache = request->cache.from,
+        .age_s = request->cache.age_s,
     };
     request->head_told = true;
     request->head_waits = false;
@@ -503,9 +509,9 @@ static void hand_over_rest(struct request *request)
         buf_done(&request->pipeline.rest);
     if (r == BODY_WHOLE || (r == BODY_HUNGRY && request->is_broken)) {
         complete(request);
-    } else if (r == BODY_HUNGRY && request->exchange) {
+    } else if (r == BODY_HUNGRY) {
         request_touch(request);
-        exchange_resume(request->exchange);
+        request_resume_input(request);
     }
 }
 

@@ -16,6 +16,7 @@
 
 #include "base/failure.h"
 #include "fetch/fetcher.h"
+#include "fetch/request_cache.h"
 #include "fetch/request_options.h"
 #include "fetch/request_state.h"
 #include "fetch/timing.h"
@@ -49,6 +50,8 @@ struct request_head {
     const struct exchange_info *exchange;
     struct span proxy; /* "http://proxy.example:3128"; empty: directly */
     bool is_tunnel;    /* it sees no more than whom we talk to */
+    enum request_from_cache from_cache;
+    int64_t age_s; /* of what is from the cache */
 };
 
 struct request_hop {

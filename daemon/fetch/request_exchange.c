@@ -37,11 +37,11 @@ static void tell_what_waited(struct request *request)
     request_tell_head(request);
     if (request->state != REQUEST_RECEIVING || request->congested)
         return;
-    if (request->exchange)
-        exchange_resume(request->exchange);
     request_touch(request);
     if (request->exchange_whole || request->pipeline.rest.len > 0) /* of a 401 that waited */
         request_later(request, REQUEST_STEP_DELIVER);
+    else
+        request_resume_input(request);
 }
 
 static void request_on_committed(void *owner, bool saved)
@@ -122,7 +122,7 @@ static void request_on_head(void *owner, const struct response_head *head)
         request_finish_kind(request, FAILURE_INTERNAL, "no memory for the answer's cookies");
         return;
     }
-    if (request_goes_on(request, head))
+    if (request_cache_takes_head(request, head) || request_goes_on(request, head))
         return;
     request_take_head(request);
 }
@@ -158,6 +158,7 @@ static void request_on_body(void *owner, struct span bytes)
     struct request *request = owner;
 
     request->pipeline.wire_bytes += bytes.len;
+    request_cache_on_body(request, bytes);
     if (request->draining) {
         drain(request, bytes.len);
         return;
@@ -243,6 +244,8 @@ static void request_on_exchange_done(void *owner, const struct failure *why)
     }
     lease_release(request->lease);
     request->lease = NULL;
+    if (request_cache_on_whole(request))
+        return;
     if (request->draining) {
         request_next_hop(request);
         return;

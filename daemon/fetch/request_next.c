@@ -194,6 +194,7 @@ void request_next_hop(struct request *request)
     request->pipeline.wire_bytes = 0;
     request->upload.sent = 0;
     request_rest(request);
+    request_cache_end(request, true);
     if (!request->has_redirect)
         request_begin_hop(request);
     else if (request->options.asks_redirects)

@@ -115,6 +115,7 @@ struct request_options {
     bool trusts_redirects; /* credentials go along to other origins */
     bool asks_redirects;   /* the owner is to answer before each step */
     bool auto_referer;     /* each step says where it came from */
+    bool cache;            /* answer from it, and keep in it (RFC 9111) */
     enum request_cookies cookies;
     char jar[REQUEST_JAR_NAME_MAX + 1]; /* "" is "default" */
     struct url site;           /* on whose behalf (RFC 6265bis §5.2); no href: same-site */

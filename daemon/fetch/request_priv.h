@@ -131,6 +131,7 @@ struct request {
     struct proxy proxy; /* for this hop; none: directly */
     enum proxy_way proxy_way;
     struct proxy_login proxy_login; /* of PROXY_WAY_FORWARD */
+    struct request_cache cache;
 
     /* The answer to a hop that is not the last: its body is read a little and dropped. */
     bool draining;
@@ -201,6 +202,10 @@ void request_tell_head(struct request *request);
 
 /* request_send.c: a connection, the request head */
 void request_acquire(struct request *request, bool fresh_only);
+/* request->sent without credentials. Return: 0, -ENOMEM, -EMSGSIZE. */
+MUST_CHECK int request_build_fields(struct request *request);
+/* Of everything a connection for this hop must be. Return: the same. */
+MUST_CHECK int request_connection_digest(struct request *request, uint8_t ret[SHA256_BYTES]);
 
 /* request_exchange.c: what the exchange tells */
 extern const struct exchange_events request_exchange_events;

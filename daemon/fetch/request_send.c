@@ -92,7 +92,7 @@ static int add_defaults(struct request *request)
     return r;
 }
 
-static int build_headers(struct request *request)
+int request_build_fields(struct request *request)
 {
     headers_clear(&request->sent);
     int r = headers_add_all(&request->sent, &request->options.headers);
@@ -100,10 +100,18 @@ static int build_headers(struct request *request)
         r = add_defaults(request);
     if (r == 0)
         r = request_add_cookies(request);
+    return r;
+}
+
+static int build_headers(struct request *request)
+{
+    int r = request_build_fields(request);
+
     if (r == 0)
         r = request_add_credentials(request);
     if (r == 0)
         r = request_add_proxy_credentials(request);
+    r = request_cache_on_send(request);
     return r;
 }
 
@@ -252,17 +260,51 @@ static const struct lease_events lease_events = {
     .on_failed = request_on_lease_failed,
 };
 
+/* Borrows from @request and from @route. */
+static int find_key(struct request *request, struct route *route, struct pool_key *ret)
+{
+    int r;
+
+    find_route(request, route);
+    r = request_choose_proxy(request, route_is_given(route));
+    if (r == 0)
+        make_key(request, route, ret);
+    return r;
+}
+
+/* On whose behalf the request is made counts, too: what a server is told then differs. */
+static int put_site(struct buf *out, const struct url *site)
+{
+    int r = buf_append_char(out, '|');
+
+    return r == 0 && site->href ? buf_append(out, url_href(site)) : r;
+}
+
+int request_connection_digest(struct request *request, uint8_t ret[SHA256_BYTES])
+{
+    CLEANUP_BUF struct buf bytes = BUF_INIT(0);
+    struct route route;
+    struct pool_key key;
+    int r = find_key(request, &route, &key);
+
+    if (r == 0)
+        r = pool_key_encode(&bytes, &key);
+    if (r == 0)
+        r = put_site(&bytes, &request->options.site);
+    if (r == 0)
+        r = put_site(&bytes, &request->options.top_level_site);
+    return r == 0 ? sha256_of(buf_span(&bytes), ret) : r;
+}
+
 void request_acquire(struct request *request, bool fresh_only)
 {
     struct route route;
     struct pool_key key;
 
-    find_route(request, &route);
-    if (request_choose_proxy(request, route_is_given(&route)) < 0) {
+    if (find_key(request, &route, &key) < 0) {
         request_finish_kind(request, FAILURE_INTERNAL, "out of memory");
         return;
     }
-    make_key(request, &route, &key);
     request->waits_for = REQUEST_WAIT_QUEUED;
     struct pool_request asked = {
         .key = &key,

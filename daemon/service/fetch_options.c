@@ -313,6 +313,7 @@ int fetch_options_of_message(struct client *client,
     ret->no_keep_alive = message->no_keep_alive;
     ret->asks_challenges = message->ask_challenges;
     take_redirects(message->redirect_options, ret);
+    ret->cache = message->cache;
     take_timeouts(client, message->timeouts, ret);
     r = request_options_set_method(ret, span_of_bytes(message->method), why);
     if (r == 0)

@@ -262,6 +262,17 @@ static void fail_for_session(struct client_request *entry, int r)
     request_fail(entry->request, &why);
 }
 
+static Xhrd__V1__FromCache from_cache_to_pb(enum request_from_cache from)
+{
+    switch (from) {
+    case REQUEST_FROM_CACHE: return XHRD__V1__FROM_CACHE__FROM_CACHE_HIT;
+    case REQUEST_FROM_CACHE_STILL: return XHRD__V1__FROM_CACHE__FROM_CACHE_REVALIDATED;
+    case REQUEST_FROM_CACHE_STALE: return XHRD__V1__FROM_CACHE__FROM_CACHE_STALE;
+    case REQUEST_FROM_NETWORK: break;
+    }
+    return XHRD__V1__FROM_CACHE__FROM_CACHE_UNSPECIFIED;
+}
+
 /* Return: 0, or -ENOMEM: a head that is not whole is not told. */
 static int send_head(struct client_request *entry,
                      const struct request_head *head,
@@ -288,8 +299,13 @@ static int send_head(struct client_request *entry,
         to->body_bytes = head->size_bytes;
     }
     to->content_coding = bytes_of_span(head->coding);
+    if (head->from_cache != REQUEST_FROM_NETWORK) {
+        to->from_cache = from_cache_to_pb(head->from_cache);
+        to->age_s = (uint64_t)head->age_s;
+    }
     describe_connection(head, &connection, &tls);
-    to->connection = &connection;
+    if (head->exchange->connection_id != 0)
+        to->connection = &connection;
     message.kind_case = XHRD__V1__SERVER_MESSAGE__KIND_HEAD;
     message.head = to;
     client_send(entry->client, &message);

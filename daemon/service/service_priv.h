@@ -54,6 +54,8 @@ struct client {
     struct link cookie_jobs;
     struct link hsts_jobs;
     unsigned n_hsts_jobs;
+    struct link cache_jobs;
+    unsigned n_cache_jobs;
     struct network_watcher network_watcher;
     uint32_t network_command; /* that it answers; 0: it does not watch */
     struct deferred leave;    /* closes it at the end of the round */
@@ -114,6 +116,8 @@ void cookie_service_command(struct client *client, const Xhrd__V1__CookieCommand
 void cookie_service_close_all(struct client *client);
 void hsts_service_command(struct client *client, const Xhrd__V1__AdminCommand *message);
 void hsts_service_close_all(struct client *client);
+void cache_service_command(struct client *client, const Xhrd__V1__AdminCommand *message);
+void cache_service_close_all(struct client *client);
 void admin_service_command(struct client *client, const Xhrd__V1__AdminCommand *message);
 void network_service_command(struct client *client, const Xhrd__V1__NetworkCommand *command);
 void network_service_close(struct client *client);

@@ -58,7 +58,7 @@ static void test_refusals_name_what_there_is(void **state)
         const char *says;
     } rows[] = {
         {{NULL}, "no command"},
-        {{"frobnicate"}, "there are status, show, cookies and hsts"},
+        {{"frobnicate"}, "there are status, show, cookies, hsts and cache"},
         {{"show"}, "there is show clients, requests, connections, pools"},
         {{"show", "nonsense"}, "there is show clients"},
         {{"cookies", "eat"}, "there is cookies list, clear"},
@@ -68,6 +68,8 @@ static void test_refusals_name_what_there_is(void **state)
         {{"hsts", "rm"}, "wants a word more: hsts rm HOST"},
         {{"hsts", "list", "a.example"}, "one word too many"},
         {{"hsts"}, "there is hsts list, rm"},
+        {{"cache"}, "there is cache show, clear"},
+        {{"cache", "show", "a.example", "b.example"}, "one word too many: b.example"},
         {{"status", "--jason"}, "nearest is --json"},
         {{"status", "-q"}, "unknown flag -q"},
         {{"status", "--socket"}, "--socket wants a value"},

@@ -155,6 +155,14 @@ enum xhr_body_types {
     XHR_BODY_TYPES_IOS = 2      /* none */
 };
 
+/* Whether a request may be answered from the HTTP cache of its user and profile, and kept in it
+ * (RFC 9111). What Cache-Control of the request says holds then: no-cache, only-if-cached … */
+enum xhr_cache_mode {
+    XHR_CACHE_DEFAULT = 0, /* of a request: its client's; of a client: off */
+    XHR_CACHE_OFF = 1,
+    XHR_CACHE_ON = 2
+};
+
 struct xhr_client_options {
     size_t size;             /* sizeof(struct xhr_client_options) */
     const char *socket_path; /* else XHRD_SOCKET, the user's daemon, the system's */
@@ -163,6 +171,7 @@ struct xhr_client_options {
     const char *program;     /* for administrators, up to 64 bytes; else the process's name */
     const char *profile;     /* 1 to 31 of [a-z0-9_-]: cookies, connections, all apart */
     enum xhr_body_types body_types;
+    enum xhr_cache_mode cache;
 };
 
 /**
@@ -404,6 +413,7 @@ struct xhr_request_options {
      * allows; connect and idle begin then. What is lost in the middle stays an error. */
     bool waits_for_connectivity;
     bool auto_referer; /* after a redirect Referer is the URL that led there */
+    enum xhr_cache_mode cache;
 };
 
 /**
@@ -752,6 +762,17 @@ XHR_API const struct xhr_connection_info *
 xhr_request_connection(const struct xhr_request *request);
 XHR_API const struct xhr_timing *xhr_request_timing(const struct xhr_request *request);
 XHR_API const struct xhr_totals *xhr_request_totals(const struct xhr_request *request);
+/* Where the answer is from. An answer of class HIT or STALE has no connection, and its
+ * bytes are in no count of what came over the network. */
+enum xhr_from_cache {
+    XHR_FROM_CACHE_NO = 0,          /* the network alone */
+    XHR_FROM_CACHE_HIT = 1,         /* it was stored, and good still */
+    XHR_FROM_CACHE_REVALIDATED = 2, /* it was stored, and the server said so with a 304 */
+    XHR_FROM_CACHE_STALE = 3        /* it was stored and is old: max-stale, or stale-if-error */
+};
+XHR_API enum xhr_from_cache xhr_request_from_cache(const struct xhr_request *request);
+XHR_API const char *xhr_from_cache_name(enum xhr_from_cache from);     /* "hit"; of NO "" */
+XHR_API uint64_t xhr_request_age_s(const struct xhr_request *request); /* of what was stored */
 /* Cookies of the answer are in memory only: the daemon's disk did not take them. */
 XHR_API bool xhr_request_cookies_not_persisted(const struct xhr_request *request);
 XHR_API struct xhr_client *xhr_request_client(const struct xhr_request *request);

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * The caches of all partitions, each opened when it is first asked for, joined to what fetch/
+ * and service/ want to know of them. A uid that is nobody's for long has none, and neither has
+ * a uid's seventeenth profile.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "policy/cache_access.h"
+#include "store/cache_store.h"
+
+#define CACHE_PROFILES_MAX 16 /* of a uid */
+
+struct cache_stores;
+
+struct cache_stores_options {
+    const char *state_dir; /* borrowed; "": there is no cache */
+    bool per_user;         /* "cache" in the state directory, else in a folder for each uid */
+    struct cache_limits limits; /* of each */
+};
+
+/* @names: one thread; @bodies: some. Return: 0 or -ENOMEM. */
+MUST_CHECK int cache_stores_new(struct cache_stores **ret,
+                                struct loop *loop,
+                                struct worker_pool *names,
+                                struct worker_pool *bodies,
+                                const struct cache_stores_options *options);
+/* What has everything is still stored. No request may be left. */
+struct cache_stores *cache_stores_free(struct cache_stores *stores);
+DEFINE_CLEANUP(cache_stores, cache_stores_free)
+
+void cache_stores_set_limits(struct cache_stores *stores, const struct cache_limits *limits);
+
+struct cache_access cache_stores_access(struct cache_stores *stores);
