@@ -11,6 +11,7 @@
 #include "pool/connector.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "base/fault.h"
 #include "base/mem.h"
@@ -21,8 +22,6 @@
 #include "pool/pool_priv.h"
 #include "pool/proxy_step.h"
 #include "transport/conn.h"
-
-#define ALPN_OFFER "http/1.1"
 
 struct net_connector {
     struct connector base; /* first */
@@ -162,11 +161,45 @@ static int64_t now_us(const struct connect_attempt *attempt)
     return loop_now_us(attempt->parts->loop);
 }
 
+static struct span alpn_offer(enum pool_http http)
+{
+    switch (http) {
+    case POOL_HTTP_BEST: return SPAN_LIT("h2,http/1.1");
+    case POOL_HTTP_1_1: return SPAN_LIT("http/1.1");
+    case POOL_HTTP_2: return SPAN_LIT("h2");
+    }
+    return (struct span){0};
+}
+
+/* What the two agreed on; the handshake itself refuses what was not offered. A server that says
+ * nothing speaks HTTP/1.1. */
+static bool is_http2(const struct connect_attempt *attempt)
+{
+    const struct tls_info *tls = io_tls_info(attempt->io);
+
+    return tls ? strcmp(tls->alpn, "h2") == 0 : attempt->key->http == POOL_HTTP_2;
+}
+
+static void fail_without_http2(struct connect_attempt *attempt)
+{
+    struct failure why;
+
+    failure_set(&why, FAILURE_PROTOCOL, "%s does not speak HTTP/2", attempt->key->origin.host);
+    why.phase = PHASE_TLS;
+    fail(attempt, &why);
+}
+
 static void connected(struct connect_attempt *attempt)
 {
     struct conn *conn;
+    bool is_h2 = is_http2(attempt);
 
-    int r = conn_new_h1(attempt->parts->transport, attempt->io, &conn);
+    if (!is_h2 && attempt->key->http == POOL_HTTP_2) {
+        fail_without_http2(attempt);
+        return;
+    }
+    int r = is_h2 ? conn_new_h2(attempt->parts->transport, attempt->io, &conn)
+                  : conn_new_h1(attempt->parts->transport, attempt->io, &conn);
     if (r < 0) {
         fail_errno(attempt, PHASE_CONNECT, r);
         return;
@@ -223,7 +256,7 @@ static void start_tls(struct connect_attempt *attempt)
         .context = attempt->origin_context.context,
         .host = host_strip_brackets(origin_host(&attempt->key->origin)),
         .port = attempt->key->origin.port,
-        .alpn = SPAN_LIT(ALPN_OFFER),
+        .alpn = alpn_offer(attempt->key->http),
         .sessions = attempt->parts->tls_sessions,
         .partition = attempt->key->partition,
     };

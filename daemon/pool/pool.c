@@ -64,7 +64,7 @@ void lease_give(struct lease *lease, struct pool_conn *pc)
     lease->pc = pc;
     lease->is_reused = pc->n_leases > 0;
     lease->ready_us = loop_now_us(lease->pool->loop);
-    pool_conn_set_busy(pc, lease);
+    pool_conn_give(pc, lease);
     lease_tell(lease);
 }
 
@@ -211,6 +211,7 @@ static int lease_new(struct pool *pool,
     lease->reason_told = -1;
     link_init(&lease->in_queue);
     link_init(&lease->in_news);
+    link_init(&lease->in_conn);
     *ret = lease;
     return 0;
 }
@@ -255,6 +256,12 @@ bool lease_is_usable(const struct lease *lease)
     return lease->state == LEASE_HELD && conn_is_usable(lease->pc->conn);
 }
 
+void lease_retire_connection(struct lease *lease)
+{
+    INVARIANT(lease->state == LEASE_HELD);
+    lease->pc->is_retired = true;
+}
+
 void lease_release(struct lease *lease)
 {
     struct pool_entry *entry = lease->entry;
@@ -265,7 +272,7 @@ void lease_release(struct lease *lease)
     if (attempt)
         attempt_lost_sponsor(attempt, false);
     if (pc)
-        pool_conn_release(pc);
+        pool_conn_release(pc, lease);
     else if (entry)
         entry_pump(entry);
 }

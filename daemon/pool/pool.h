@@ -10,6 +10,9 @@
  * belongs to the key: whoever waits longest takes the first connection that becomes free or
  * finishes connecting, and attempts change sponsors accordingly.
  *
+ * A connection of HTTP/2 is held by many leases at once, as many as the server allows; while
+ * there is one that is usable nobody opens another for its key.
+ *
  * Invariants. Connections + attempts of a key never exceed per_host_max. Every sponsored
  * waiter has exactly one attempt. There is no idle connection while somebody waits who may
  * take it. Everything is O(1), whatever the number of waiters, connections and keys.
@@ -120,6 +123,10 @@ MUST_CHECK int lease_open_exchange(struct lease *lease,
 
 /* May the lease's connection carry (another) exchange? */
 bool lease_is_usable(const struct lease *lease);
+
+/* No other lease gets the connection from now on: 421 says that it leads to the wrong server
+ * (RFC 9110 §15.5.20). */
+void lease_retire_connection(struct lease *lease);
 
 /**
  * lease_release() - give up a place in the queue, or a connection

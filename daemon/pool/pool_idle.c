@@ -10,6 +10,9 @@
 #include "base/mem.h"
 #include "pool/pool_priv.h"
 
+#define CALM_US_MIN 1000000 /* RFC 9113 §7 leaves it to us how long */
+#define CALM_US_MAX 60000000
+
 static void leave_lists(struct pool_conn *pc)
 {
     struct pool_entry *entry = pc->entry;
@@ -20,40 +23,130 @@ static void leave_lists(struct pool_conn *pc)
     } else if (link_is_linked(&pc->in_entry)) {
         entry->n_busy--;
     }
+    entry->n_multi -= pc->is_counted;
+    pc->is_counted = false;
     link_remove(&pc->in_entry);
     link_remove(&pc->in_uid);
     link_remove(&pc->in_pool);
 }
 
-/* Nobody used it, or its lease has not been told of it yet. */
-static void conn_on_broken(void *owner)
+static bool is_usable(const struct pool_conn *pc)
 {
-    struct pool_conn *pc = owner;
-    struct pool_entry *entry = pc->entry;
-    struct lease *lease = pc->lease;
+    return !pc->is_retired && conn_is_usable(pc->conn);
+}
 
-    if (lease && lease->state == LEASE_HELD)
-        return; /* its owner will see */
-    if (lease) {
+bool pool_conn_has_room(const struct pool_conn *pc)
+{
+    return is_usable(pc) && pc->n_held < conn_capacity(pc->conn);
+}
+
+static void count_multi(struct pool_conn *pc)
+{
+    pc->is_counted = pc->is_multi && is_usable(pc);
+    pc->entry->n_multi += pc->is_counted;
+}
+
+/* Somebody holds it. */
+static void place(struct pool_conn *pc)
+{
+    struct pool_entry *entry = pc->entry;
+
+    leave_lists(pc);
+    list_append(pool_conn_has_room(pc) ? &entry->shared : &entry->busy, &pc->in_entry);
+    entry->n_busy++;
+    count_multi(pc);
+}
+
+/* Those who have not been told of it yet go back to where they came from, in their order. */
+static void requeue_untold(struct pool_conn *pc)
+{
+    struct pool_entry *entry = pc->entry;
+    struct link *before;
+
+    for (struct link *at = pc->leases.prev; at != &pc->leases; at = before) {
+        struct lease *lease = CONTAINER_OF(at, struct lease, in_conn);
+
+        before = at->prev;
+        if (lease->state != LEASE_READY)
+            continue;
+        link_remove(at);
+        pc->n_held--;
         lease->pc = NULL;
         lease_enter(lease, LEASE_QUEUED);
         list_prepend(&entry->waiting[lease->kind][WAITING_QUEUED], &lease->in_queue);
     }
-    pool_conn_close(pc);
+}
+
+/* The server has too much of us (ENHANCE_YOUR_CALM): each time twice as long without. */
+static void heed_calm(struct pool_conn *pc)
+{
+    struct pool_entry *entry = pc->entry;
+    struct conn_info info;
+
+    conn_info(pc->conn, &info);
+    if (!info.asks_for_calm || timer_is_armed(&entry->calm_timer))
+        return;
+    entry->calm_us = entry->calm_us ? entry->calm_us * 2 : CALM_US_MIN;
+    if (entry->calm_us > CALM_US_MAX)
+        entry->calm_us = CALM_US_MAX;
+    if (timer_arm(&entry->calm_timer, entry->calm_us) < 0) {
+        /* no memory for patience: the next attempt is made at once */
+        return;
+    }
+}
+
+/* Leases that are held stay: their owners see, and let go. */
+static void conn_on_broken(void *owner)
+{
+    struct pool_conn *pc = owner;
+    struct pool_entry *entry = pc->entry;
+
+    requeue_untold(pc);
+    heed_calm(pc);
+    if (pc->n_held == 0)
+        pool_conn_close(pc);
+    else
+        place(pc);
     entry_pump(entry);
 }
 
-static const struct conn_events pool_conn_events = {.on_broken = conn_on_broken};
+static void conn_on_changed(void *owner)
+{
+    struct pool_conn *pc = owner;
+    struct pool_entry *entry = pc->entry;
+
+    if (!is_usable(pc)) {
+        requeue_untold(pc);
+        heed_calm(pc);
+    }
+    if (pc->n_held == 0 && !is_usable(pc)) {
+        pool_conn_close(pc);
+    } else {
+        if (pc->n_held > 0)
+            place(pc);
+        pool_conn_share(pc);
+    }
+    entry_pump(entry);
+}
+
+static const struct conn_events pool_conn_events = {
+    .on_broken = conn_on_broken,
+    .on_changed = conn_on_changed,
+};
 
 int pool_conn_new(struct pool_entry *entry, struct conn *conn, struct pool_conn **ret)
 {
     struct pool_conn *pc = mem_zalloc(sizeof(*pc));
+    struct conn_info info;
 
     if (!pc)
         return fault(-ENOMEM);
+    conn_info(conn, &info);
     pc->entry = entry;
     pc->conn = conn;
+    pc->is_multi = info.http_version == 20;
     pc->made_us = loop_now_us(entry->pool->loop);
+    link_init(&pc->leases);
     link_init(&pc->in_entry);
     link_init(&pc->in_uid);
     link_init(&pc->in_pool);
@@ -71,14 +164,21 @@ void pool_conn_close(struct pool_conn *pc)
     mem_free(pc);
 }
 
-void pool_conn_set_busy(struct pool_conn *pc, struct lease *lease)
+void pool_conn_give(struct pool_conn *pc, struct lease *lease)
 {
-    leave_lists(pc);
-    pc->lease = lease;
+    list_append(&pc->leases, &lease->in_conn);
+    pc->n_held++;
     if (pc->n_leases++ > 0)
         pc->entry->pool->counters.connections_reused++;
-    list_append(&pc->entry->busy, &pc->in_entry);
-    pc->entry->n_busy++;
+    place(pc);
+}
+
+void pool_conn_share(struct pool_conn *pc)
+{
+    struct lease *taker;
+
+    while (pool_conn_has_room(pc) && (taker = entry_next_sharer(pc->entry)))
+        lease_give(taker, pc);
 }
 
 static struct pool_conn *oldest_of_uid(struct pool_uid *uid)
@@ -118,7 +218,7 @@ void pool_conn_set_idle(struct pool_conn *pc)
     struct pool_uid *uid = entry->uid;
 
     leave_lists(pc);
-    pc->lease = NULL;
+    count_multi(pc);
     pc->idle_since_us = loop_now_us(pool->loop);
     list_prepend(&entry->idle, &pc->in_entry);
     list_append(&uid->idle, &pc->in_uid);
@@ -133,24 +233,38 @@ void pool_conn_set_idle(struct pool_conn *pc)
     arm_idle_timer(pool);
 }
 
-void pool_conn_release(struct pool_conn *pc)
+/* It has a single place, and that is free. */
+static void pass_on(struct pool_conn *pc)
 {
-    struct pool_entry *entry = pc->entry;
     bool must_close = false;
+    struct lease *taker = entry_next_taker(pc->entry, &must_close);
 
-    pc->lease = NULL;
-    if (!conn_is_usable(pc->conn)) {
-        pool_conn_close(pc);
-        entry_pump(entry);
-        return;
-    }
-    struct lease *taker = entry_next_taker(entry, &must_close);
     if (taker)
         lease_give(taker, pc);
     else if (must_close)
         pool_conn_close(pc);
     else
         pool_conn_set_idle(pc);
+}
+
+void pool_conn_release(struct pool_conn *pc, struct lease *lease)
+{
+    struct pool_entry *entry = pc->entry;
+
+    link_remove(&lease->in_conn);
+    pc->n_held--;
+    if (pc->n_held == 0 && !is_usable(pc)) {
+        heed_calm(pc);
+        pool_conn_close(pc);
+    } else if (!pc->is_multi) {
+        pass_on(pc);
+    } else {
+        pool_conn_share(pc);
+        if (pc->n_held > 0)
+            place(pc);
+        else
+            pool_conn_set_idle(pc);
+    }
     entry_pump(entry);
 }
 

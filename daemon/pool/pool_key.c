@@ -111,6 +111,7 @@ struct tls_config pool_tls_config(const struct pool_tls *tls)
 int pool_key_encode(struct buf *out, const struct pool_key *key)
 {
     uint8_t scheme = key->origin.is_https;
+    uint8_t http = (uint8_t)key->http;
     size_t len = out->len;
 
     int r = put(out, &key->partition.uid, sizeof(key->partition.uid));
@@ -134,6 +135,8 @@ int pool_key_encode(struct buf *out, const struct pool_key *key)
         r = put_span(out, span_of(key->source.v4));
     if (r == 0)
         r = put_span(out, span_of(key->source.v6));
+    if (r == 0)
+        r = put(out, &http, sizeof(http));
     if (r < 0)
         out->len = len;
     return r;

@@ -58,6 +58,13 @@ struct pool_tls {
     uint16_t max_version; /* 0: the highest there is */
 };
 
+/* Which HTTP may be spoken. */
+enum pool_http {
+    POOL_HTTP_BEST = 0, /* https: 2 or 1.1 as ALPN decides; http: 1.1 */
+    POOL_HTTP_1_1,
+    POOL_HTTP_2, /* nothing else; over http with prior knowledge (RFC 9113 §3.3) */
+};
+
 /* Spans are borrowed; the pool copies what it keeps. */
 struct pool_key {
     struct partition partition; /* who asks */
@@ -67,6 +74,7 @@ struct pool_key {
     struct pool_tls tls;
     uint8_t family; /* 0: either, 4, 6 */
     struct pool_source source;
+    enum pool_http http;
 };
 
 /**

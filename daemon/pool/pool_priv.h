@@ -68,6 +68,10 @@ struct pool_uid {
     unsigned n_idle;
 };
 
+/* What the server of a key speaks, as far as is known. While it is not, one attempt at a time
+ * finds out, and whoever waits is looked at again when it has. */
+enum pool_speaks { SPEAKS_UNKNOWN, SPEAKS_HTTP1, SPEAKS_HTTP2 };
+
 /* One key. Lives while it has waiters, attempts or connections. */
 struct pool_entry {
     struct map_node node;
@@ -80,12 +84,17 @@ struct pool_entry {
     struct link waiting[LEASE_KIND_COUNT][WAITING_LIST_COUNT];
     struct link attempts; /* with a sponsor */
     struct link orphans;  /* without */
-    struct link busy;
-    struct link idle; /* the one used last first */
+    struct link busy;     /* leased, no room for another */
+    struct link shared;   /* leased, and room for more: HTTP/2 */
+    struct link idle;     /* the one used last first */
     unsigned n_waiting;
     unsigned n_attempts;
-    unsigned n_busy;
+    unsigned n_busy; /* those shared counted in */
     unsigned n_idle;
+    unsigned n_multi; /* usable connections that carry many: nobody opens another beside one */
+    enum pool_speaks speaks;
+    struct timer calm_timer; /* armed: the server asked for calm, nobody connects */
+    int64_t calm_us;         /* how long the last time */
 };
 
 struct attempt {
@@ -102,7 +111,11 @@ struct attempt {
 struct pool_conn {
     struct pool_entry *entry;
     struct conn *conn;
-    struct lease *lease; /* NULL: idle */
+    struct link leases; /* by lease->in_conn; empty: idle */
+    unsigned n_held;
+    bool is_multi;   /* HTTP/2 */
+    bool is_counted; /* in entry->n_multi */
+    bool is_retired; /* takes no lease any more */
     struct link in_entry;
     struct link in_uid;
     struct link in_pool;
@@ -122,6 +135,7 @@ struct lease {
     enum lease_kind kind;
     struct link in_queue;
     struct link in_news;
+    struct link in_conn;     /* LEASE_READY, LEASE_HELD */
     struct attempt *attempt; /* LEASE_SPONSOR */
     struct pool_conn *pc;    /* LEASE_READY, LEASE_HELD */
     uint64_t seq;
@@ -162,14 +176,20 @@ void attempt_lost_sponsor(struct attempt *attempt, bool was_served);
 /* Who takes a connection that has been used? NULL: nobody. *ret_must_close: somebody who waits
  * for a fresh one needs its place more. */
 struct lease *entry_next_taker(struct pool_entry *entry, bool *ret_must_close);
+/* Who takes a place on one that carries many? Such a connection tells by itself that it is
+ * dead, so whoever wants a fresh one is content with it. */
+struct lease *entry_next_sharer(struct pool_entry *entry);
 
 /* pool_idle.c */
 MUST_CHECK int
 pool_conn_new(struct pool_entry *entry, struct conn *conn, struct pool_conn **ret);
 void pool_conn_close(struct pool_conn *pc);
-void pool_conn_set_busy(struct pool_conn *pc, struct lease *lease);
-/* Nobody holds it any more: to the next in the queue, to the idle ones, or closed. Calls
+bool pool_conn_has_room(const struct pool_conn *pc);
+void pool_conn_give(struct pool_conn *pc, struct lease *lease);
+/* As many of those who wait as it can carry. */
+void pool_conn_share(struct pool_conn *pc);
+/* The lease holds it no more: to the next in the queue, to the idle ones, or closed. Calls
  * entry_pump(). */
-void pool_conn_release(struct pool_conn *pc);
+void pool_conn_release(struct pool_conn *pc, struct lease *lease);
 void pool_conn_set_idle(struct pool_conn *pc);
 void pool_on_idle_timer(void *owner);

@@ -58,7 +58,20 @@ static void entry_init_lists(struct pool_entry *entry)
     link_init(&entry->attempts);
     link_init(&entry->orphans);
     link_init(&entry->busy);
+    link_init(&entry->shared);
     link_init(&entry->idle);
+}
+
+static void on_calm_timer(void *owner)
+{
+    entry_pump(owner);
+}
+
+static enum pool_speaks known_beforehand(const struct pool_key *key)
+{
+    if (key->http == POOL_HTTP_2)
+        return SPEAKS_HTTP2;
+    return key->origin.is_https && key->http == POOL_HTTP_BEST ? SPEAKS_UNKNOWN : SPEAKS_HTTP1;
 }
 
 static int entry_fill(struct pool_entry *entry, const struct pool_key *key)
@@ -84,6 +97,8 @@ static int entry_new(struct pool *pool, const struct pool_key *key, struct pool_
         return fault(-ENOMEM);
     entry->pool = pool;
     entry_init_lists(entry);
+    entry->speaks = known_beforehand(key);
+    timer_init(&entry->calm_timer, pool->loop, on_calm_timer, entry);
     int r = uid_get(pool, key->partition.uid, &uid);
     if (r == 0) {
         r = entry_fill(entry, key);
@@ -149,7 +164,9 @@ void entry_free(struct pool_entry *entry)
     cancel_all(&entry->attempts);
     cancel_all(&entry->orphans);
     close_all(&entry->busy);
+    close_all(&entry->shared);
     close_all(&entry->idle);
+    timer_disarm(&entry->calm_timer);
     map_remove(&entry->pool->entries, &entry->node);
     link_remove(&entry->link);
     uid_drop_if_empty(entry->pool, uid);
@@ -384,6 +401,7 @@ attempt_on_connected(void *owner, struct conn *conn, const struct lease_timing *
     }
     pc->timing = *timing;
     count_made(entry->pool, conn);
+    entry->speaks = pc->is_multi ? SPEAKS_HTTP2 : SPEAKS_HTTP1;
     unblock(entry);
     struct lease *taker = choose_taker(attempt);
     attempt_free(attempt);
@@ -391,6 +409,8 @@ attempt_on_connected(void *owner, struct conn *conn, const struct lease_timing *
         lease_give(taker, pc);
     else
         pool_conn_set_idle(pc);
+    if (taker && pc->is_multi)
+        pool_conn_share(pc);
     entry_pump(entry);
 }
 
@@ -436,6 +456,14 @@ static void start_or_fail(struct pool_entry *entry, struct lease *lease)
     lease_fail(lease, &why);
 }
 
+/* May one more attempt begin, if there is a place for it? */
+static bool may_connect(const struct pool_entry *entry)
+{
+    if (timer_is_armed(&entry->calm_timer) || entry->n_multi > 0)
+        return false;
+    return entry->speaks == SPEAKS_HTTP1 || entry->n_attempts == 0;
+}
+
 /* @lease is the oldest that queues. Return: whether it has moved on. */
 static bool serve(struct pool_entry *entry, struct lease *lease)
 {
@@ -451,7 +479,7 @@ static bool serve(struct pool_entry *entry, struct lease *lease)
         pool_conn_close(CONTAINER_OF(entry->idle.prev, struct pool_conn, in_entry));
         total--;
     }
-    if (total >= entry->pool->options.per_host_max)
+    if (total >= entry->pool->options.per_host_max || !may_connect(entry))
         return false;
     start_or_fail(entry, lease);
     return true;
@@ -465,20 +493,35 @@ void entry_pump(struct pool_entry *entry)
         unblock(entry);
     while ((lease = oldest_of(entry, WAITING_QUEUED)) && serve(entry, lease))
         ;
-    if (entry->n_waiting + entry->n_attempts + entry->n_busy + entry->n_idle == 0)
+    if (entry->n_waiting + entry->n_attempts + entry->n_busy + entry->n_idle == 0 &&
+        !timer_is_armed(&entry->calm_timer))
         entry_free(entry);
+}
+
+/* A connection that the lease may have now. NULL: it has to wait. */
+static struct pool_conn *find_conn(struct pool_entry *entry, enum lease_kind kind)
+{
+    struct link *link = list_first(&entry->shared);
+
+    if (!link)
+        link = list_first(&entry->idle);
+    if (!link)
+        return NULL;
+    struct pool_conn *pc = CONTAINER_OF(link, struct pool_conn, in_entry);
+    bool suits = pc->is_multi || kind == LEASE_ORDINARY;
+    return suits && pool_conn_has_room(pc) ? pc : NULL;
 }
 
 void entry_add_waiter(struct pool_entry *entry, struct lease *lease)
 {
-    struct link *idle = lease->kind == LEASE_ORDINARY ? list_first(&entry->idle) : NULL;
+    struct pool_conn *pc = find_conn(entry, lease->kind);
 
     lease->entry = entry;
     lease->state = LEASE_QUEUED;
     entry->n_waiting++;
     entry->pool->counters.waiting++;
-    if (idle) {
-        lease_give(lease, CONTAINER_OF(idle, struct pool_conn, in_entry));
+    if (pc) {
+        lease_give(lease, pc);
         return;
     }
     list_append(&entry->waiting[lease->kind][WAITING_QUEUED], &lease->in_queue);
@@ -498,5 +541,16 @@ struct lease *entry_next_taker(struct pool_entry *entry, bool *ret_must_close)
         return NULL;
     if (taker->attempt)
         attempt_lost_sponsor(TAKE(taker->attempt), true);
+    return taker;
+}
+
+struct lease *entry_next_sharer(struct pool_entry *entry)
+{
+    struct lease *taker = oldest_of(entry, WAITING_SPONSOR);
+
+    if (!taker)
+        taker = oldest_of(entry, WAITING_QUEUED);
+    if (taker && taker->attempt)
+        attempt_lost_sponsor(TAKE(taker->attempt), false);
     return taker;
 }

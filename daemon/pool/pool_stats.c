@@ -69,10 +69,10 @@ static bool visit_conn(const struct connection_visit *visit, const struct pool_c
                          .origin = visit->origin,
                          .remote_address = info.remote_address,
                          .remote_port = info.remote_port,
-                         .state = pc->lease ? CONNECTION_BUSY : CONNECTION_IDLE,
+                         .state = pc->n_held > 0 ? CONNECTION_BUSY : CONNECTION_IDLE,
                          .exchanges = info.exchanges,
                          .age_s = seconds_since(visit, pc->made_us),
-                         .idle_s = pc->lease ? 0 : seconds_since(visit, pc->idle_since_us),
+                         .idle_s = pc->n_held > 0 ? 0 : seconds_since(visit, pc->idle_since_us),
                          .tls_version = info.tls_version,
                          .tls_cipher = info.tls_cipher,
                          .proxy = visit->proxy,
@@ -118,7 +118,8 @@ static bool connections_of_entry(const struct pool_entry *entry, void *arg)
     visit->origin = (struct span){text, origin_format(&entry->key.origin, text)};
     visit->proxy = (struct span){proxy, pool_proxy_format(&entry->key.proxy, proxy)};
     return visit_attempts(visit, &entry->attempts) && visit_attempts(visit, &entry->orphans) &&
-           visit_conns(visit, &entry->busy) && visit_conns(visit, &entry->idle);
+           visit_conns(visit, &entry->busy) && visit_conns(visit, &entry->shared) &&
+           visit_conns(visit, &entry->idle);
 }
 
 void pool_each_connection(const struct pool *pool,

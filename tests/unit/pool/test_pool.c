@@ -28,6 +28,9 @@ struct fake_conn {
     uint64_t exchanges;
     bool is_broken;
     bool is_closed;
+    bool asks_for_calm;
+    unsigned http_version;
+    unsigned capacity;
 };
 
 struct connect_attempt {
@@ -63,6 +66,7 @@ struct world {
     int n_open;
     int n_ready;
     bool conns_are_tls;
+    unsigned capacity; /* of the next connections; 0: HTTP/1.1 */
 };
 
 static struct fake_conn *fake_of(struct conn *conn)
@@ -73,6 +77,11 @@ static struct fake_conn *fake_of(struct conn *conn)
 static bool fake_is_usable(const struct conn *conn)
 {
     return !((const struct fake_conn *)(const void *)conn)->is_broken;
+}
+
+static unsigned fake_capacity(const struct conn *conn)
+{
+    return ((const struct fake_conn *)(const void *)conn)->capacity;
 }
 
 static bool fake_is_busy(const struct conn *conn)
@@ -86,6 +95,8 @@ static void fake_info(const struct conn *conn, struct conn_info *ret)
     const struct fake_conn *fake = (const struct fake_conn *)(const void *)conn;
 
     *ret = (struct conn_info){.id = fake->id, .exchanges = fake->exchanges};
+    ret->http_version = fake->http_version;
+    ret->asks_for_calm = fake->asks_for_calm;
     ret->is_tls = fake->world->conns_are_tls;
     ret->tls_resumed = fake->id > 1;
 }
@@ -117,6 +128,7 @@ static int fake_open_exchange(struct conn *conn,
 static const struct conn_ops fake_ops = {
     .open_exchange = fake_open_exchange,
     .is_usable = fake_is_usable,
+    .capacity = fake_capacity,
     .is_busy = fake_is_busy,
     .info = fake_info,
     .close = fake_close,
@@ -190,6 +202,8 @@ static struct fake_conn *succeed(struct connect_attempt *attempt)
     assert_true(world->n_conns <= FAKES_MAX);
     *fake = (struct fake_conn){.conn.ops = &fake_ops, .world = world};
     fake->id = (uint64_t)world->n_conns;
+    fake->http_version = world->capacity ? 20 : 11;
+    fake->capacity = world->capacity ? world->capacity : 1;
     world->n_open++;
     fake_attempt_end(attempt);
     events->on_connected(owner, &fake->conn, &timing);
@@ -241,7 +255,7 @@ static void world_done(struct world *world)
 
 static struct pool_key key_of(uint32_t uid, const char *host)
 {
-    struct pool_key key = {.origin = {.port = 443, .is_https = true}};
+    struct pool_key key = {.origin = {.port = 443, .is_https = true}, .http = POOL_HTTP_1_1};
 
     assert_int_equal(partition_init(&key.partition, uid, SPAN_LIT("")), 0);
     (void)snprintf(key.origin.host, sizeof(key.origin.host), "%s", host);
@@ -1023,6 +1037,17 @@ static void test_ten_thousand_may_wait(void **state)
     world_done(&world);
 }
 
+/* One of HTTP/2 learns that it may carry more, or less, or that it shall leave. */
+static void change_conn(struct fake_conn *fake)
+{
+    if (fake->is_closed || fake->is_broken || fake->http_version != 20)
+        return;
+    fake->capacity = (unsigned)rand() % 6;
+    fake->is_broken = rand() % 6 == 0;
+    fake->asks_for_calm = fake->is_broken && rand() % 3 == 0;
+    fake->conn.events->on_changed(fake->conn.owner);
+}
+
 /* Random days: whatever happens, nobody is lost, nobody told twice, no limit passed. */
 static void live_a_day(unsigned seed)
 {
@@ -1039,7 +1064,9 @@ static void live_a_day(unsigned seed)
         struct pool_request request = {
             .key = &key, .fresh_only = rand() % 5 == 0, .connect_timeout_us = 1000000};
 
-        switch (rand() % 8) {
+        key.http = seed % 3 ? POOL_HTTP_BEST : POOL_HTTP_1_1;
+        world.capacity = seed % 3 == 2 ? (unsigned)rand() % 5 : 0;
+        switch (rand() % 9) {
         case 0:
         case 1:
         case 2:
@@ -1058,6 +1085,10 @@ static void live_a_day(unsigned seed)
         case 6:
             if (world.n_attempts > 0)
                 fail_attempt(rand() % 2 ? first_attempt(&world) : last_attempt(&world));
+            break;
+        case 7:
+            if (world.n_conns > 0)
+                change_conn(&world.conns[rand() % world.n_conns]);
             break;
         default:
             if (world.n_conns > 0) {
@@ -1131,6 +1162,219 @@ static void test_lack_of_memory_fails_a_lease_and_nothing_else(void **state)
     assert_true(n > 8);
 }
 
+/* ---- connections that carry many --------------------------------------------------------- */
+
+static struct pool_key best_key(const char *host)
+{
+    struct pool_key key = key_of(1, host);
+
+    key.http = POOL_HTTP_BEST;
+    return key;
+}
+
+static void test_one_connection_of_http2_serves_all_who_wait(void **state)
+{
+    struct pool_key key = best_key("a");
+    struct client clients[50] = {0};
+    struct world world;
+
+    (void)state;
+    world_init(&world);
+    world.capacity = 100;
+    for (int i = 0; i < 50; i++)
+        ask_for(&world, &clients[i], &key);
+    turn(&world);
+    assert_int_equal(world.n_started, 1); /* who speaks what is not known yet */
+    succeed(first_attempt(&world));
+    for (int i = 0; i < 50; i++) {
+        assert_int_equal(clients[i].n_ready, 1);
+        assert_int_equal(clients[i].order, i + 1);
+    }
+    assert_int_equal(world.n_started, 1);
+    assert_holds(&world, 0, 1, 0);
+    for (int i = 0; i < 50; i++)
+        release(&clients[i]);
+    assert_holds(&world, 0, 0, 1);
+    world_done(&world);
+}
+
+static void test_who_waited_for_the_protocol_goes_on_with_http1_at_once(void **state)
+{
+    struct pool_key key = best_key("a");
+    struct client clients[8] = {0};
+    struct world world;
+
+    (void)state;
+    world_init(&world);
+    for (int i = 0; i < 8; i++)
+        ask_for(&world, &clients[i], &key);
+    turn(&world);
+    assert_int_equal(world.n_started, 1);
+    succeed(first_attempt(&world));
+    assert_int_equal(clients[0].n_ready, 1);
+    assert_int_equal(world.n_started, 6); /* the limit, not a dozen */
+    assert_holds(&world, 5, 1, 0);
+    for (int i = 0; i < 8; i++)
+        release(&clients[i]);
+    world_done(&world);
+}
+
+static void test_who_finds_no_room_waits_for_a_place_not_for_a_connection(void **state)
+{
+    struct pool_key key = best_key("a");
+    struct client clients[5] = {0};
+    struct world world;
+
+    (void)state;
+    world_init(&world);
+    world.capacity = 3;
+    for (int i = 0; i < 5; i++)
+        ask_for(&world, &clients[i], &key);
+    turn(&world);
+    struct fake_conn *fake = succeed(first_attempt(&world));
+    assert_int_equal(clients[2].n_ready, 1);
+    assert_int_equal(clients[3].n_ready, 0);
+    assert_int_equal(world.n_started, 1);
+    release(&clients[1]);
+    assert_int_equal(clients[3].n_ready, 1);
+    fake->capacity = 4;
+    fake->conn.events->on_changed(fake->conn.owner);
+    turn(&world);
+    assert_int_equal(clients[4].n_ready, 1);
+    for (int i = 0; i < 5; i++) {
+        if (clients[i].lease)
+            release(&clients[i]);
+    }
+    world_done(&world);
+}
+
+static void test_h209_a_server_without_places_is_waited_for(void **state)
+{
+    struct pool_key key = best_key("a");
+    struct client clients[2] = {0};
+    struct world world;
+
+    (void)state;
+    world_init(&world);
+    world.capacity = 1;
+    ask_for(&world, &clients[0], &key);
+    turn(&world);
+    struct fake_conn *fake = succeed(first_attempt(&world));
+    fake->capacity = 0;
+    release(&clients[0]);
+    ask_for(&world, &clients[1], &key);
+    turn(&world);
+    assert_int_equal(clients[1].n_ready, 0);
+    assert_int_equal(world.n_started, 1); /* no spin, no second connection */
+    fake->capacity = 5;
+    fake->conn.events->on_changed(fake->conn.owner);
+    turn(&world);
+    assert_int_equal(clients[1].n_ready, 1);
+    release(&clients[1]);
+    world_done(&world);
+}
+
+static void test_h207_a_connection_that_leaves_makes_room_for_one_other(void **state)
+{
+    struct pool_key key = best_key("a");
+    struct client clients[4] = {0};
+    struct world world;
+
+    (void)state;
+    world_init(&world);
+    world.capacity = 100;
+    ask_for(&world, &clients[0], &key);
+    turn(&world);
+    struct fake_conn *fake = succeed(first_attempt(&world));
+    fake->is_broken = true; /* no longer usable, its exchange goes on */
+    fake->conn.events->on_changed(fake->conn.owner);
+    for (int i = 1; i < 4; i++)
+        ask_for(&world, &clients[i], &key);
+    turn(&world);
+    assert_int_equal(world.n_started, 2);
+    succeed(first_attempt(&world));
+    assert_int_equal(clients[3].n_ready, 1);
+    assert_holds(&world, 0, 2, 0);
+    release(&clients[0]);
+    assert_holds(&world, 0, 1, 0);
+    for (int i = 1; i < 4; i++)
+        release(&clients[i]);
+    world_done(&world);
+}
+
+static void test_who_was_not_told_yet_waits_again_when_the_connection_dies(void **state)
+{
+    struct pool_key key = best_key("a");
+    struct client clients[3] = {0};
+    struct world world;
+
+    (void)state;
+    world_init(&world);
+    world.capacity = 100;
+    ask_for(&world, &clients[0], &key);
+    turn(&world);
+    struct fake_conn *fake = succeed(first_attempt(&world));
+    ask_for(&world, &clients[1], &key);
+    ask_for(&world, &clients[2], &key);
+    break_conn(fake);
+    assert_int_equal(clients[1].n_ready + clients[2].n_ready, 0);
+    assert_int_equal(world.n_started, 2);
+    release(&clients[0]); /* it had been told, and sees for itself */
+    succeed(first_attempt(&world));
+    assert_int_equal(clients[1].order, 2);
+    assert_int_equal(clients[2].order, 3);
+    release(&clients[1]);
+    release(&clients[2]);
+    world_done(&world);
+}
+
+static void test_pl13_a_retired_connection_gets_no_lease(void **state)
+{
+    struct pool_key key = best_key("a");
+    struct client clients[2] = {0};
+    struct world world;
+
+    (void)state;
+    world_init(&world);
+    world.capacity = 100;
+    ask_for(&world, &clients[0], &key);
+    turn(&world);
+    succeed(first_attempt(&world));
+    lease_retire_connection(clients[0].lease);
+    release(&clients[0]);
+    assert_holds(&world, 0, 0, 0);
+    ask_for(&world, &clients[1], &key);
+    turn(&world);
+    assert_int_equal(world.n_started, 2);
+    release(&clients[1]);
+    world_done(&world);
+}
+
+static void test_a_server_that_asks_for_calm_is_left_alone(void **state)
+{
+    struct pool_key key = best_key("a");
+    struct client clients[2] = {0};
+    struct world world;
+
+    (void)state;
+    world_init(&world);
+    world.capacity = 100;
+    ask_for(&world, &clients[0], &key);
+    turn(&world);
+    struct fake_conn *fake = succeed(first_attempt(&world));
+    fake->asks_for_calm = true;
+    fake->is_broken = true;
+    release(&clients[0]);
+    ask_for(&world, &clients[1], &key);
+    turn(&world);
+    assert_int_equal(world.n_started, 1);
+    world.clock.now_us += 1000001;
+    turn(&world);
+    assert_int_equal(world.n_started, 2);
+    release(&clients[1]);
+    world_done(&world);
+}
+
 static void test_no_lease_state_is_a_dead_end(void **state)
 {
     (void)state;
@@ -1169,6 +1413,14 @@ int main(void)
         cmocka_unit_test(test_ten_thousand_may_wait),
         cmocka_unit_test(test_after_any_day_the_books_balance),
         cmocka_unit_test(test_lack_of_memory_fails_a_lease_and_nothing_else),
+        cmocka_unit_test(test_one_connection_of_http2_serves_all_who_wait),
+        cmocka_unit_test(test_who_waited_for_the_protocol_goes_on_with_http1_at_once),
+        cmocka_unit_test(test_who_finds_no_room_waits_for_a_place_not_for_a_connection),
+        cmocka_unit_test(test_h209_a_server_without_places_is_waited_for),
+        cmocka_unit_test(test_h207_a_connection_that_leaves_makes_room_for_one_other),
+        cmocka_unit_test(test_who_was_not_told_yet_waits_again_when_the_connection_dies),
+        cmocka_unit_test(test_pl13_a_retired_connection_gets_no_lease),
+        cmocka_unit_test(test_a_server_that_asks_for_calm_is_left_alone),
         cmocka_unit_test(test_no_lease_state_is_a_dead_end),
     };
 
