@@ -433,6 +433,11 @@ static void put_redirects(struct parts *parts, const struct xhr_request *request
 
 static void put_choices(Xhrd__V1__OpenRequest *open, const struct xhr_request_options *set)
 {
+    static const Xhrd__V1__HttpVersion versions[] = {
+        [XHR_HTTP_BEST] = XHRD__V1__HTTP_VERSION__HTTP_VERSION_UNSPECIFIED,
+        [XHR_HTTP_1_1] = XHRD__V1__HTTP_VERSION__HTTP_VERSION_1_1,
+        [XHR_HTTP_2] = XHRD__V1__HTTP_VERSION__HTTP_VERSION_2,
+    };
     static const Xhrd__V1__CookieMode modes[] = {
         [XHR_COOKIES_SEND_AND_STORE] = XHRD__V1__COOKIE_MODE__COOKIE_MODE_SEND_AND_STORE,
         [XHR_COOKIES_SEND_ONLY] = XHRD__V1__COOKIE_MODE__COOKIE_MODE_SEND_ONLY,
@@ -453,6 +458,7 @@ static void put_choices(Xhrd__V1__OpenRequest *open, const struct xhr_request_op
     open->top_level_navigation = set->top_level_navigation;
     open->raw = set->raw;
     open->no_keep_alive = set->no_keep_alive;
+    open->http_version = versions[set->http];
     open->tell_sent_headers = true; /* for xhr_request_sent_header_at() */
     open->url_as_given = set->url_as_given;
     if (set->response_bytes_max) {

@@ -59,6 +59,7 @@ static bool is_sane(const struct xhr_request_options *set)
 {
     return (set->family == 0 || set->family == 4 || set->family == 6) &&
            set->cookies >= XHR_COOKIES_SEND_AND_STORE && set->cookies <= XHR_COOKIES_NONE &&
+           set->http >= XHR_HTTP_BEST && set->http <= XHR_HTTP_2 &&
            xhr_is_body_types(set->body_types) && xhr_is_cache_mode(set->cache) &&
            set->n_resolve <= LIST_MAX && set->n_connect_to <= LIST_MAX &&
            set->ca_pem_len <= CA_PEM_MAX && (set->ca_pem || set->ca_pem_len == 0) &&

@@ -261,6 +261,19 @@ static int take_family(struct cli_options *options,
     return 0;
 }
 
+static int take_http(struct cli_options *options,
+                     const struct flag *flag,
+                     const char *value,
+                     struct trouble *why)
+{
+    (void)value;
+    (void)why;
+    options->http = strcmp(flag->name, "http1.1") == 0 ? XHR_HTTP_1_1
+                    : strcmp(flag->name, "http2") == 0 ? XHR_HTTP_BEST
+                                                       : XHR_HTTP_2;
+    return 0;
+}
+
 static int take_resolve(struct cli_options *options,
                         const struct flag *flag,
                         const char *value,
@@ -498,7 +511,9 @@ const struct flag flags[] = {
     {GROUP_NETWORK, '4', 0, 0, "ipv4", NULL, "use IPv4 alone", 0, take_family},
     {GROUP_NETWORK, '6', 0, 0, "ipv6", NULL, "use IPv6 alone", 0, take_family},
     {GROUP_NETWORK, 0, 0, 0, "interface", "NAME", "leave from this local address, or from that of this device", AT(interface), NULL},
-    {GROUP_NETWORK, 0, 0, 0, "http1.1", NULL, "use HTTP/1.1: the default", AT(http1_1), NULL},
+    {GROUP_NETWORK, 0, 0, 0, "http1.1", NULL, "use HTTP/1.1 and nothing newer", 0, take_http},
+    {GROUP_NETWORK, 0, 0, 0, "http2", NULL, "use HTTP/2 over https where the server has it: the default", 0, take_http},
+    {GROUP_NETWORK, 0, 0, 0, "http2-prior-knowledge", NULL, "use HTTP/2 and nothing else, over http too", 0, take_http},
     {GROUP_NETWORK, 0, 0, 0, "cache", NULL, "answer from the HTTP cache if it can be, and keep the answer in it", AT(cache), NULL},
     {GROUP_NETWORK, 0, 0, 0, "no-keepalive", NULL, "close the connection behind the answer", AT(no_keepalive), NULL},
 

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <xhr/xhr.h>
 
 #include "trouble.h"
 
@@ -133,7 +134,7 @@ struct cli_options {
     const char *interface; /* an address or a device */
     bool ipv4;
     bool ipv6;
-    bool http1_1;
+    enum xhr_http_choice http;
     bool no_keepalive;
 
     bool no_location;

@@ -311,6 +311,7 @@ static int make_request_options(struct session *session, struct trouble *why)
         .no_keep_alive = options->no_keepalive,
         .proxy_username = session->proxy_user,
         .proxy_password = session->proxy_password,
+        .http = options->http,
     };
     return proxy_choose(options, &session->request_options, why);
 }

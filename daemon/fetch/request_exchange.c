@@ -111,11 +111,57 @@ static bool is_within_limit(struct request *request, const struct response_head 
     return false;
 }
 
+/* RFC 9112 §9.3.1: a kept connection that breaks under a request may have been closed before
+ * the server saw it. */
+static bool may_retry(const struct request *request, enum exchange_replay replay)
+{
+    if (request->retried || request->state > REQUEST_AWAITING || request->head_waits ||
+        request->draining)
+        return false;
+    if (replay == REPLAY_NO || (request->has_body && !upload_can_rewind(request)))
+        return false;
+    return replay == REPLAY_SAFE || method_is_idempotent(span_of(request->method));
+}
+
+static void retry(struct request *request)
+{
+    int r = request->has_body ? upload_rewind(request) : 0;
+
+    request->retried = true;
+    log_debug(&request->log, "trying again on another connection");
+    request_rest(request);
+    if (r < 0)
+        request_finish_kind(request, FAILURE_INTERNAL, "the body cannot be sent again");
+    else if (r == 0)
+        request_acquire(request, true);
+    else if (request_ask(request, QUESTION_RETRY))
+        request->events->on_rewind(request->owner);
+}
+
+/* RFC 9110 §15.5.20: the connection led to a server that does not answer for this host. Another
+ * one, of its own, may lead to the right one; a first one would not be another. */
+static bool is_misdirected(struct request *request, const struct response_head *head)
+{
+    struct exchange_info info;
+
+    if (head->status != 421 || request->retried ||
+        (request->has_body && !upload_can_rewind(request)))
+        return false;
+    exchange_info(request->exchange, &info);
+    return info.reused;
+}
+
 static void request_on_head(void *owner, const struct response_head *head)
 {
     struct request *request = owner;
 
     request_touch(request);
+    if (is_misdirected(request, head)) {
+        lease_retire_connection(request->lease);
+        request_drop_connection(request);
+        retry(request);
+        return;
+    }
     request->head = *head;
     if (request_store_cookies(request, head->headers) < 0 ||
         request_learn_host(request, head->headers) < 0) {
@@ -177,33 +223,6 @@ static void request_on_trailers(void *owner, const struct headers *fields)
 
     if (!request->draining && headers_add_all(&request->trailers, fields) < 0)
         request_finish_kind(request, FAILURE_INTERNAL, "no memory for the answer's trailers");
-}
-
-/* RFC 9112 §9.3.1: a kept connection that breaks under a request may have been closed before
- * the server saw it. */
-static bool may_retry(const struct request *request, enum exchange_replay replay)
-{
-    if (request->retried || request->state > REQUEST_AWAITING || request->head_waits ||
-        request->draining)
-        return false;
-    if (replay == REPLAY_NO || (request->has_body && !upload_can_rewind(request)))
-        return false;
-    return replay == REPLAY_SAFE || method_is_idempotent(span_of(request->method));
-}
-
-static void retry(struct request *request)
-{
-    int r = request->has_body ? upload_rewind(request) : 0;
-
-    request->retried = true;
-    log_debug(&request->log, "the kept connection was dead, trying a fresh one");
-    request_rest(request);
-    if (r < 0)
-        request_finish_kind(request, FAILURE_INTERNAL, "the body cannot be sent again");
-    else if (r == 0)
-        request_acquire(request, true);
-    else if (request_ask(request, QUESTION_RETRY))
-        request->events->on_rewind(request->owner);
 }
 
 static void

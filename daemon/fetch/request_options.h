@@ -145,6 +145,7 @@ struct request_options {
     bool proxy_tunnel;
 
     uint8_t family; /* 0, 4, 6 */
+    enum pool_http http;
     struct pool_source source;
     struct request_resolve *resolve;
     size_t n_resolve;

@@ -192,17 +192,28 @@ static void request_on_lease_ready(void *owner, struct lease *lease)
 }
 
 /* Spans of the route are borrowed: it must live as long as the key. */
+/* Two jars are two logins, perhaps two people: a server must not see that they come from one
+ * machine's pool. */
+static struct span jar_of(const struct request *request)
+{
+    struct span jar = span_of(request->options.jar);
+
+    return span_eq(jar, SPAN_LIT("default")) ? (struct span){0} : jar;
+}
+
 static void make_key(const struct request *request, struct route *route, struct pool_key *ret)
 {
     find_route(request, route);
     *ret = (struct pool_key){
         .partition = request->options.partition,
+        .jar = jar_of(request),
         .origin = request->origin,
         .proxy = request_pool_proxy(request),
         .route = route->dial,
         .tls = request->options.tls,
         .family = request->options.family,
         .source = request->options.source,
+        .http = request->options.http,
     };
 }
 

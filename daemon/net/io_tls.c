@@ -572,8 +572,8 @@ static int resume(struct io_tls *tls, const struct io_tls_options *options)
 {
     if (!options->sessions)
         return 0;
-    int r = tls_session_key_init(&tls->key, &options->partition, span_of(tls->host.name),
-                                 options->port, options->context);
+    int r = tls_session_key_init(&tls->key, &options->partition, options->jar,
+                                 span_of(tls->host.name), options->port, options->context);
     if (r < 0)
         return r;
     tls->sessions = options->sessions;

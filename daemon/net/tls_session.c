@@ -38,6 +38,7 @@ struct tls_sessions {
 
 int tls_session_key_init(struct tls_session_key *ret,
                          const struct partition *partition,
+                         struct span jar,
                          struct span host,
                          uint16_t port,
                          const struct tls_context *context)
@@ -46,14 +47,18 @@ int tls_session_key_init(struct tls_session_key *ret,
     struct {
         struct tls_digest trust;
         char profile[PARTITION_PROFILE_MAX];
+        char jar[TLS_SESSION_JAR_MAX];
         char host[256];
         uint32_t uid;
         uint32_t port;
     } text = {.trust = *tls_context_digest(context), .uid = partition->uid, .port = port};
 
-    static_assert(sizeof(text) == 32 + PARTITION_PROFILE_MAX + 256 + 8, "no padding to hash");
-    INVARIANT(host.len <= TLS_HOST_MAX);
+    static_assert(sizeof(text) == 32 + PARTITION_PROFILE_MAX + TLS_SESSION_JAR_MAX + 256 + 8,
+                  "no padding to hash");
+    INVARIANT(host.len <= TLS_HOST_MAX && jar.len <= sizeof(text.jar));
     memcpy(text.profile, partition->profile, sizeof(text.profile));
+    if (jar.len > 0)
+        memcpy(text.jar, jar.ptr, jar.len);
     memcpy(text.host, host.ptr, host.len);
     return tls_sha256((struct span){(const char *)&text, sizeof(text)}, ret->bytes);
 }

@@ -19,14 +19,18 @@ struct ssl_session_st;
 struct tls_context;
 struct tls_sessions;
 
-/* SHA-256 over partition, host, port and tls_context_digest(). */
+#define TLS_SESSION_JAR_MAX 72
+
+/* SHA-256 over partition, jar, host, port and tls_context_digest(). */
 struct tls_session_key {
     uint8_t bytes[32];
 };
 
-/* @host: as tls_host_parse() writes it. Return: 0 or -ENOMEM. */
+/* @jar: at most TLS_SESSION_JAR_MAX bytes. @host: as tls_host_parse() writes it. Return: 0 or
+ * -ENOMEM. */
 MUST_CHECK int tls_session_key_init(struct tls_session_key *ret,
                                     const struct partition *partition,
+                                    struct span jar,
                                     struct span host,
                                     uint16_t port,
                                     const struct tls_context *context);

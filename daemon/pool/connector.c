@@ -172,19 +172,23 @@ static struct span alpn_offer(enum pool_http http)
 }
 
 /* What the two agreed on; the handshake itself refuses what was not offered. A server that says
- * nothing speaks HTTP/1.1. */
+ * nothing speaks HTTP/1.1, and so does a proxy that forwards. */
 static bool is_http2(const struct connect_attempt *attempt)
 {
-    const struct tls_info *tls = io_tls_info(attempt->io);
+    const struct pool_key *key = attempt->key;
 
-    return tls ? strcmp(tls->alpn, "h2") == 0 : attempt->key->http == POOL_HTTP_2;
+    if (key->origin.is_https)
+        return strcmp(io_tls_info(attempt->io)->alpn, "h2") == 0;
+    return key->http == POOL_HTTP_2 && key->proxy.way != PROXY_WAY_FORWARD;
 }
 
 static void fail_without_http2(struct connect_attempt *attempt)
 {
     struct failure why;
 
-    failure_set(&why, FAILURE_PROTOCOL, "%s does not speak HTTP/2", attempt->key->origin.host);
+    failure_set(&why, FAILURE_PROTOCOL, "%s does not speak HTTP/2%s", attempt->key->origin.host,
+                attempt->key->proxy.way == PROXY_WAY_FORWARD ? " through a proxy that forwards"
+                                                             : "");
     why.phase = PHASE_TLS;
     fail(attempt, &why);
 }
@@ -259,6 +263,7 @@ static void start_tls(struct connect_attempt *attempt)
         .alpn = alpn_offer(attempt->key->http),
         .sessions = attempt->parts->tls_sessions,
         .partition = attempt->key->partition,
+        .jar = attempt->key->jar,
     };
     struct io *lower = attempt->io;
 
@@ -298,7 +303,7 @@ static void start_proxy_tls(struct connect_attempt *attempt)
         .context = attempt->proxy_context.context,
         .host = host_strip_brackets(origin_host(at)),
         .port = at->port,
-        .alpn = SPAN_LIT(ALPN_OFFER),
+        .alpn = SPAN_LIT("http/1.1"),
         .partition = attempt->key->partition,
     };
     struct io *lower = attempt->io;

@@ -118,6 +118,8 @@ int pool_key_encode(struct buf *out, const struct pool_key *key)
     if (r == 0)
         r = put_span(out, span_of(key->partition.profile));
     if (r == 0)
+        r = put_span(out, key->jar);
+    if (r == 0)
         r = put(out, &scheme, sizeof(scheme));
     if (r == 0)
         r = put_span(out, origin_host(&key->origin));
@@ -161,8 +163,9 @@ struct key_storage {
 int pool_key_copy(struct pool_key *ret, const struct pool_key *key, void **ret_storage)
 {
     size_t n = key->route.n_addresses;
-    size_t size = sizeof(struct key_storage) + n * sizeof(struct span) + key->route.host.len +
-                  key->tls.ca_pem.len + key->proxy.user.len + key->proxy.password.len;
+    size_t size = sizeof(struct key_storage) + n * sizeof(struct span) + key->jar.len +
+                  key->route.host.len + key->tls.ca_pem.len + key->proxy.user.len +
+                  key->proxy.password.len;
 
     for (size_t i = 0; i < n; i++)
         size += key->route.addresses[i].len;
@@ -172,6 +175,7 @@ int pool_key_copy(struct pool_key *ret, const struct pool_key *key, void **ret_s
     storage->size = size;
     char *at = (char *)(storage->addresses + n);
     *ret = *key;
+    ret->jar = store(&at, key->jar);
     ret->route.host = store(&at, key->route.host);
     ret->tls.ca_pem = store(&at, key->tls.ca_pem);
     ret->proxy.user = store(&at, key->proxy.user);

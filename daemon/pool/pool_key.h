@@ -68,7 +68,8 @@ enum pool_http {
 /* Spans are borrowed; the pool copies what it keeps. */
 struct pool_key {
     struct partition partition; /* who asks */
-    struct origin origin;       /* as in the URL */
+    struct span jar;      /* whose cookies go along: a login of its own; empty: "default" */
+    struct origin origin; /* as in the URL */
     struct pool_proxy proxy;
     struct pool_route route;
     struct pool_tls tls;

@@ -94,6 +94,19 @@ static int take_response(struct client *client,
     return taken == -EDQUOT ? refuse_fd(why) : request_options_set_response_fd(to, taken, why);
 }
 
+/* Return: 0, or -EINVAL. */
+static int
+take_http(const open_message *message, struct request_options *to, struct failure *why)
+{
+    switch (message->http_version) {
+    case XHRD__V1__HTTP_VERSION__HTTP_VERSION_UNSPECIFIED: to->http = POOL_HTTP_BEST; return 0;
+    case XHRD__V1__HTTP_VERSION__HTTP_VERSION_1_1: to->http = POOL_HTTP_1_1; return 0;
+    case XHRD__V1__HTTP_VERSION__HTTP_VERSION_2: to->http = POOL_HTTP_2; return 0;
+    case _XHRD__V1__HTTP_VERSION_IS_INT_SIZE: break;
+    }
+    return refuse(why, "http_version: wants one of the HTTP_VERSION values");
+}
+
 static int
 take_modes(const open_message *message, struct request_options *to, struct failure *why)
 {
@@ -323,6 +336,8 @@ int fetch_options_of_message(struct client *client,
         r = take_headers(message, ret, why);
     if (r == 0)
         r = take_modes(message, ret, why);
+    if (r == 0)
+        r = take_http(message, ret, why);
     if (r == 0 && message->tls)
         r = request_options_set_tls(ret, message->tls->insecure,
                                     span_of_bytes(message->tls->ca_pem), why);

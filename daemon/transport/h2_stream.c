@@ -514,6 +514,15 @@ static void stream_info(const struct exchange *exchange, struct exchange_info *r
     };
 }
 
+/* What is on its way belongs to all who share the connection: an upper bound for each. */
+static uint64_t stream_unacked(const struct exchange *exchange)
+{
+    const struct h2_stream *stream = const_stream_of(exchange);
+    const struct h2_conn *h2 = stream->h2;
+
+    return h2->io ? h2->out.len + io_unacked(h2->io) : stream->request_bytes;
+}
+
 /* RFC 9113 §8.7: what the server refused, or what lies beyond the last stream of its GOAWAY,
  * it has not touched. */
 static enum exchange_replay stream_replay(const struct exchange *exchange)
@@ -538,6 +547,7 @@ static const struct exchange_ops stream_ops = {
     .close = stream_close,
     .info = stream_info,
     .replay = stream_replay,
+    .unacked = stream_unacked,
 };
 
 static void on_expect_timeout(void *owner)

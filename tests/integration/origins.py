@@ -279,11 +279,13 @@ class ScriptedOrigin:
         assert not self.faults, self.faults
 
 
-def tls_server(authority: Authority, *names, versions=None) -> ssl.SSLContext:
+def tls_server(authority: Authority, *names, versions=None, alpn=()) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*authority.issue(*names))
     if versions:
         context.minimum_version = context.maximum_version = versions
+    if alpn:
+        context.set_alpn_protocols(list(alpn))
     return context
 
 
@@ -324,7 +326,7 @@ http {{
   gzip on; gzip_min_length 1; gzip_types text/plain application/json;
   map $cookie_session $who {{ default "nobody"; "s3cr3t" "ann"; }}
   server {{
-    listen {plain}; listen {tls} ssl;
+    listen {plain}; listen {tls} ssl; listen {h2} ssl http2;
     root {prefix}/www;
     location = /login {{
       add_header Set-Cookie "session=s3cr3t; Path=/; HttpOnly";
@@ -362,12 +364,13 @@ class Nginx:
     def __init__(self, prefix: pathlib.Path, authority: Authority):
         self.prefix, self.authority = prefix, authority
         (prefix / "www/upload").mkdir(parents=True)
-        self._listeners = [self._listen(), self._listen()]
-        self.plain_port, self.tls_port = (s.getsockname()[1] for s in self._listeners)
+        self._listeners = [self._listen() for _ in range(3)]
+        self.plain_port, self.tls_port, self.h2_port = (
+            s.getsockname()[1] for s in self._listeners)
         cert, key = authority.issue()
         (prefix / "nginx.conf").write_text(NGINX.format(
             prefix=prefix, cert=cert, key=key, plain=f"{LOOPBACK}:{self.plain_port}",
-            tls=f"{LOOPBACK}:{self.tls_port}",
+            tls=f"{LOOPBACK}:{self.tls_port}", h2=f"{LOOPBACK}:{self.h2_port}",
             user="user root;" if os.geteuid() == 0 else ""))
         password = subprocess.run(["openssl", "passwd", "-apr1", "open sesame"], text=True,
                                   capture_output=True, check=True).stdout.strip()
@@ -396,6 +399,9 @@ class Nginx:
 
     def plain_url(self, path="/hello", host="localhost"):
         return f"http://{host}:{self.plain_port}{path}"
+
+    def h2_url(self, path="/hello", host="localhost"):
+        return f"https://{host}:{self.h2_port}{path}"
 
     def write(self, name, data: bytes):
         (self.prefix / "www" / name).write_bytes(data)
@@ -474,6 +480,8 @@ LoadModule authn_file_module {modules}/mod_authn_file.so
 LoadModule authz_core_module {modules}/mod_authz_core.so
 LoadModule authz_user_module {modules}/mod_authz_user.so
 LoadModule auth_digest_module {modules}/mod_auth_digest.so
+LoadModule http2_module {modules}/mod_http2.so
+Protocols h2c http/1.1
 StartServers 1
 ThreadsPerChild 8
 MaxRequestWorkers 8

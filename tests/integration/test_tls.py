@@ -100,6 +100,7 @@ def test_server_name_is_sent_for_names_and_not_for_addresses(client, make_tls_or
     assert seen == ["site.example", None]
 
 
-def test_server_that_only_speaks_http2_fails_and_says_so(client, origin_h2, ca):
+def test_server_that_only_speaks_http2_is_spoken_to_in_http2(client, origin_h2, ca):
     exchange = client.fetch(origin_h2.url("/hello"), ca=ca.pem)
-    assert exchange.failure == "EMPTY_REPLY" and exchange.text
+    assert exchange.body and exchange.head.http_version == 20
+    assert exchange.head.connection.tls.alpn == b"h2"

@@ -351,6 +351,12 @@ enum xhr_auth_scheme {
     XHR_AUTH_BEARER = 3  /* bearer_token, without being asked */
 };
 
+enum xhr_http_choice {
+    XHR_HTTP_BEST = 0, /* https: 2 or 1.1, as the server likes; http: 1.1 */
+    XHR_HTTP_1_1 = 1,
+    XHR_HTTP_2 = 2 /* nothing else; over http without asking first */
+};
+
 #define XHR_NO_TIMEOUT   UINT32_MAX
 #define XHR_NO_REDIRECTS UINT32_MAX
 
@@ -414,6 +420,7 @@ struct xhr_request_options {
     bool waits_for_connectivity;
     bool auto_referer; /* after a redirect Referer is the URL that led there */
     enum xhr_cache_mode cache;
+    enum xhr_http_choice http; /* connections are shared among equal choices only */
 };
 
 /**
