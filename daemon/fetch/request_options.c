@@ -175,7 +175,9 @@ int request_options_add_header(struct request_options *options,
     else if (!header_value_is_valid(value))
         wrong = "its value holds a line break or NUL";
     else if (header_is_forbidden_for_caller(name))
-        wrong = "is the engine's to set";
+        wrong = span_ieq(name, SPAN_LIT("Proxy-Authorization"))
+                    ? "is the engine's to set; the login of a proxy is an option of its own"
+                    : "is the engine's to set";
     if (wrong) {
         failure_set(ret_why, FAILURE_ARGUMENT, "header \"%.*s\": %s", shown(name), name.ptr,
                     wrong);

@@ -111,12 +111,12 @@ bool request_answers_proxy(struct request *request, const struct response_head *
 
     if (head->status != 407 || request->proxy_way != PROXY_WAY_FORWARD)
         return false;
-    if (request->has_body && !upload_can_rewind(request))
-        return false; /* the 407 is the answer then */
     int r = proxy_login_answer(&request->proxy_login, request->fetcher->proxy_logins, &ask,
                                head->headers);
     if (r < 0)
         request_finish_kind(request, FAILURE_INTERNAL, "out of memory");
+    if (r == PROXY_LOGIN_AGAIN && request->has_body && !upload_can_rewind(request))
+        request_refuse_rewind(request);
     return r != PROXY_LOGIN_REFUSED;
 }
 

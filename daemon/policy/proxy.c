@@ -77,6 +77,17 @@ static uint16_t port_of(const struct url *url, enum proxy_kind kind, struct span
     return says_port(authority) ? 80 : PORT_DEFAULT;
 }
 
+static bool has_ctl(struct span text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.ptr[i];
+
+        if (c < 0x20 || c == 0x7f)
+            return true;
+    }
+    return false;
+}
+
 static int check_login(const struct proxy *proxy, struct span user, struct span password)
 {
     size_t max = proxy->kind == PROXY_SOCKS5 ? PROXY_SOCKS_LOGIN_MAX : PROXY_LOGIN_MAX;
@@ -85,9 +96,10 @@ static int check_login(const struct proxy *proxy, struct span user, struct span 
         return PROXY_E_LOGIN;
     if (proxy->kind == PROXY_SOCKS5 && user.len == 0)
         return PROXY_E_LOGIN;
-    if ((user.len > 0 && memchr(user.ptr, '\0', user.len)) ||
-        (password.len > 0 && memchr(password.ptr, '\0', password.len)))
-        return PROXY_E_LOGIN;
+    if (has_ctl(user) || has_ctl(password))
+        return PROXY_E_LOGIN_CHARACTER;
+    if (proxy->kind != PROXY_SOCKS5 && user.len > 0 && memchr(user.ptr, ':', user.len))
+        return PROXY_E_LOGIN_CHARACTER; /* Basic would cut it there, and Digest mix it up */
     return PROXY_OK;
 }
 
@@ -242,6 +254,10 @@ const char *proxy_outcome_text(int outcome)
     case PROXY_E_LOGIN:
         return "the proxy's user or password cannot be sent: 4096 bytes each at most, to a "
                "SOCKS5 proxy 1 to 255";
+    case PROXY_E_LOGIN_CHARACTER:
+        return "the proxy's user holds a ':', or user or password a control character, which "
+               "no "
+               "login can carry";
     case PROXY_E_SCHEME_OF_LOGIN:
         return "a SOCKS5 proxy has no Digest; log in by Basic, which is user and password";
     default: return "not a proxy";

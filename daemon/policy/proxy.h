@@ -49,6 +49,7 @@ enum proxy_outcome {
     PROXY_E_SOCKS4, /* spoken by nobody here: it has neither names nor logins */
     PROXY_E_PATH,   /* something behind the port */
     PROXY_E_LOGIN,  /* longer than can be sent, or empty where SOCKS5 wants something */
+    PROXY_E_LOGIN_CHARACTER, /* a ':' in the user, or a control character */
     PROXY_E_SCHEME_OF_LOGIN, /* Digest to a SOCKS5 proxy */
 };
 
@@ -75,7 +76,8 @@ MUST_CHECK int proxy_parse(struct span text, struct proxy *ret);
  * @scheme: AUTH_SCHEME_BASIC, _DIGEST or _ANY
  * @user:   empty, with an empty password: those of the URL stay
  *
- * Return: PROXY_OK, PROXY_E_LOGIN, PROXY_E_SCHEME_OF_LOGIN, or -ENOMEM.
+ * Return: PROXY_OK, PROXY_E_LOGIN, PROXY_E_LOGIN_CHARACTER, PROXY_E_SCHEME_OF_LOGIN, or
+ * -ENOMEM.
  */
 MUST_CHECK int proxy_set_login(struct proxy *proxy,
                                enum auth_scheme scheme,

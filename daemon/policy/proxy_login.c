@@ -24,7 +24,7 @@ static int keep_realm(struct proxy_login *login, const char *realm)
     return 0;
 }
 
-/* What cannot be said in Basic was refused when the login was set; here it is left out. */
+/* What Basic cannot carry was refused when the login was set. */
 static int
 add_basic(struct proxy_login *login, const struct proxy_login_ask *ask, struct buf *out)
 {

@@ -167,6 +167,76 @@ static void test_schemes_of_logins_travel(void **state)
     }
 }
 
+static void assert_proxy(const Xhrd__V1__Proxy *proxy, const char *url)
+{
+    assert_int_equal(proxy != NULL, url != NULL);
+    if (!url)
+        return;
+    assert_int_equal(proxy->url.len, strlen(url));
+    assert_memory_equal(proxy->url.data, url, strlen(url));
+}
+
+static void test_proxies_travel_or_are_refused(void **state)
+{
+    static const struct {
+        struct xhr_request_options set;
+        int taken;
+        bool sent;
+        const char *http, *https;
+        bool direct;
+        size_t no_proxy_len;
+    } rows[] = {
+        {{.proxy = "p:1"}, 0, true, "p:1", "p:1", false, 0},
+        {{.proxy = "p:1", .https_proxy = "q:1"}, 0, true, "p:1", "q:1", false, 0},
+        {{.proxy = "p:1", .https_proxy = ""}, 0, true, "p:1", NULL, false, 0},
+        {{.https_proxy = "q:1"}, 0, true, NULL, "q:1", false, 0},
+        {{.proxy = "", .no_proxy = "x", .proxy_tunnel = true}, 0, true, NULL, NULL, true, 0},
+        {{.proxy = "p:1", .no_proxy = "a,b"}, 0, true, "p:1", "p:1", false, 3},
+        {{.no_proxy = "*"}, 0, true, NULL, NULL, false, 1}, /* of the daemon's */
+        {{.no_proxy = ""}, 0, false, NULL, NULL, false, 0},
+        {{.proxy = "p:1", .proxy_username = "u"}, 0, true, "p:1", "p:1", false, 0},
+        {{.proxy_username = "u"}, -EINVAL, false, NULL, NULL, false, 0},
+        {{.proxy = "", .proxy_username = "u"}, -EINVAL, false, NULL, NULL, false, 0},
+        {{.proxy = "p:1", .proxy_password = "p"}, -EINVAL, false, NULL, NULL, false, 0},
+        {{.proxy = "p:1", .proxy_auth_scheme = XHR_AUTH_BEARER},
+         -EINVAL,
+         false,
+         NULL,
+         NULL,
+         false,
+         0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        struct xhr_request_options options = rows[i].set;
+        struct record record = {0};
+        struct peer peer;
+
+        options.size = sizeof(options);
+        peer_init(&peer, false);
+        struct xhr_request *request = new_request(peer.client, &record, &record_callbacks);
+        assert_int_equal(xhr_request_set_options(request, &options), rows[i].taken);
+        assert_int_equal(xhr_request_send(request, NULL), 0);
+        const Xhrd__V1__OpenRequest *open =
+            peer_expect(&peer, XHRD__V1__CLIENT_MESSAGE__KIND_OPEN)->open;
+        assert_int_equal(open->network != NULL, rows[i].sent);
+        if (rows[i].sent) {
+            const Xhrd__V1__ProxyOptions *proxies = open->network->proxy;
+
+            assert_proxy(proxies->http, rows[i].http);
+            assert_proxy(proxies->https, rows[i].https);
+            assert_int_equal(proxies->direct, rows[i].direct);
+            assert_int_equal(proxies->no_proxy.len, rows[i].no_proxy_len);
+            if (rows[i].set.proxy_username)
+                assert_int_equal(proxies->http->scheme,
+                                 XHRD__V1__AUTH_SCHEME__AUTH_SCHEME_BASIC);
+        }
+        xhr_request_free(request);
+        peer_done(&peer);
+    }
+}
+
 static void test_options_travel(void **state)
 {
     const char *const addresses[] = {"127.0.0.1", "::1"};
@@ -520,6 +590,7 @@ int main(void)
         cmocka_unit_test(test_header_fields_combine_replace_and_go),
         cmocka_unit_test(test_methods_and_urls_are_judged_by_open),
         cmocka_unit_test(test_schemes_of_logins_travel),
+        cmocka_unit_test(test_proxies_travel_or_are_refused),
         cmocka_unit_test(test_options_travel),
         cmocka_unit_test(test_no_options_are_the_defaults_said_aloud),
         cmocka_unit_test(test_options_outside_their_range_change_nothing),

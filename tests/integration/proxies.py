@@ -269,6 +269,7 @@ def socks(connection, *replies):
         while len(connection.received) == before:
             connection.recv()
         said.append(bytes(connection.received[before:]))
+        connection._read = len(connection.received)
         connection.send(reply)
     return said
 

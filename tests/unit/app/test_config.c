@@ -378,6 +378,88 @@ static void test_every_failing_allocation_is_an_error_of_the_call(void **state)
     fail_msg("it never came to an end");
 }
 
+static void test_a_proxy_and_its_exceptions_are_read_and_checked(void **state)
+{
+    static const struct {
+        const char *key, *value, *says; /* NULL: taken */
+    } rows[] = {
+        {"Proxy", "http://ann:hush@proxy.example:3128", NULL},
+        {"Proxy", "socks5://proxy.example", NULL},
+        {"Proxy", "http://ann:hush@p:1/path", "Proxy=: nothing may follow"},
+        {"Proxy", "socks4://ann:hush@p", "Proxy=: SOCKS4 is not spoken"},
+        {"Proxy", "ftp://ann:hush@p", "Proxy=: a proxy's scheme is"},
+        {"ProxyAuth", "digest", NULL},
+        {"ProxyAuth", "ntlm", "ProxyAuth=ntlm: wants basic, digest or any"},
+        {"NoProxy", "a.com, 10.0.0.0/8", NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        CLEANUP_BUF struct buf error = BUF_INIT(0);
+        struct config config;
+
+        config_init(&config);
+        int r = config_set(&config, "Network", rows[i].key, rows[i].value, &error);
+        assert_int_equal(r, rows[i].says ? -EINVAL : 0);
+        if (rows[i].says)
+            assert_non_null(strstr(buf_c_str(&error), rows[i].says));
+        assert_null(strstr(buf_c_str(&error), "hush"));
+    }
+}
+
+static void
+test_the_daemons_proxy_has_the_login_of_its_url_and_the_kind_that_is_said(void **state)
+{
+    struct buf error = BUF_INIT(0);
+    struct config config;
+    struct proxy proxy;
+
+    (void)state;
+    config_init(&config);
+    assert_int_equal(config_proxy(&config, &proxy), 0);
+    assert_int_equal(proxy.kind, PROXY_NONE);
+    assert_int_equal(config_set(&config, "Network", "ProxyAuth", "digest", &error), 0);
+    assert_int_equal(config_set(&config, "Network", "Proxy", "http://u:p@h:1", &error), 0);
+    assert_int_equal(config_proxy(&config, &proxy), 0);
+    assert_int_equal(proxy.scheme, AUTH_SCHEME_DIGEST);
+    assert_string_equal(proxy.password, "p");
+    proxy_done(&proxy);
+    assert_int_equal(config_set(&config, "Network", "Proxy", "socks5://u:p@h:1", &error), 0);
+    assert_int_equal(config_proxy(&config, &proxy), 0); /* whose login has one kind */
+    assert_int_equal(proxy.scheme, AUTH_SCHEME_BASIC);
+    proxy_done(&proxy);
+    assert_int_equal(config_set(&config, "Network", "Proxy", "", &error), 0);
+    assert_int_equal(config_proxy(&config, &proxy), 0);
+    assert_int_equal(proxy.kind, PROXY_NONE);
+    buf_done(&error);
+}
+
+static void test_lines_of_a_list_add_up_to_a_limit(void **state)
+{
+    struct buf error = BUF_INIT(0);
+    struct config config;
+    char entry[101];
+
+    (void)state;
+    config_init(&config);
+    assert_int_equal(config_set(&config, "Network", "NoProxy", "a.com", &error), 0);
+    assert_int_equal(config_set(&config, "Network", "NoProxy", "b.com c.com", &error), 0);
+    assert_string_equal(config.no_proxy, "a.com,b.com c.com");
+    assert_int_equal(config_set(&config, "Network", "NoProxy", "", &error), 0);
+    assert_string_equal(config.no_proxy, "");
+    memset(entry, 'a', sizeof(entry) - 1);
+    entry[sizeof(entry) - 1] = '\0';
+    int r = 0;
+    for (int i = 0; r == 0; i++) {
+        assert_true(i < 42);
+        r = config_set(&config, "Network", "NoProxy", entry, &error);
+    }
+    assert_int_equal(r, -EINVAL);
+    assert_true(strlen(config.no_proxy) < CONFIG_LIST_MAX);
+    assert_non_null(strstr(buf_c_str(&error), "at most 4095 bytes"));
+    buf_done(&error);
+}
+
 static void test_the_description_names_every_key_once(void **state)
 {
     CLEANUP_BUF struct buf text = BUF_INIT(0);
@@ -415,6 +497,10 @@ int main(void)
         cmocka_unit_test(test_nothing_of_a_file_with_one_mistake_is_taken),
         cmocka_unit_test(test_a_file_that_cannot_be_read_is_an_error_unless_it_may_be_absent),
         cmocka_unit_test(test_every_failing_allocation_is_an_error_of_the_call),
+        cmocka_unit_test(test_a_proxy_and_its_exceptions_are_read_and_checked),
+        cmocka_unit_test(
+            test_the_daemons_proxy_has_the_login_of_its_url_and_the_kind_that_is_said),
+        cmocka_unit_test(test_lines_of_a_list_add_up_to_a_limit),
         cmocka_unit_test(test_the_description_names_every_key_once),
     };
     return cmocka_run_group_tests(tests, make_file, remove_file);

@@ -22,6 +22,7 @@
 #include "net/resolver.h"
 #include "net/tls_context.h"
 #include "net/tls_session.h"
+#include "policy/auth_cache.h"
 #include "pool/connector.h"
 #include "pool/pool.h"
 #include "pool/pool_stats.h"
@@ -35,9 +36,14 @@ static struct test_cert ca;
 static struct test_cert localhost;
 static char *ca_pem;
 
+static char ca_path[] = "/tmp/xhrd-ca-XXXXXX"; /* the machine's authorities; none at first */
+
 static int make_certs(void **state)
 {
     (void)state;
+    int fd = mkstemp(ca_path);
+    assert_true(fd >= 0);
+    close(fd);
     assert_ptr_not_equal(signal(SIGPIPE, SIG_IGN), SIG_ERR); /* the server's OpenSSL writes */
     test_cert_make(&ca, &(struct test_cert_spec){.common_name = "Test CA", .is_ca = true});
     test_cert_make(&localhost, &(struct test_cert_spec){.common_name = "server",
@@ -51,6 +57,7 @@ static int drop_certs(void **state)
 {
     (void)state;
     mem_free(ca_pem);
+    unlink(ca_path);
     test_cert_done(&ca);
     test_cert_done(&localhost);
     return 0;
@@ -60,9 +67,13 @@ struct server {
     pthread_t thread;
     int fd;
     uint16_t port;
-    SSL_CTX *tls; /* NULL: plain */
+    SSL_CTX *tls;     /* NULL: plain */
+    bool is_proxy;    /* is asked for a tunnel first; what follows comes from its end */
+    bool wants_login; /* Digest */
+    SSL_CTX *proxy_tls;
     atomic_int n_connections;
     atomic_int n_requests;
+    atomic_int n_connects;
 };
 
 static int stream_read(SSL *ssl, int fd, char *buf, size_t len)
@@ -75,9 +86,71 @@ static int stream_write(SSL *ssl, int fd, const char *bytes, size_t len)
     return ssl ? SSL_write(ssl, bytes, (int)len) : (int)send(fd, bytes, len, MSG_NOSIGNAL);
 }
 
+/* Reads a head. Return: whether it came. */
+static bool read_head(SSL *ssl, int fd, char *buf, size_t size)
+{
+    size_t have = 0;
+
+    while (have < 4 || memcmp(buf + have - 4, "\r\n\r\n", 4) != 0) {
+        int n = stream_read(ssl, fd, buf + have, size - 1 - have);
+
+        if (n <= 0)
+            return false;
+        have += (size_t)n;
+    }
+    buf[have] = '\0';
+    return true;
+}
+
+/* Return: whether the tunnel is open. */
+static bool open_tunnel(struct server *server, SSL *ssl, int fd)
+{
+    static const char opened[] = "HTTP/1.1 200 Go\r\n\r\n";
+    static const char who[] = "HTTP/1.1 407 Who\r\nContent-Length: 0\r\nProxy-Authenticate: "
+                              "Digest realm=\"p\", nonce=\"n\", qop=\"auth\"\r\n\r\n";
+    char buf[4096];
+
+    if (!read_head(ssl, fd, buf, sizeof(buf)) || strncmp(buf, "CONNECT ", 8) != 0)
+        return false;
+    server->n_connects++;
+    if (server->wants_login && !strstr(buf, "\r\nProxy-Authorization: Digest ")) {
+        (void)stream_write(ssl, fd, who, sizeof(who) - 1);
+        return false;
+    }
+    return stream_write(ssl, fd, opened, sizeof(opened) - 1) > 0;
+}
+
+static void serve(struct server *server, int fd);
+
+static void serve_proxy(struct server *server, int fd)
+{
+    struct server behind = *server;
+    SSL *ssl = server->proxy_tls ? SSL_new(server->proxy_tls) : NULL;
+
+    behind.is_proxy = false;
+    if ((!ssl || (SSL_set_fd(ssl, fd) == 1 && SSL_accept(ssl) == 1)) &&
+        open_tunnel(server, ssl, fd) && !ssl) {
+        serve(&behind, fd);
+        server->n_requests += behind.n_requests;
+    } else if (ssl && SSL_is_init_finished(ssl)) { /* its own origin: one answer */
+        char buf[4096];
+
+        if (read_head(ssl, fd, buf, sizeof(buf))) {
+            server->n_requests++;
+            (void)stream_write(ssl, fd, ANSWER, sizeof(ANSWER) - 1);
+            (void)read_head(ssl, fd, buf, sizeof(buf));
+        }
+    }
+    SSL_free(ssl);
+}
+
 /* One connection, whole requests without a body, until the client hangs up. */
 static void serve(struct server *server, int fd)
 {
+    if (server->is_proxy) {
+        serve_proxy(server, fd);
+        return;
+    }
     SSL *ssl = server->tls ? SSL_new(server->tls) : NULL;
     char buf[4096];
     size_t have = 0;
@@ -139,6 +212,7 @@ static void server_stop(struct server *server)
     pthread_join(server->thread, NULL);
     close(server->fd);
     SSL_CTX_free(server->tls);
+    SSL_CTX_free(server->proxy_tls);
 }
 
 /* A look-up that ends in the round in which it began is never told of. Where a test wants to
@@ -168,6 +242,7 @@ struct world {
     struct transport *transport;
     struct net_connector *connector;
     struct pool *pool;
+    struct auth_cache proxy_logins;
 };
 
 static int setup(void **state)
@@ -180,6 +255,7 @@ static int setup(void **state)
 
     assert_non_null(world);
     resolver.query = made_up_query;
+    contexts.ca_file = ca_path;
     assert_int_equal(loop_new(&world->loop, clock_system()), 0);
     assert_int_equal(worker_pool_new(&world->workers, world->loop, 1), 0);
     assert_int_equal(resolver_new(&world->resolver, world->loop, &resolver), 0);
@@ -187,12 +263,14 @@ static int setup(void **state)
                      0);
     assert_int_equal(tls_sessions_new(&world->sessions, &sessions), 0);
     assert_int_equal(transport_new(&world->transport, world->loop), 0);
+    auth_cache_init(&world->proxy_logins);
     struct net_connector_parts parts = {
         .loop = world->loop,
         .transport = world->transport,
         .resolver = world->resolver,
         .tls_contexts = world->contexts,
         .tls_sessions = world->sessions,
+        .proxy_logins = &world->proxy_logins,
         .dialer = dialer_options_default(),
     };
     assert_int_equal(net_connector_new(&world->connector, &parts), 0);
@@ -215,6 +293,7 @@ static int teardown(void **state)
     transport_free(world->transport);
     loop_free(world->loop);
     tls_sessions_free(world->sessions);
+    auth_cache_done(&world->proxy_logins);
     free(world);
     return 0;
 }
@@ -494,6 +573,138 @@ static void test_lb04_connecting_may_be_given_up_at_any_step(void **state)
     server_stop(&server);
 }
 
+/* A proxy on this thread's own port; what is asked for through it exists nowhere else. */
+static void go_through(struct pool_key *key, const struct server *proxy, enum proxy_way way)
+{
+    key->proxy = (struct pool_proxy){
+        .way = way,
+        .at = {.host = "a.test", .port = proxy->port, .is_https = proxy->proxy_tls != NULL},
+        .scheme = AUTH_SCHEME_DIGEST,
+        .user = SPAN_LIT("u"),
+        .password = SPAN_LIT("p")};
+}
+
+static void test_a_tunnel_is_opened_with_a_login_and_kept(void **state)
+{
+    struct world *world = *state;
+    struct server proxy;
+    struct fetch fetch;
+
+    server_start(&proxy, test_server_ctx(&localhost, TLS1_2_VERSION, TLS1_3_VERSION));
+    proxy.is_proxy = proxy.wants_login = true;
+    struct pool_key key = key_of("a.test", 44300, true);
+    go_through(&key, &proxy, PROXY_WAY_CONNECT);
+    fetch_it(world, &fetch, &key);
+    assert_int_equal(fetch.failure.kind, FAILURE_NONE);
+    assert_int_equal(fetch.body_bytes, 5);
+    assert_true(fetch.stages & 1U << WAIT_PROXY && fetch.stages & 1U << WAIT_TLS);
+    assert_true(fetch.info.is_tls);
+    assert_int_equal(fetch.info.remote_port, proxy.port);
+    assert_true(fetch.timing.tls_us >= fetch.timing.connected_us);
+    assert_int_equal(proxy.n_connects, 2); /* the first was asked who it is */
+
+    fetch_it(world, &fetch, &key);
+    assert_true(fetch.was_reused);
+    pool_close_idle(world->pool, 1000);
+    fetch_it(world, &fetch, &key); /* the nonce is known, and the origin's session */
+    assert_int_equal(proxy.n_connects, 3);
+    assert_true(fetch.info.tls_resumed);
+    pool_close_idle(world->pool, 1000);
+
+    key.origin.host[0] = 'x'; /* the certificate is the origin's to show, not the proxy's */
+    fetch_it(world, &fetch, &key);
+    assert_int_equal(fetch.failure.kind, FAILURE_TLS_VERIFY);
+    assert_int_equal(fetch.failure.phase, PHASE_TLS);
+    server_stop(&proxy);
+}
+
+static void test_trouble_on_the_way_is_the_proxys(void **state)
+{
+    struct world *world = *state;
+    struct server proxy;
+    struct fetch fetch;
+
+    server_start(&proxy, NULL);
+    proxy.is_proxy = proxy.wants_login = true;
+    struct pool_key key = key_of("b.test", 80, false);
+    go_through(&key, &proxy, PROXY_WAY_CONNECT);
+    key.proxy.scheme = AUTH_SCHEME_NONE;
+    fetch_it(world, &fetch, &key);
+    assert_int_equal(fetch.failure.kind, FAILURE_PROXY);
+    assert_int_equal(fetch.failure.phase, PHASE_PROXY);
+    assert_int_equal(fetch.failure.code, 407);
+
+    key.proxy.at.host[0] = 'x';
+    memcpy(key.proxy.at.host, "nowhere.invalid", sizeof("nowhere.invalid"));
+    fetch_it(world, &fetch, &key);
+    assert_int_equal(fetch.failure.kind, FAILURE_PROXY);
+    assert_int_equal(fetch.failure.phase, PHASE_DNS);
+
+    server_stop(&proxy);
+    go_through(&key, &proxy, PROXY_WAY_CONNECT);
+    fetch_it(world, &fetch, &key); /* nobody there any more */
+    assert_int_equal(fetch.failure.kind, FAILURE_PROXY);
+    assert_int_equal(fetch.failure.phase, PHASE_CONNECT);
+    assert_int_equal(fetch.failure.sys_errno, ECONNREFUSED);
+}
+
+static void test_px10_an_https_proxy_is_checked_and_leaves_no_session(void **state)
+{
+    struct world *world = *state;
+    struct server proxy;
+    struct fetch fetch;
+
+    server_start(&proxy, NULL);
+    proxy.is_proxy = true;
+    proxy.proxy_tls = test_server_ctx(&localhost, TLS1_2_VERSION, TLS1_3_VERSION);
+    struct pool_key key = key_of("b.test", 80, false);
+    go_through(&key, &proxy, PROXY_WAY_CONNECT);
+    fetch_it(world, &fetch, &key); /* the machine trusts nobody */
+    assert_int_equal(fetch.failure.kind, FAILURE_TLS_VERIFY);
+    assert_int_equal(fetch.failure.phase, PHASE_PROXY);
+    assert_int_equal(proxy.n_connects, 0);
+
+    FILE *file = fopen(ca_path, "w"); /* now it is */
+    assert_non_null(file);
+    assert_true(fputs(ca_pem, file) > 0);
+    assert_int_equal(fclose(file), 0);
+    tls_contexts_reload(world->contexts);
+    fetch_it(world, &fetch, &key);
+    assert_int_equal(fetch.failure.kind, FAILURE_NONE);
+    assert_int_equal(fetch.body_bytes, 5);
+    assert_int_equal(tls_sessions_count(world->sessions), 0);
+    pool_close_idle(world->pool, 1000);
+    server_stop(&proxy);
+}
+
+/* Gives up after one round, two rounds, … until the answer is faster. */
+static void test_a_tunnel_may_be_given_up_at_any_step(void **state)
+{
+    struct world *world = *state;
+    struct server proxy;
+    struct fetch fetch = {0};
+
+    server_start(&proxy, test_server_ctx(&localhost, TLS1_2_VERSION, TLS1_3_VERSION));
+    proxy.is_proxy = proxy.wants_login = true;
+    struct pool_key key = key_of("a.test", 44300, true);
+    go_through(&key, &proxy, PROXY_WAY_CONNECT);
+    for (int rounds = 0; !fetch.is_over; rounds++) {
+        auth_cache_done(&world->proxy_logins); /* asked who it is each time */
+        auth_cache_init(&world->proxy_logins);
+        tls_contexts_reload(world->contexts);
+        resolver_flush(world->resolver);
+        begin(world, &fetch, &key);
+        for (int i = 0; i < rounds && !fetch.is_over; i++)
+            assert_int_equal(loop_turn(world->loop, true), 0);
+        if (fetch.lease)
+            lease_release(TAKE(fetch.lease));
+        pool_close_idle(world->pool, 1000);
+        assert_int_equal(loop_turn(world->loop, false), 0);
+    }
+    assert_int_equal(fetch.failure.kind, FAILURE_NONE);
+    server_stop(&proxy);
+}
+
 #define WITH_WORLD(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -504,6 +715,10 @@ int main(void)
         WITH_WORLD(test_each_way_to_fail_has_its_name),
         WITH_WORLD(test_a_route_changes_where_it_goes_and_not_whom_it_trusts),
         WITH_WORLD(test_lb04_connecting_may_be_given_up_at_any_step),
+        WITH_WORLD(test_a_tunnel_is_opened_with_a_login_and_kept),
+        WITH_WORLD(test_trouble_on_the_way_is_the_proxys),
+        WITH_WORLD(test_px10_an_https_proxy_is_checked_and_leaves_no_session),
+        WITH_WORLD(test_a_tunnel_may_be_given_up_at_any_step),
     };
 
     return cmocka_run_group_tests_name("pool/connector", tests, make_certs, drop_certs);

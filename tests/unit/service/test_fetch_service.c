@@ -267,6 +267,40 @@ static void resolve_without_port(Xhrd__V1__OpenRequest *open)
     with_resolve(open, "a.com", 0, "::1", 1);
 }
 
+static void
+with_proxy(Xhrd__V1__OpenRequest *open, const char *url, Xhrd__V1__AuthScheme scheme)
+{
+    static Xhrd__V1__Proxy proxy = XHRD__V1__PROXY__INIT;
+    static Xhrd__V1__ProxyOptions proxies = XHRD__V1__PROXY_OPTIONS__INIT;
+    static Xhrd__V1__NetworkOptions network = XHRD__V1__NETWORK_OPTIONS__INIT;
+
+    proxy.url = pb_bytes(url);
+    proxy.scheme = scheme;
+    proxies.http = &proxy;
+    network.proxy = &proxies;
+    open->network = &network;
+}
+
+static void proxy_of_no_scheme_we_have(Xhrd__V1__OpenRequest *open)
+{
+    with_proxy(open, "ftp://p:1", XHRD__V1__AUTH_SCHEME__AUTH_SCHEME_UNSPECIFIED);
+}
+
+static void proxy_with_bearer(Xhrd__V1__OpenRequest *open)
+{
+    with_proxy(open, "http://p:1", XHRD__V1__AUTH_SCHEME__AUTH_SCHEME_BEARER);
+}
+
+static void proxy_with_a_scheme_of_the_future(Xhrd__V1__OpenRequest *open)
+{
+    with_proxy(open, "http://p:1", (Xhrd__V1__AuthScheme)99);
+}
+
+static void proxy_with_colon_in_user(Xhrd__V1__OpenRequest *open)
+{
+    with_proxy(open, "http://a%3Ab:c@p:1", XHRD__V1__AUTH_SCHEME__AUTH_SCHEME_UNSPECIFIED);
+}
+
 static const struct refusal {
     const char *name;
     void (*spoil)(Xhrd__V1__OpenRequest *open);
@@ -294,6 +328,10 @@ static const struct refusal {
     {"AU02", user_with_colon, "argument", ":"},
     {"connect-to", connect_to_port_too_high, "argument", "65535"},
     {"connect-to", connect_to_no_host_name, "argument", "host name"},
+    {"proxy", proxy_of_no_scheme_we_have, "argument", "http, https, socks5"},
+    {"proxy", proxy_with_bearer, "argument", "AUTH_SCHEME_BASIC"},
+    {"proxy", proxy_with_a_scheme_of_the_future, "argument", "AUTH_SCHEME_BASIC"},
+    {"proxy", proxy_with_colon_in_user, "argument", "':'"},
     {"resolve", resolve_without_address, "argument", "1 to 8"},
     {"resolve", resolve_with_nine_addresses, "argument", "1 to 8"},
     {"resolve", resolve_to_a_name, "argument", "127.0.0.1"},

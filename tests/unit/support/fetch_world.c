@@ -16,6 +16,7 @@
 #include "policy/hsts.h"
 #include "pool/pool.h"
 #include "pool/pool_stats.h"
+#include "pool/proxy_step.h"
 #include "support/test.h"
 #include "transport/conn.h"
 
@@ -101,6 +102,13 @@ static void connect_one(struct fetch_world *world)
     assert_true(world->n_servers <= WORLD_SERVERS_MAX);
     (void)snprintf(server->host, sizeof(server->host), "%s", attempt.key->origin.host);
     server->port = attempt.key->origin.port;
+    const struct pool_proxy *proxy = &attempt.key->proxy;
+    server->way = proxy->way;
+    (void)pool_proxy_format(proxy, server->proxy);
+    (void)snprintf(server->proxy_login, sizeof(server->proxy_login), "%.*s%s%.*s",
+                   (int)proxy->user.len, proxy->user.len ? proxy->user.ptr : "",
+                   proxy->scheme == AUTH_SCHEME_NONE ? "" : ":", (int)proxy->password.len,
+                   proxy->password.len ? proxy->password.ptr : "");
     if (attempt.key->route.host.len)
         (void)snprintf(server->host, sizeof(server->host), "%.*s",
                        (int)attempt.key->route.host.len, attempt.key->route.host.ptr);
@@ -332,6 +340,8 @@ void world_init(struct fetch_world *world)
     world->fetcher->network = world->network;
     world->fetcher->pool = world->pool;
     world->fetcher->files = world->files;
+    auth_cache_init(&world->proxy_logins);
+    world->fetcher->proxy_logins = &world->proxy_logins;
     world->fetcher->options.user_agent = "t";
     world->fetcher->cookies = (struct cookie_access){.open = fake_open,
                                                      .open_hosts = fake_open_hosts,
@@ -369,6 +379,7 @@ void world_done(struct fetch_world *world)
     hsts_free(world->hosts);
     fetcher_done(world->fetcher);
     network_free(world->network);
+    auth_cache_done(&world->proxy_logins);
     free(world->fetcher);
     loop_free(world->loop);
 }

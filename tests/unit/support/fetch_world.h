@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "fetch/fetcher.h"
 #include "fetch/request.h"
+#include "policy/proxy.h"
 #include "policy/public_suffix.h"
 #include "pool/connector.h"
 #include "pool/reach.h"
@@ -29,6 +30,9 @@ struct fake_server {
     char host[512];
     uint16_t port;
     bool is_over; /* the daemon has hung up */
+    enum proxy_way way;
+    char proxy[PROXY_TEXT_SIZE]; /* "" without */
+    char proxy_login[64];        /* "user:password" */
 };
 
 struct fetch_world {
@@ -42,6 +46,7 @@ struct fetch_world {
     struct network_probe probe;
     bool is_offline;
     struct fetcher *fetcher;
+    struct auth_cache proxy_logins;
 
     struct suffix_table suffixes;
     struct cookie_jar *jar;
