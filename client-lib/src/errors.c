@@ -110,6 +110,7 @@ void xhr_failure_set(struct xhr_failure *ret, enum xhr_error_class kind, const c
     (void)vsnprintf(ret->text, sizeof(ret->text), fmt, /* clang 14 loses sight of args */
                     args); /* NOLINT(clang-analyzer-valist.Uninitialized) */
     va_end(args);
+    xhr_make_printable(ret->text); /* it may quote a server */
 }
 
 void xhr_failure_show(const struct xhr_failure *failure, struct xhr_error *ret)
@@ -127,11 +128,34 @@ void xhr_failure_show(const struct xhr_failure *failure, struct xhr_error *ret)
 }
 
 /* What the daemon wrote is for a terminal or a log: one line, no control characters. */
+/* Bytes of a character that a terminal only shows: no control, C1's included. 0: it is none. */
+static size_t shown_bytes(const unsigned char *at)
+{
+    static const unsigned least[] = {0, 0, 0x80, 0x800, 0x10000};
+    size_t n = at[0] < 0x80 ? 1 : at[0] < 0xc2 ? 0 : at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : 4;
+    unsigned code = n > 1 ? at[0] & (0x7fu >> n) : at[0];
+
+    if (n == 0 || at[0] > 0xf4)
+        return 0;
+    for (size_t i = 1; i < n; i++) {
+        if ((at[i] & 0xc0) != 0x80)
+            return 0;
+        code = code << 6 | (at[i] & 0x3fu);
+    }
+    if (code < least[n] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000))
+        return 0;
+    return code < 0x20 || (code >= 0x7f && code < 0xa0) ? 0 : n;
+}
+
 void xhr_make_printable(char *text)
 {
-    for (; *text; text++)
-        if ((unsigned char)*text < 0x20 || *text == 0x7f)
+    while (*text) {
+        size_t n = shown_bytes((const unsigned char *)text);
+
+        if (n == 0)
             *text = '?';
+        text += n ? n : 1;
+    }
 }
 
 static void take_text(struct xhr_failure *failure, const ProtobufCBinaryData *text)

@@ -519,6 +519,10 @@ const struct flag flags[] = {
 
     {GROUP_REDIRECTS, 'L', 1, 0, "location", NULL, "follow redirects: the default", AT(no_location), NULL},
     {GROUP_REDIRECTS, 0, 0, 0, "no-location", NULL, "do not: take a 3xx as the answer", AT(no_location), NULL},
+    {GROUP_REDIRECTS, 0, 0, 0, "location-trusted", NULL, "log in wherever they lead, but not down from https", AT(location_trusted), NULL},
+    {GROUP_REDIRECTS, 0, 0, 0, "post301", NULL, "a POST stays one after 301", AT(post301), NULL},
+    {GROUP_REDIRECTS, 0, 0, 0, "post302", NULL, "a POST stays one after 302", AT(post302), NULL},
+    {GROUP_REDIRECTS, 0, 0, 0, "post303", NULL, "a POST stays one after 303", AT(post303), NULL},
     {GROUP_REDIRECTS, 0, 0, 0, "max-redirs", "NUMBER", "at most so many, 20 by default; -1: no limit", 0, take_max_redirs},
 
     {GROUP_TIME, 'm', 0, 0, "max-time", "SECONDS", "of a whole transfer", AT(max_time_ms), take_seconds},

@@ -29,6 +29,8 @@ static void add_string(struct strbuf *out, const char *bytes, size_t len)
             strbuf_add_text(out, "\xEF\xBF\xBD");
         else if (first < 0x20 || first == 0x7F || first == '"' || first == '\\')
             add_escaped(out, first);
+        else if (first == 0xC2 && (unsigned char)bytes[1] < 0xA0) /* C1: moves some cursors */
+            add_escaped(out, (unsigned char)bytes[1]);
         else
             strbuf_add(out, bytes, sequence);
         size_t taken = sequence > 0 ? sequence : 1;

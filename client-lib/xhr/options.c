@@ -273,6 +273,16 @@ static int check_saving(const struct cli_options *options, struct trouble *why)
     return 0;
 }
 
+static int check_redirects(const struct cli_options *options, struct trouble *why)
+{
+    if (options->no_location &&
+        (options->location_trusted || options->post301 || options->post302 || options->post303))
+        return trouble_set(why, EXIT_USAGE,
+                           "--location-trusted and --post301 to --post303 are about redirects "
+                           "that are followed: leave out --no-location");
+    return 0;
+}
+
 /* What is right by itself and wrong together. */
 static int check(const struct cli_options *options, struct trouble *why)
 {
@@ -308,6 +318,7 @@ static int check(const struct cli_options *options, struct trouble *why)
     }
     int r = check_proxy(options, why);
     r = r != 0 ? r : check_saving(options, why);
+    r = r != 0 ? r : check_redirects(options, why);
     return r != 0 ? r : check_login(options, why);
 }
 

@@ -138,6 +138,10 @@ struct cli_options {
     bool no_keepalive;
 
     bool no_location;
+    bool location_trusted;
+    bool post301;
+    bool post302;
+    bool post303;
     int64_t max_redirs; /* -1: no limit; INT64_MIN: not given */
 
     uint32_t max_time_ms; /* TIME_NOT_GIVEN, 0: none */

@@ -15,23 +15,35 @@ static void add_version(struct strbuf *out, int version)
     }
 }
 
-static void add_status_line(struct strbuf *out, const struct xhr_request *request)
+/* What a server wrote: as it is for a file, escaped for people. */
+static void add_its_text(struct strbuf *out, const char *text, bool for_people)
+{
+    if (for_people)
+        strbuf_add_shown(out, text, strlen(text));
+    else
+        strbuf_add_text(out, text);
+}
+
+static void
+add_status_line(struct strbuf *out, const struct xhr_request *request, bool for_people)
 {
     add_version(out, xhr_request_http_version(request));
     strbuf_add_char(out, ' ');
     strbuf_add_padded(out, (uint64_t)xhr_request_status(request), 3);
     strbuf_add_char(out, ' ');
-    strbuf_add_text(out, xhr_request_status_text(request));
+    add_its_text(out, xhr_request_status_text(request), for_people);
     strbuf_add_text(out, "\r\n");
 }
 
+/* @prefix: NULL: for a file. */
 static void
 add_field(struct strbuf *out, const char *prefix, const char *name, const char *value)
 {
-    strbuf_add_text(out, prefix);
+    if (prefix)
+        strbuf_add_text(out, prefix);
     strbuf_add_text(out, name);
     strbuf_add_text(out, ": ");
-    strbuf_add_text(out, value);
+    add_its_text(out, value, prefix != NULL);
     strbuf_add_text(out, "\r\n");
 }
 
@@ -39,9 +51,9 @@ void report_head(struct strbuf *out, const struct xhr_request *request)
 {
     const char *name, *value;
 
-    add_status_line(out, request);
+    add_status_line(out, request, false);
     for (size_t i = 0; xhr_request_response_header_at(request, i, &name, &value); i++)
-        add_field(out, "", name, value);
+        add_field(out, NULL, name, value);
     strbuf_add_text(out, "\r\n");
 }
 
@@ -50,7 +62,7 @@ void report_trailers(struct strbuf *out, const struct xhr_request *request)
     const char *name, *value;
 
     for (size_t i = 0; xhr_request_trailer_at(request, i, &name, &value); i++)
-        add_field(out, "", name, value);
+        add_field(out, NULL, name, value);
 }
 
 static void add_connection(struct strbuf *out,
@@ -124,7 +136,7 @@ void report_exchange(struct strbuf *out, const struct xhr_request *request, cons
     if (add_from_cache(out, request))
         add_request(out, request, url);
     strbuf_add_text(out, "< ");
-    add_status_line(out, request);
+    add_status_line(out, request, true);
     for (size_t i = 0; xhr_request_response_header_at(request, i, &name, &value); i++)
         add_field(out, "< ", name, value);
     strbuf_add_text(out, "<\r\n");

@@ -282,6 +282,10 @@ static int make_request_options(struct session *session, struct trouble *why)
         .timeout_for_resource_ms =
             options->max_time_ms == TIME_NOT_GIVEN ? 0 : options->max_time_ms,
         .no_redirect = options->no_location,
+        .location_trusted = options->location_trusted,
+        .keep_post_301 = options->post301,
+        .keep_post_302 = options->post302,
+        .keep_post_303 = options->post303,
         .redirects_max = hops_of(options->max_redirs),
         .username = session->user,
         .password = session->password,

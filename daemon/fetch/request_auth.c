@@ -41,10 +41,10 @@ static void login_done(struct login *login)
 }
 
 /* A user without a password has the empty one, never that of the options (AU01). */
-static int take_from_url(const struct request *request, struct login *login)
+static int take_from_url(const struct url *url, struct login *login)
 {
-    struct span user = request->url.username;
-    struct span password = request->url.password;
+    struct span user = url->username;
+    struct span password = url->password;
     /* Reserved in one piece: growing would leave copies of the password behind. */
     int r = buf_reserve(&login->decoded, user.len + password.len);
 
@@ -57,6 +57,16 @@ static int take_from_url(const struct request *request, struct login *login)
     login->password = span_drop(buf_span(&login->decoded), user_len);
     login->early = true;
     return r;
+}
+
+/* The URL whose userinfo logs in: this hop's, else the caller's while at his origin. */
+static const struct url *login_url(const struct request *request)
+{
+    if (url_has_credentials(&request->url))
+        return &request->url;
+    return url_has_credentials(&request->options.url) && !request->left_origin
+               ? &request->options.url
+               : NULL;
 }
 
 /* A user that has a domain already keeps his. */
@@ -87,11 +97,12 @@ static int find_login(const struct request *request, struct login *ret)
         take_from_asked(&request->auth.login, ret);
         return 0;
     }
-    if (url_has_credentials(&request->url)) {
+    const struct url *url = login_url(request);
+    if (url) {
         bool may_be_digest = scheme == AUTH_SCHEME_DIGEST || scheme == AUTH_SCHEME_ANY;
 
         ret->scheme = may_be_digest ? scheme : AUTH_SCHEME_BASIC;
-        return take_from_url(request, ret);
+        return take_from_url(url, ret);
     }
     if (request->left_origin || !options->user)
         return 0;

@@ -50,6 +50,25 @@ static int inherit_fragment(const struct url *from, struct url *url)
     return 0;
 }
 
+/* Userinfo is not inherited, as it is by WHATWG's "/path" (RD12): what a Location brought is
+ * for its hop alone, and whose login the caller's is, is not for a URL to say. */
+static int resolve(const struct url *base, struct span location, struct url *ret)
+{
+    CLEANUP_BUF struct buf text = BUF_INIT(0);
+    struct url bare;
+
+    if (!url_has_credentials(base))
+        return url_resolve(base, location, ret);
+    int r = url_format(base, URL_WITHOUT_USERINFO, &text);
+    if (r == 0)
+        r = url_parse(buf_span(&text), NULL, &bare);
+    if (r != 0)
+        return r;
+    r = url_resolve(&bare, location, ret);
+    url_done(&bare);
+    return r;
+}
+
 static bool is_same_origin(const struct url *a, const struct url *b)
 {
     return span_eq(a->scheme, b->scheme) && span_eq(a->host, b->host) &&
@@ -114,7 +133,7 @@ int redirect_next(const struct redirect_input *input, struct redirect *ret)
     if (!found)
         return REDIRECT_DELIVER;
 
-    int r = url_resolve(input->url, location, &redirect.url);
+    int r = resolve(input->url, location, &redirect.url);
     if (r != URL_OK)
         return r < 0 ? r : REDIRECT_REFUSED_LOCATION;
     r = inherit_fragment(input->url, &redirect.url);

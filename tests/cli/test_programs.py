@@ -152,6 +152,16 @@ class Requests(unittest.TestCase):
         self.assertEqual(self.request("--max-redirs", "0", URL).redirects_max, 0)
         self.assertGreater(self.request("--max-redirs", "-1", URL).redirects_max, 100_000)
 
+    def test_what_goes_along_with_redirects(self):
+        self.assertFalse(self.request(URL).HasField("redirect_options"))
+        options = self.request("--location-trusted", "--post301", "--post303", URL).redirect_options
+        self.assertEqual((options.trust_hosts, options.keep_post_301, options.keep_post_302,
+                          options.keep_post_303, options.ask), (True, True, False, True, False))
+        self.assertTrue(self.request("--post302", URL).redirect_options.keep_post_302)
+        for flag in ("--location-trusted", "--post301", "--post302", "--post303"):
+            done, requests = run("--no-location", flag, URL)
+            self.assertEqual((done.status, requests), (2, []), flag)
+
     def test_jar_none_neither_sends_nor_stores(self):
         request = self.request("--jar", "none", URL)
         self.assertEqual((request.cookies, request.jar), (fetch_pb2.COOKIE_MODE_NONE, ""))

@@ -64,7 +64,7 @@ static void test_control_characters_and_broken_utf8_never_reach_a_terminal(void 
         {"a\tb\nc\r", "a\\x09b\\x0Ac\\x0D", "\"a\\tb\\nc\\r\""},
         {"\x7f", "\\x7F", "\"\\u007f\""},
         {"gr\xc3\xbc\xc3\x9f", "gr\xc3\xbc\xc3\x9f", "\"gr\xc3\xbc\xc3\x9f\""},
-        {"\xc2\x9b", "\\xC2\\x9B", "\"\xc2\x9b\""},
+        {"\xc2\x9b", "\\xC2\\x9B", "\"\\u009b\""},
         {"\xff", "\\xFF", "\"\xef\xbf\xbd\""},
         {"\xc3", "\\xC3", "\"\xef\xbf\xbd\""},
         {"\xc0\xaf", "\\xC0\\xAF", "\"\xef\xbf\xbd\xef\xbf\xbd\""},

@@ -30,6 +30,7 @@ BODY = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t,
 WAITING = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int, ctypes.c_uint64, ctypes.c_void_p)
 READ = ctypes.CFUNCTYPE(ctypes.c_ssize_t, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t,
                         ctypes.c_void_p)
+REWIND = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
 
 
 def _field(declaration):
@@ -86,6 +87,10 @@ def load():
             ("request_send", number, [pointer, pointer]),
             ("request_send_form", number, [pointer, pointer]),
             ("request_abort", number, [pointer]),
+            ("request_defer_redirect", number, [pointer]),
+            ("request_answer_redirect", number, [pointer, ctypes.c_bool]),
+            ("request_redirect_at", ctypes.c_bool, [pointer, ctypes.c_size_t, pointer]),
+            ("request_answer_challenge", number, [pointer, pointer]),
             ("request_ready_state", number, [pointer]),
             ("request_status", number, [pointer]),
             ("request_status_text", text, [pointer]),
@@ -142,8 +147,8 @@ class Client:
     def run(self):
         self.wait_until(lambda: not self.in_flight())
 
-    def request(self):
-        return Request(self)
+    def request(self, **options):
+        return Request(self, **options)
 
     def close(self):
         self.handle = ctypes.c_void_p(self.library.xhr_client_free(self.handle))
@@ -152,12 +157,13 @@ class Client:
 class Request:
     """An HTTPClient object. `then(word)` is called behind each event and may do anything."""
 
-    def __init__(self, client, streaming=False):
+    def __init__(self, client, streaming=False, challenges=False):
         self.client, self.library = client, client.library
         self.handle = ctypes.c_void_p()
         assert self.library.xhr_request_new(client.handle, ctypes.byref(self.handle)) == 0
         self.words, self.events, self.then = [], [], lambda word: None
-        self.follows = True
+        self.follows, self.defers, self.deferred = True, False, []
+        self.login = None  # who logs in: what answer_challenge() takes, from inside
         self.faults = []
         self._keep = {  # ctypes forgets what nobody holds
             "onreadystatechange": READY_STATE(self._on_ready_state),
@@ -169,6 +175,8 @@ class Request:
             "onredirect": REDIRECT(self._on_redirect),
             "on_headers": PLAIN(lambda *_: self._tell("headers")),
             "on_waiting": WAITING(self._on_waiting)}
+        if challenges:
+            self._keep["on_challenge"] = READY_STATE(self._on_challenge)
         if streaming:
             self._keep["on_body"] = BODY(lambda _, at, size, __: self._tell("body", size))
         callbacks = sized("xhr_callbacks", **{
@@ -200,8 +208,20 @@ class Request:
 
     def _on_redirect(self, _, at, __):
         event = structure("xhr_redirect").from_address(at)
+        if self.defers:
+            self.deferred.append(self.library.xhr_request_defer_redirect(self.handle))
         self._tell(f"redirect:{event.status}", text_of(event.url))
         return self.follows
+
+    def _on_challenge(self, _, at, __):
+        event = structure("xhr_challenge").from_address(at)
+        offers = (structure("xhr_offer") * event.n_offers).from_address(event.offers)
+        self._tell(f"challenge:{event.attempt}", {
+            "scheme": text_of(event.scheme), "realm": text_of(event.realm),
+            "origin": text_of(event.origin), "is_proxy": event.is_proxy,
+            "offers": [(text_of(offer.scheme), text_of(offer.realm)) for offer in offers]})
+        if self.login:
+            self.answer_challenge(**self.login)
 
     def _on_waiting(self, _, reason, monotonic_us, __):
         self._tell(f"wait:{text_of(self.library.xhr_wait_reason_name(reason))}", monotonic_us)
@@ -219,7 +239,16 @@ class Request:
         return self.library.xhr_request_set_header(self.handle, name.encode(),
                                                    None if value is None else value.encode())
 
-    def body(self, kind, data=None, read=None, **fields):
+    def answer_redirect(self, follows):
+        return self.library.xhr_request_answer_redirect(self.handle, follows)
+
+    def answer_challenge(self, **fields):
+        """Without fields: nobody logs in."""
+        login = sized("xhr_login", **{name: text.encode() for name, text in fields.items()})
+        return self.library.xhr_request_answer_challenge(
+            self.handle, ctypes.byref(login) if fields else None)
+
+    def body(self, kind, data=None, read=None, rewind=None, **fields):
         """@kind: "STRING", "BYTES", "JSON", "FD", "STREAM"."""
         kind = constants("xhr_body_kind")[f"XHR_BODY_{kind}"]
         if data is not None:
@@ -228,6 +257,9 @@ class Request:
         if read is not None:
             self._read = READ(lambda _, at, size, __: self._give(read, at, size))
             fields["read"] = ctypes.cast(self._read, ctypes.c_void_p).value
+        if rewind is not None:
+            self._rewind = REWIND(lambda *_: rewind())
+            fields["rewind"] = ctypes.cast(self._rewind, ctypes.c_void_p).value
         return sized("xhr_body", kind=kind, **fields)
 
     @staticmethod
@@ -240,6 +272,19 @@ class Request:
 
     def send(self, body=None):
         return self.library.xhr_request_send(self.handle, ctypes.byref(body) if body else None)
+
+    def send_form(self, parts):
+        """[(name, bytes or the path of a file)]"""
+        form = ctypes.c_void_p()
+        assert self.library.xhr_form_new(ctypes.byref(form)) == 0
+        for name, value in parts:
+            r = (self.library.xhr_form_add(form, name.encode(), value, len(value))
+                 if isinstance(value, bytes) else
+                 self.library.xhr_form_add_file(form, name.encode(), str(value).encode(), None, None))
+            assert r == 0
+        r = self.library.xhr_request_send_form(self.handle, form)
+        self.library.xhr_form_free(form)
+        return r
 
     def abort(self):
         return self.library.xhr_request_abort(self.handle)
@@ -295,6 +340,13 @@ class Request:
         while self.library.xhr_request_sent_header_at(self.handle, len(found), ctypes.byref(name),
                                                       ctypes.byref(value)):
             found.append((name.value.decode("latin-1"), value.value.decode("latin-1")))
+        return found
+
+    def chain(self):
+        """[(status, url, method, whether it was the daemon's own)]"""
+        step, found = structure("xhr_redirect")(), []
+        while self.library.xhr_request_redirect_at(self.handle, len(found), ctypes.byref(step)):
+            found.append((step.status, text_of(step.url), text_of(step.method), step.is_upgrade))
         return found
 
     def progress(self, word):

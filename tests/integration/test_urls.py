@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""URLs, methods and header fields that clients hand in (UR01 to UR14): refused with a reason, or
+"""URLs, methods and header fields that clients hand in (UR01 to UR16): refused with a reason, or
 sent as one well-formed request to the host that every reader of the URL agrees on."""
+import base64
+
 import pytest
+from libxhr import Client
 from origins import response
 
 pytestmark = pytest.mark.shallow
@@ -185,3 +188,76 @@ def test_single_valued_defaults_can_be_replaced(client, origin_raw):
     client.fetch(origin_raw.url(), headers=[("User-Agent", "mine/1"), ("Accept", "text/x")])
     assert origin_raw.requests[-1].get("User-Agent") == "mine/1"
     assert origin_raw.requests[-1].get("Accept") == "text/x"
+
+# ---- what a server or a URL says must not reach where it means something else
+
+def test_ur15_a_password_with_an_at_is_no_host(xhr, xhrd, origin_raw):
+    """Neither a name that is looked up nor SNI nor Host: the last @ ends the userinfo."""
+    inside = origin_raw.url().replace("://", "://ali:p@evil.test@")
+    xhr("--connect-timeout", "5", inside, check=0)
+    request = origin_raw.requests[-1]
+    assert request.get("Host") == f"127.0.0.1:{origin_raw.port}"
+    assert request.get("Authorization") == "Basic " + base64.b64encode(b"ali:p@evil.test").decode()
+    for given in ("http://ali:p@evil.test:99999@", "http://ali:p@/x@"):
+        xhr("--connect-timeout", "5", inside.replace("http://ali:p@evil.test@", given))
+    assert "evil" not in xhrd.log()
+
+
+def test_ur15_a_password_with_an_at_is_not_in_sni(xhr, ca, make_tls_origin):
+    origin = make_tls_origin("a.test")
+    names = []
+    origin.tls.sni_callback = lambda _, name, __: names.append(name)
+    xhr("--cacert", ca.pem, "--resolve", f"a.test:{origin.port}:127.0.0.1",
+        origin.url(host="ali:p@evil.test@a.test"), check=0)
+    assert names == ["a.test"]
+    assert origin.requests[0].get("Host") == f"a.test:{origin.port}"
+
+
+HOSTILE = b"\x1b]0;owned\x07\x9b2J\xc2\x9b31m"
+
+
+def test_ur16_a_hostile_reason_is_escaped_in_events_and_errors(xhr, xhrd, origin_raw, folder):
+    origin_raw.reply(b"HTTP/1.1 404 No" + HOSTILE + b"\r\nX-Field: a" + HOSTILE +
+                     b"\r\nContent-Length: 0\r\n\r\n")
+    run = xhr("-f", "-v", "--events=log", origin_raw.url())
+    assert run.status != 0
+    for text in (run.err, xhrd.log(), (folder / "log").read_bytes().decode("latin-1")):
+        assert not set(text) & {"\x1b", "\x07", "\x9b"}, text
+
+
+def test_ur16_an_endless_reason_is_a_limit(xhr, xhrd, origin_raw):
+    origin_raw.reply(b"HTTP/1.1 200 " + b"r" * (1 << 20) + b"\r\nContent-Length: 0\r\n\r\n")
+    run = xhr(origin_raw.url())
+    assert run.status == 63 and len(run.err) < 1000, run
+    assert "rrrrrrrr" not in xhrd.log()
+
+
+def test_ur16_hostile_text_is_escaped_in_what_the_library_tells(xhrd, origin_raw):
+    client = Client(xhrd.socket_path)
+    request = client.request()
+    origin_raw.reply(b"HTTP/1.1 404 No\xc3\xa4" + b"\xff\x9b2J\xc2\x9b31m" * 100 +
+                     b"\r\nContent-Length: 0\r\n\r\n")
+    assert request.open(origin_raw.url()) == 0 and request.send() == 0
+    request.finish()
+    text = request.error.text
+    assert text.startswith("the server answered 404 No\u00e4??2J".encode()), text
+    assert all(c.isprintable() for c in text.decode()) and len(text) < 320
+    request.free()
+    client.close()
+
+
+@pytest.mark.xhrd(arguments=["--log-level", "debug"])
+def test_ur16_secrets_are_never_logged(xhr, xhrd, origin_raw, origin_raw2):
+    origin_raw.replies(
+        response(b"", status="302 Go", fields=[
+            ("Location", origin_raw2.url("/").replace("://", "://eve:l0cation@")),
+            ("Set-Cookie", "c=c00kie")]),
+        response(b"", status="401 No", fields=[("WWW-Authenticate", 'Basic realm="x"')]))
+    for flags in (("-u", "ali:passw0rd"), ("--digest", "-u", "ali:passw0rd"),
+                  ("--oauth2-bearer", "t0ken"), ("-H", "Authorization: Basic h3ader"),
+                  ("-b", "own=0wn"), ("-H", "Cookie: own=0wn")):
+        xhr(*flags, origin_raw.url())
+    log = xhrd.log()
+    assert "debug" in log
+    for secret in ("passw0rd", "YWxpOnBhc3N3MHJk", "t0ken", "h3ader", "0wn", "c00kie", "l0cation"):
+        assert secret not in log, secret
