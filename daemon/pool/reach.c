@@ -48,12 +48,14 @@ bool reach_is_missing(struct network *network,
                       const struct pool_key *key,
                       const struct failure *why)
 {
+    bool is_proxys = why->kind == FAILURE_PROXY; /* and the same trouble on the way to it */
     struct address address;
 
-    if (why->kind == FAILURE_CONNECT && is_about_routes(why->sys_errno))
+    if ((why->kind == FAILURE_CONNECT || (is_proxys && why->phase == PHASE_CONNECT)) &&
+        is_about_routes(why->sys_errno))
         return address_of(key, &address) ? !network_has_route(network, &address)
                                          : !network_state(network).is_online;
-    if (why->kind != FAILURE_DNS)
+    if (why->kind != FAILURE_DNS && !(is_proxys && why->phase == PHASE_DNS))
         return false;
     if (is_about_servers(why->code) && network_is_settling(network))
         return true;
