@@ -22,3 +22,14 @@ int read_all(int fd, size_t max, struct strbuf *out);
 
 /* The same of a file by name; "-" is standard input. */
 int read_file(const char *name, size_t max, struct strbuf *out);
+
+/**
+ * replace_file() - give a file a new content, whole or not at all
+ * @name: "-" is standard output; what is no regular file is written to as it is
+ *
+ * A new file is for its owner alone; an old one keeps who may read it, and a link what it
+ * leads to.
+ *
+ * Return: 0, -EINTR as above, -errno.
+ */
+int replace_file(const char *name, const void *bytes, size_t len);

@@ -180,11 +180,20 @@ static int take_cookie(struct cli_options *options,
 {
     (void)flag;
     if (!strchr(value, '='))
-        return trouble_set(why, EXIT_USAGE,
-                           "-b '%s': cookie files are not read in this version; write "
-                           "-b 'name=value', or let the daemon keep them (--jar NAME)",
-                           value);
+        return add_word(&options->cookie_files, value, why);
     return add_word(&options->cookies, value, why);
+}
+
+static int take_jar_file(struct cli_options *options,
+                         const struct flag *flag,
+                         const char *value,
+                         struct trouble *why)
+{
+    (void)flag;
+    if (value[0] == '\0')
+        return trouble_set(why, EXIT_USAGE, "-c '': the name of a file is missing");
+    options->cookie_jar = value;
+    return 0;
 }
 
 static int take_jar(struct cli_options *options,
@@ -488,7 +497,9 @@ const struct flag flags[] = {
     {GROUP_EVENTS, 0, 0, 1, "events", "FILE", "every event as a line of JSON, on stderr or in FILE", 0, take_events},
 
     {GROUP_COOKIES, 0, 0, 0, "jar", "NAME", "cookie jar: default, or one of your own; none: no cookies", 0, take_jar},
-    {GROUP_COOKIES, 'b', 0, 0, "cookie", "DATA", "send 'a=1; b=2' with this request, too", 0, take_cookie},
+    {GROUP_COOKIES, 'b', 0, 0, "cookie", "DATA", "send 'a=1; b=2' with this request, too; without = a cookies.txt to begin with", 0, take_cookie},
+    {GROUP_COOKIES, 'c', 0, 0, "cookie-jar", "FILE", "write the cookies of this command to a cookies.txt, - is stdout", AT(cookie_jar), take_jar_file},
+    {GROUP_COOKIES, 'j', 0, 0, "junk-session-cookies", NULL, "leave out session cookies of -b FILE", AT(junk_session_cookies), NULL},
 
     {GROUP_AUTH, 'u', 0, 0, "user", "USER:PASSWORD", "log in; asks for the password when there is no colon", 0, take_user},
     {GROUP_AUTH, 0, 0, 0, "basic", NULL, "by Basic: the default", AT(basic), NULL},

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cookie_file.h"
 #include "files.h"
 #include "strbuf.h"
 #include "transfer.h"
@@ -71,12 +72,18 @@ static int run_all(const struct cli_options *options)
     bool stop = false;
     int code = session_open(&session, options, &why);
 
+    if (code == 0)
+        code = cookie_file_load(&session, &why);
     if (code != 0)
         trouble_say(&why, "xhr");
     for (size_t i = 0; i < options->urls.count && !stop && why.exit_code == 0; i++)
         code = transfer_run(&session, i, &stop);
 
     struct trouble at_end = {0};
+    if (why.exit_code == 0 && !stop && cookie_file_save(&session, &at_end) != 0) {
+        trouble_say(&at_end, "xhr");
+        code = code != 0 ? code : at_end.exit_code;
+    }
     if (session_close(&session, &at_end) != 0) {
         trouble_say(&at_end, "xhr");
         code = code != 0 ? code : at_end.exit_code;

@@ -48,6 +48,7 @@ void cli_options_done(struct cli_options *options)
     free(options->outputs);
     words_done(&options->copies);
     words_done(&options->cookies);
+    words_done(&options->cookie_files);
     words_done(&options->headers);
     words_done(&options->urls);
     *options = (struct cli_options){0};
@@ -213,6 +214,19 @@ static int take_argument(struct command_line *line, char *argument, bool *flags_
     return take_letters(line, argument);
 }
 
+static int check_cookies(const struct cli_options *options, struct trouble *why)
+{
+    if (options->jar && (options->cookie_files.count > 0 || options->cookie_jar))
+        return trouble_set(
+            why, EXIT_USAGE,
+            "--jar names a jar that the daemon keeps, -b FILE and -c FILE make one "
+            "of this command alone: take one of them");
+    if (options->junk_session_cookies && options->cookie_files.count == 0)
+        return trouble_set(why, EXIT_USAGE,
+                           "-j leaves out session cookies of -b FILE, which is not given");
+    return 0;
+}
+
 static int check_login(const struct cli_options *options, struct trouble *why)
 {
     if (options->basic + options->digest + options->anyauth > 1)
@@ -319,6 +333,7 @@ static int check(const struct cli_options *options, struct trouble *why)
     int r = check_proxy(options, why);
     r = r != 0 ? r : check_saving(options, why);
     r = r != 0 ? r : check_redirects(options, why);
+    r = r != 0 ? r : check_cookies(options, why);
     return r != 0 ? r : check_login(options, why);
 }
 

@@ -108,7 +108,10 @@ struct cli_options {
     const char *events_file; /* NULL: standard error */
 
     const char *jar;
-    struct words cookies; /* each "a=1; b=2" */
+    struct words cookies;      /* each "a=1; b=2" */
+    struct words cookie_files; /* -b FILE */
+    const char *cookie_jar;    /* -c */
+    bool junk_session_cookies;
 
     const char *user; /* "name:password" or "name": copied, and wiped from argv */
     bool basic;

@@ -272,6 +272,7 @@ static enum xhr_auth_scheme scheme_of(const struct cli_options *options)
 static int make_request_options(struct session *session, struct trouble *why)
 {
     const struct cli_options *options = session->options;
+    bool is_private = options->cookie_files.count > 0 || options->cookie_jar;
     bool no_cookies = options->jar && strcmp(options->jar, "none") == 0;
 
     session->request_options = (struct xhr_request_options){
@@ -296,7 +297,9 @@ static int make_request_options(struct session *session, struct trouble *why)
         .insecure = options->insecure,
         .ca_pem = session->ca_pem.bytes,
         .ca_pem_len = session->ca_pem.len,
-        .jar = no_cookies ? NULL : options->jar,
+        .jar = is_private   ? XHR_JAR_PRIVATE
+               : no_cookies ? NULL
+                            : options->jar,
         .cookies = no_cookies ? XHR_COOKIES_NONE : XHR_COOKIES_SEND_AND_STORE,
         .family = options->ipv4   ? 4
                   : options->ipv6 ? 6

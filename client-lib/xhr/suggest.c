@@ -68,8 +68,6 @@ const char *flag_instead(char letter, const char *name)
         const char *name;
         const char *instead;
     } table[] = {
-        {'c', "cookie-jar", "the daemon keeps cookies: --jar NAME"},
-        {'j', "junk-session-cookies", "take a jar of its own: --jar NAME"},
         {0, "form-escape", "names are escaped as browsers do"},
         {0, "url", "write the URL alone"},
         {'N', "no-buffer", "nothing is buffered"},

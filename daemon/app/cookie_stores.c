@@ -15,7 +15,8 @@ struct uid_store {
     uint32_t uid;
     struct cookie_store *store;
     struct cookie_store_wait wait;
-    struct link waiters; /* struct cookie_wait */
+    struct link waiters;  /* struct cookie_wait */
+    size_t private_bytes; /* in all jars of access_make_private() */
 };
 
 struct cookie_stores {
@@ -153,6 +154,20 @@ static int access_open_hosts(void *owner,
     return wait_for(of_uid, wait);
 }
 
+static int
+access_make_private(void *owner, const struct partition *who, struct cookie_jar **ret)
+{
+    const struct cookie_stores *stores = owner;
+    struct cookie_jar_options options = cookie_jar_options_default();
+    struct uid_store *of_uid;
+    int r = store_of(owner, who->uid, &of_uid);
+
+    if (r < 0)
+        return r;
+    options.bytes = &of_uid->private_bytes;
+    return cookie_jar_new(ret, stores->rules, &options);
+}
+
 static void access_open_cancel(struct cookie_wait *wait)
 {
     if (!wait->store)
@@ -209,6 +224,7 @@ struct cookie_access cookie_stores_access(struct cookie_stores *stores)
         .open = access_open,
         .open_hosts = access_open_hosts,
         .open_cancel = access_open_cancel,
+        .make_private = access_make_private,
         .commit = access_commit,
         .commit_cancel = access_commit_cancel,
         .owner = stores,

@@ -66,6 +66,9 @@ struct cookie_access {
                       struct cookie_wait *wait,
                       struct hsts **ret);
     void (*open_cancel)(struct cookie_wait *wait); /* of either */
+    /* A jar that is nobody else's and never on disk; all of a uid share a limit of memory. To
+     * be given to cookie_jar_free(). Return: 0 or -ENOMEM. */
+    int (*make_private)(void *owner, const struct partition *who, struct cookie_jar **ret);
     /* Of all that was stored or learned. Return: an outcome. */
     int (*commit)(void *owner, const struct partition *who, struct cookie_commit *commit);
     void (*commit_cancel)(struct cookie_commit *commit);

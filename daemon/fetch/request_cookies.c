@@ -50,6 +50,10 @@ bool request_open_jar(struct request *request)
 
     if (request->options.cookies == REQUEST_COOKIES_NONE || request->jar)
         return true;
+    if (request->options.private_jar) {
+        request->jar = request->options.private_jar;
+        return true;
+    }
     request->cookie_wait.on_ready = request_on_cookies_ready;
     request->cookie_wait.owner = request;
     int r = cookies->open(cookies->owner, &request->options.partition,
@@ -126,6 +130,8 @@ int request_store_cookies(struct request *request, const struct headers *headers
         return r;
     from.url = buf_span(&url);
     r = cookie_jar_store_response(request->jar, &from, headers, &refusals, &summary);
+    if (request->options.private_jar)
+        return r; /* never on disk */
     request->must_commit |= summary.must_be_saved;
     request->has_new_cookies |= summary.must_be_saved;
     return r;

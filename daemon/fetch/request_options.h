@@ -121,6 +121,7 @@ struct request_options {
     struct url site;           /* on whose behalf (RFC 6265bis §5.2); no href: same-site */
     struct url top_level_site; /* what the user sees; no href: site, else the URL's own */
     bool top_level_navigation;
+    struct cookie_jar *private_jar; /* instead; borrowed, outlives the request */
 
     int64_t connect_timeout_us;  /* 0: none */
     int64_t idle_timeout_us;     /* 0: none */

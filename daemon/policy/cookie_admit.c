@@ -361,6 +361,16 @@ static int wish_place(const struct cookie_jar *jar,
     return 0;
 }
 
+bool cookie_jar_is_shared_domain(const struct cookie_jar *jar, struct span domain)
+{
+    struct host_name name;
+    struct cookie_place place;
+
+    return host_name_parse(without_leading_dot(domain), &name) == HOST_OK &&
+           jar_place(jar, span_of(name.text), &place) && !place.is_ip &&
+           suffix_is_public(jar->rules, place.host);
+}
+
 int cookie_jar_set(struct cookie_jar *jar,
                    const struct cookie *draft,
                    const struct cookie_request *from)

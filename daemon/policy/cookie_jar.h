@@ -263,6 +263,10 @@ MUST_CHECK int cookie_jar_set(struct cookie_jar *jar,
                               const struct cookie *draft,
                               const struct cookie_request *from);
 
+/* Whether hosts of many owners are below @domain: a public suffix. What cookie_jar_set() makes
+ * of a cookie of it is one for that very host. */
+bool cookie_jar_is_shared_domain(const struct cookie_jar *jar, struct span domain);
+
 /**
  * cookie_jar_restore() - put back a cookie of an earlier life; observers are told nothing
  * @saved: all members count

@@ -8,6 +8,7 @@
 
 #include "base/fault.h"
 #include "base/mem.h"
+#include "policy/cookie_jar.h"
 #include "service/service_priv.h"
 #include "wire/codec.h"
 #include "wire/frame.h"
@@ -292,6 +293,7 @@ static void client_reap(struct reap *reap)
     struct client *client = (struct client *)(void *)reap;
 
     map_done(&client->requests);
+    cookie_jar_free(client->private_jar);
     mem_free(client);
 }
 

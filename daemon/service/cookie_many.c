@@ -30,7 +30,8 @@ static void refuse(struct refusals *refusals, size_t index, const char *text)
     refusals->pointers[refusals->count++] = refusal;
 }
 
-/* By the owner's hand, but for one thing: what is over by now is no wish to remove.
+/* By the owner's hand, but what is over by now is no wish to remove, and what was for all hosts
+ * below a public suffix is made into nothing else.
  * Return: as cookie_jar_set(). */
 static int add_one(struct cookie_jar *jar, const Xhrd__V1__Cookie *from, int64_t now_s)
 {
@@ -40,6 +41,8 @@ static int add_one(struct cookie_jar *jar, const Xhrd__V1__Cookie *from, int64_t
     cookie_draft_of_pb(from, &draft);
     if (draft.is_persistent && draft.expires_s <= now_s)
         return COOKIE_REFUSED_EXPIRED;
+    if (!draft.host_only && cookie_jar_is_shared_domain(jar, draft.domain))
+        return COOKIE_REFUSED_PUBLIC_SUFFIX;
     return cookie_jar_set(jar, &draft, &asked);
 }
 
@@ -99,7 +102,7 @@ void cookie_add_all(struct client *client,
     }
     if (refusals.count > 0)
         send_refusals(client, command->command_id, &refusals);
-    cookie_answer_when_saved(client, command->command_id, (uint64_t)changed);
+    cookie_answer_when_saved(client, command->command_id, jar, (uint64_t)changed);
 }
 
 /* ---- explain -------------------------------------------------------------------------------

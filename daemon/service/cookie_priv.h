@@ -22,7 +22,10 @@ void cookie_send_failure(struct client *client,
 void cookie_send_trouble(struct client *client, uint32_t command_id, int r); /* -EDQUOT … */
 
 /* The last reply to a command that changed something, when the disk has it. */
-void cookie_answer_when_saved(struct client *client, uint32_t command_id, uint64_t changed);
+void cookie_answer_when_saved(struct client *client,
+                              uint32_t command_id,
+                              const struct cookie_jar *jar,
+                              uint64_t changed);
 
 /* All borrow. */
 void cookie_to_pb(const struct cookie *from, Xhrd__V1__Cookie *to);

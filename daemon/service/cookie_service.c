@@ -147,11 +147,18 @@ static void job_on_committed(void *owner, bool saved)
     client_check_done(client);
 }
 
-void cookie_answer_when_saved(struct client *client, uint32_t command_id, uint64_t changed)
+void cookie_answer_when_saved(struct client *client,
+                              uint32_t command_id,
+                              const struct cookie_jar *jar,
+                              uint64_t changed)
 {
     const struct cookie_access *cookies = &client->service->fetcher->cookies;
     struct cookie_job *job;
 
+    if (jar == client->private_jar) { /* never on disk, and never to be */
+        send_changed(client, command_id, changed, true);
+        return;
+    }
     if (job_new(client, command_id, &job) < 0) { /* it is changed all the same */
         send_changed(client, command_id, changed, false);
         return;
@@ -321,7 +328,7 @@ set(struct client *client, const Xhrd__V1__CookieCommand *command, struct cookie
         cookie_send_failure(client, command->command_id, FAILURE_ARGUMENT,
                             cookie_outcome_text(r));
     else
-        cookie_answer_when_saved(client, command->command_id, 1);
+        cookie_answer_when_saved(client, command->command_id, jar, 1);
 }
 
 static void remove_matching(struct client *client,
@@ -331,7 +338,7 @@ static void remove_matching(struct client *client,
     struct cookie_filter filter;
 
     cookie_filter_of_message(command->filter, &filter);
-    cookie_answer_when_saved(client, command->command_id, cookie_jar_remove(jar, &filter));
+    cookie_answer_when_saved(client, command->command_id, jar, cookie_jar_remove(jar, &filter));
 }
 
 static void
@@ -378,13 +385,35 @@ static void wait_for_jar(struct cookie_job *job, const Xhrd__V1__CookieCommand *
     job_free(job);
 }
 
+int client_find_private_jar(struct client *client, struct span name, struct cookie_jar **ret)
+{
+    const struct cookie_access *cookies = &client->service->fetcher->cookies;
+
+    if (!span_eq(name, SPAN_LIT(CLIENT_PRIVATE_JAR)))
+        return 0;
+    if (!client->private_jar) {
+        int r = cookies->make_private(cookies->owner, &client->partition, &client->private_jar);
+
+        if (r < 0)
+            return r;
+    }
+    *ret = client->private_jar;
+    return 1;
+}
+
 void cookie_service_command(struct client *client, const Xhrd__V1__CookieCommand *command)
 {
     const struct cookie_access *cookies = &client->service->fetcher->cookies;
     struct cookie_jar *jar = NULL;
     struct cookie_job *job;
-    int r = job_new(client, command->command_id, &job);
+    int r = client_find_private_jar(client, span_of(command->jar), &jar);
 
+    if (r > 0) {
+        carry_out(client, command, jar);
+        return;
+    }
+    if (r == 0)
+        r = job_new(client, command->command_id, &job);
     if (r < 0) {
         cookie_send_trouble(client, command->command_id, r);
         return;

@@ -305,6 +305,19 @@ static int take_network(const Xhrd__V1__NetworkOptions *from,
     return r < 0 ? r : take_proxies(from->proxy, to, why);
 }
 
+static int take_private_jar(struct client *client,
+                            const open_message *message,
+                            struct request_options *to,
+                            struct failure *why)
+{
+    int r = client_find_private_jar(client, span_of(message->jar), &to->private_jar);
+
+    if (r >= 0)
+        return 0;
+    failure_set(why, FAILURE_INTERNAL, "out of memory");
+    return r;
+}
+
 /* Descriptors first: whatever else is wrong, they leave the session's queue with the message.
  */
 int fetch_options_of_message(struct client *client,
@@ -338,6 +351,8 @@ int fetch_options_of_message(struct client *client,
         r = take_modes(message, ret, why);
     if (r == 0)
         r = take_http(message, ret, why);
+    if (r == 0)
+        r = take_private_jar(client, message, ret, why);
     if (r == 0 && message->tls)
         r = request_options_set_tls(ret, message->tls->insecure,
                                     span_of_bytes(message->tls->ca_pem), why);

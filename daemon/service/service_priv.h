@@ -52,6 +52,7 @@ struct client {
     struct map requests;  /* by the client's number */
     struct link request_list;
     struct link cookie_jobs;
+    struct cookie_jar *private_jar; /* NULL until CLIENT_PRIVATE_JAR is first named */
     struct link hsts_jobs;
     unsigned n_hsts_jobs;
     struct link cache_jobs;
@@ -114,6 +115,13 @@ MUST_CHECK int fetch_options_of_message(struct client *client,
 
 void cookie_service_command(struct client *client, const Xhrd__V1__CookieCommand *command);
 void cookie_service_close_all(struct client *client);
+
+/* No jar's name: the one of this connection alone, gone with it. */
+#define CLIENT_PRIVATE_JAR ":private"
+
+/* Whether @name is that; if so *ret is the jar. Return: 1, 0: it is not, or -ENOMEM. */
+MUST_CHECK int
+client_find_private_jar(struct client *client, struct span name, struct cookie_jar **ret);
 void hsts_service_command(struct client *client, const Xhrd__V1__AdminCommand *message);
 void hsts_service_close_all(struct client *client);
 void cache_service_command(struct client *client, const Xhrd__V1__AdminCommand *message);

@@ -15,6 +15,9 @@
 extern "C" {
 #endif
 
+/* A jar of this client alone: not kept, not seen by others, gone with the connection. */
+#define XHR_JAR_PRIVATE ":private"
+
 enum xhr_same_site {
     XHR_SAME_SITE_UNSPECIFIED = 0, /* the server said nothing */
     XHR_SAME_SITE_NONE = 1,

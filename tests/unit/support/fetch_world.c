@@ -222,6 +222,15 @@ static int fake_open_hosts(void *owner,
     return world->hosts_result;
 }
 
+static int fake_make_private(void *owner, const struct partition *who, struct cookie_jar **ret)
+{
+    struct fetch_world *world = owner;
+    struct cookie_jar_options options = cookie_jar_options_default();
+
+    (void)who;
+    return cookie_jar_new(ret, &world->suffixes.rules, &options);
+}
+
 static void fake_open_cancel(struct cookie_wait *wait)
 {
     if (!wait->store)
@@ -346,6 +355,7 @@ void world_init(struct fetch_world *world)
     world->fetcher->cookies = (struct cookie_access){.open = fake_open,
                                                      .open_hosts = fake_open_hosts,
                                                      .open_cancel = fake_open_cancel,
+                                                     .make_private = fake_make_private,
                                                      .commit = fake_commit,
                                                      .commit_cancel = fake_commit_cancel,
                                                      .owner = world};
