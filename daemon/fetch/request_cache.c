@@ -331,7 +331,8 @@ static int describe(const struct request *request,
     if (r < 0 || jar.len > CACHE_JAR_BYTES_MAX)
         return r < 0 ? r : -EMSGSIZE;
     memcpy(entry->context, request->cache.context, SHA256_BYTES);
-    memcpy(entry->jar, jar.ptr, jar.len);
+    if (jar.len > 0)
+        memcpy(entry->jar, jar.ptr, jar.len);
     entry->url = mem_dup(buf_span(&url));
     entry->vary = mem_dup(buf_span(&vary));
     entry->reason = mem_dup(span_take(head->reason, CACHE_REASON_BYTES_MAX));

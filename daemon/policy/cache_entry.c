@@ -201,7 +201,8 @@ static int take_texts(struct span *rest, struct cache_entry *to)
         reason.len > CACHE_REASON_BYTES_MAX || jar.len > CACHE_JAR_BYTES_MAX ||
         !header_value_is_valid(jar))
         return CACHE_ENTRY_E_DAMAGED;
-    memcpy(to->jar, jar.ptr, jar.len);
+    if (jar.len > 0)
+        memcpy(to->jar, jar.ptr, jar.len);
     int r = keep_text(url, &to->url);
     if (r == CACHE_ENTRY_OK)
         r = keep_text(vary, &to->vary);

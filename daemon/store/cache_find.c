@@ -216,7 +216,8 @@ static int find_new(struct cache_find **ret,
     headers_init(&find->request, HEADERS_BYTES_MAX * 2, HEADERS_COUNT_MAX * 2);
     timer_init(&find->patience, store->loop, find_on_patience, find);
     memcpy(find->context, question->context, SHA256_BYTES);
-    memcpy(find->jar, question->jar.ptr, question->jar.len);
+    if (question->jar.len > 0)
+        memcpy(find->jar, question->jar.ptr, question->jar.len);
     find->has_credentials = question->has_credentials;
     find->url = mem_dup(question->url);
     int r = find->url ? headers_add_all(&find->request, question->request) : fault(-ENOMEM);

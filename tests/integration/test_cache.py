@@ -9,6 +9,7 @@ import threading
 
 import pytest
 from origins import response
+from programs import SANITIZED
 from waiting import wait_until
 from wire import admin_pb2, fetch_pb2
 
@@ -277,7 +278,7 @@ def test_jars_do_not_see_each_others_answers(client, site):
     assert source(client, url, jar="ann") == NETWORK
     assert source(client, url, jar="ann") == HIT
     assert source(client, url, jar="bob") == NETWORK
-    assert source(client, url, cookies=fetch_pb2.COOKIE_MODE_NONE) == HIT  # bob's, without cookies
+    assert source(client, url, cookies=fetch_pb2.COOKIE_MODE_NONE) == NETWORK
 
 
 def test_a_stored_answer_sets_no_cookie_again(client, site, xhrd):
@@ -406,7 +407,7 @@ def test_a_long_body_streams_at_the_clients_pace(xhrd, site):
         slow.send("credit", request_id=exchange.request_id, bytes=1 << 20)
         slow.finish(exchange)
         assert exchange.done and exchange.body == body
-        assert xhrd.rss_kib() - before < 4096
+        assert SANITIZED or xhrd.rss_kib() - before < 4096
     assert site.asked() == 1
 
 
