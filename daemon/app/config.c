@@ -17,6 +17,7 @@ enum config_type {
     TYPE_DURABILITY,
     TYPE_PROXY,
     TYPE_PROXY_AUTH,
+    TYPE_PEOPLE,
     TYPE_LIST, /* a second line adds to the first, an empty one begins anew */
 };
 
@@ -40,6 +41,10 @@ static const struct config_key keys[] = {
     KEY("Daemon", "IdleExitSec", TYPE_SECONDS, idle_exit_us, 0, 86400, "0"),
     KEY("Daemon", "StateDirectory", TYPE_PATH, state_dir, 0, 0, ""),
     KEY("Cookies", "Durability", TYPE_DURABILITY, cookies_survive_power, 0, 0, "normal"),
+    KEY("Cookies", "SessionGraceSec", TYPE_SECONDS, session_grace_us, 0, 31536000, "300"),
+    KEY("Cookies", "SystemJarUse", TYPE_PEOPLE, system_jar_use, 0, 0, ""),
+    KEY("Cookies", "SystemJarRead", TYPE_PEOPLE, system_jar_read, 0, 0, ""),
+    KEY("Cookies", "SystemJarWrite", TYPE_PEOPLE, system_jar_write, 0, 0, "@xhrd"),
     KEY("TLS", "CAFile", TYPE_PATH, ca_file, 0, 0, "/etc/ssl/certs/ca-certificates.crt"),
     KEY("Network", "ConnectTimeoutSec", TYPE_SECONDS, connect_timeout_us, 1, 3600, "60"),
     KEY("Network", "IdleTimeoutSec", TYPE_SECONDS, idle_timeout_us, 1, 86400, "60"),
@@ -68,6 +73,8 @@ static const struct config_key keys[] = {
         UINT64_C(1) << 40,
         "16M"),
     KEY("Limits", "DescriptorsPerUser", TYPE_COUNT, fds_per_user, 1, 4096, "64"),
+    KEY("Limits", "JarsPerUser", TYPE_COUNT, jars_per_user, 1, 65536, "256"),
+    KEY("Limits", "WatchersPerUser", TYPE_COUNT, watchers_per_user, 0, 4096, "64"),
 };
 
 #define N_KEYS (sizeof(keys) / sizeof(keys[0]))
@@ -83,6 +90,7 @@ static const char *type_name(enum config_type type)
     case TYPE_DURABILITY: return "durability";
     case TYPE_PROXY: return "proxy";
     case TYPE_PROXY_AUTH: return "login";
+    case TYPE_PEOPLE: return "people";
     case TYPE_LIST: return "list";
     }
     return "";
@@ -226,6 +234,27 @@ static int add_to_list(struct config *config,
     return 0;
 }
 
+/* Words of users and groups, one blank between them. */
+static int set_people(struct config *config,
+                      const struct config_key *key,
+                      const char *value,
+                      struct buf *error)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                  "0123456789_.-@ ";
+    size_t len = strlen(value);
+
+    if (len < CONFIG_TEXT_MAX && strspn(value, allowed) == len) {
+        memcpy(field(config, key), value, len + 1);
+        return 0;
+    }
+    int r = buf_append_format(error,
+                              "%s=%s: wants names of users and of groups, which begin with @, "
+                              "with blanks between them, below %d bytes",
+                              key->name, value, CONFIG_TEXT_MAX);
+    return r < 0 ? r : -EINVAL;
+}
+
 int config_proxy(const struct config *config, struct proxy *ret)
 {
     struct proxy proxy = {0};
@@ -278,6 +307,7 @@ static int set_key(struct config *config,
     case TYPE_DURABILITY: return set_durability(config, key, value, error);
     case TYPE_PROXY: return set_proxy(config, key, value, error);
     case TYPE_PROXY_AUTH: return set_proxy_auth(config, key, value, error);
+    case TYPE_PEOPLE: return set_people(config, key, value, error);
     case TYPE_LIST: return add_to_list(config, key, value, error);
     case TYPE_SECONDS:
     case TYPE_COUNT:

@@ -23,7 +23,11 @@ struct config {
     enum log_level log_level;
     int64_t idle_exit_us; /* 0: never */
     char state_dir[CONFIG_TEXT_MAX];
-    bool cookies_survive_power; /* each commit reaches the medium before it is told */
+    bool cookies_survive_power;           /* each commit reaches the medium before it is told */
+    int64_t session_grace_us;             /* session cookies outlast the last client so long */
+    char system_jar_use[CONFIG_TEXT_MAX]; /* "user @group …" */
+    char system_jar_read[CONFIG_TEXT_MAX];
+    char system_jar_write[CONFIG_TEXT_MAX];
     char ca_file[CONFIG_TEXT_MAX];
     int64_t connect_timeout_us;
     int64_t idle_timeout_us;
@@ -40,6 +44,8 @@ struct config {
     uint64_t fds_per_user;
     uint64_t cache_bytes;
     uint64_t cache_answer_bytes;
+    uint64_t jars_per_user;
+    uint64_t watchers_per_user;
 };
 
 void config_init(struct config *config);

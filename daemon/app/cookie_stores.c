@@ -2,30 +2,13 @@
 #include "app/cookie_stores.h"
 
 #include <errno.h>
+#include <unistd.h>
 
+#include "app/cookie_stores_priv.h"
 #include "app/kept_uid.h"
 #include "base/fault.h"
 #include "base/log.h"
-#include "base/map.h"
 #include "base/mem.h"
-#include "store/cookie_store.h"
-
-struct uid_store {
-    struct map_node node;
-    uint32_t uid;
-    struct cookie_store *store;
-    struct cookie_store_wait wait;
-    struct link waiters;  /* struct cookie_wait */
-    size_t private_bytes; /* in all jars of access_make_private() */
-};
-
-struct cookie_stores {
-    struct loop *loop;
-    struct worker_pool *disk;
-    const struct suffix_rules *rules;
-    struct cookie_stores_options options;
-    struct map by_uid;
-};
 
 /* One caller's wait for a commit, joined to the store's. */
 struct commit_join {
@@ -55,8 +38,14 @@ static int path_of(const struct cookie_stores *stores, uint32_t uid, char **ret)
     *ret = NULL;
     if (dir[0] == '\0' || !uid_is_kept(uid))
         return 0;
-    *ret = stores->options.per_user ? mem_format("%s/cookies.sqlite", dir)
-                                    : mem_format("%s/%u/cookies.sqlite", dir, uid);
+    if (stores->options.per_user && uid != JAR_UID_SYSTEM && uid != getuid())
+        return 0; /* root looks in: the file is its user's alone */
+    if (stores->options.per_user)
+        *ret = mem_format("%s/%s.sqlite", dir, uid == JAR_UID_SYSTEM ? "system" : "cookies");
+    else if (uid == JAR_UID_SYSTEM)
+        *ret = mem_format("%s/system/cookies.sqlite", dir);
+    else
+        *ret = mem_format("%s/%u/cookies.sqlite", dir, uid);
     return *ret ? 0 : fault(-ENOMEM);
 }
 
@@ -70,6 +59,8 @@ static int open_store(struct cookie_stores *stores, struct uid_store *of_uid)
         return r;
     options.uid = of_uid->uid;
     options.path = path;
+    if (stores->options.jars_max > 0)
+        options.jars_max = stores->options.jars_max;
     if (stores->options.survive_power)
         options.durability = COOKIE_DURABILITY_POWER;
     return cookie_store_open(&of_uid->store, stores->loop, stores->disk, stores->rules,
@@ -101,7 +92,7 @@ static int add_store(struct cookie_stores *stores, uint32_t uid, struct uid_stor
     return 0;
 }
 
-static int store_of(struct cookie_stores *stores, uint32_t uid, struct uid_store **ret)
+int stores_get(struct cookie_stores *stores, uint32_t uid, struct uid_store **ret)
 {
     struct map_node *node =
         map_find(&stores->by_uid, (struct span){(const char *)&uid, sizeof(uid)});
@@ -112,31 +103,24 @@ static int store_of(struct cookie_stores *stores, uint32_t uid, struct uid_store
     return 0;
 }
 
+bool stores_have(const struct cookie_stores *stores, uint32_t uid)
+{
+    CLEANUP_MEM char *path = NULL;
+
+    if (map_find(&stores->by_uid, (struct span){(const char *)&uid, sizeof(uid)}))
+        return true;
+    return path_of(stores, uid, &path) == 0 && path && access(path, F_OK) == 0;
+}
+
 /* ---- struct cookie_access ------------------------------------------------------------------
  */
 
-static int wait_for(struct uid_store *of_uid, struct cookie_wait *wait)
+int stores_wait(struct uid_store *of_uid, struct cookie_wait *wait)
 {
     link_init(&wait->link);
     list_append(&of_uid->waiters, &wait->link);
     wait->store = of_uid;
     return COOKIE_OPEN_WAIT;
-}
-
-static int access_open(void *owner,
-                       const struct partition *who,
-                       struct span jar_name,
-                       struct cookie_wait *wait,
-                       struct cookie_jar **ret)
-{
-    struct uid_store *of_uid;
-    int r = store_of(owner, who->uid, &of_uid);
-
-    if (r < 0)
-        return r;
-    if (cookie_store_is_ready(of_uid->store))
-        return cookie_store_jar(of_uid->store, who, jar_name, ret);
-    return wait_for(of_uid, wait);
 }
 
 static int access_open_hosts(void *owner,
@@ -145,13 +129,13 @@ static int access_open_hosts(void *owner,
                              struct hsts **ret)
 {
     struct uid_store *of_uid;
-    int r = store_of(owner, who->uid, &of_uid);
+    int r = stores_get(owner, who->uid, &of_uid);
 
     if (r < 0)
         return r;
     if (cookie_store_is_ready(of_uid->store))
         return cookie_store_hosts(of_uid->store, who, ret);
-    return wait_for(of_uid, wait);
+    return stores_wait(of_uid, wait);
 }
 
 static int
@@ -160,7 +144,7 @@ access_make_private(void *owner, const struct partition *who, struct cookie_jar 
     const struct cookie_stores *stores = owner;
     struct cookie_jar_options options = cookie_jar_options_default();
     struct uid_store *of_uid;
-    int r = store_of(owner, who->uid, &of_uid);
+    int r = stores_get(owner, who->uid, &of_uid);
 
     if (r < 0)
         return r;
@@ -186,11 +170,11 @@ static void join_on_synced(void *owner, bool saved)
     commit->on_committed(commit->owner, saved);
 }
 
-static int access_commit(void *owner, const struct partition *who, struct cookie_commit *commit)
+static int access_commit(void *owner, uint32_t uid, struct cookie_commit *commit)
 {
     struct uid_store *of_uid;
 
-    if (store_of(owner, who->uid, &of_uid) < 0)
+    if (stores_get(owner, uid, &of_uid) < 0)
         return COOKIE_COMMIT_NOT_SAVED;
     struct commit_join *join = mem_zalloc(sizeof(*join));
     if (!join)
@@ -198,6 +182,7 @@ static int access_commit(void *owner, const struct partition *who, struct cookie
     join->commit = commit;
     join->sync.on_synced = join_on_synced;
     join->sync.owner = join;
+    join->sync.to_power = commit->to_power;
     int r = cookie_store_sync(of_uid->store, &join->sync);
     if (r == COOKIE_SYNC_PENDING) {
         commit->store = join;
@@ -218,10 +203,28 @@ static void access_commit_cancel(struct cookie_commit *commit)
     mem_free(join);
 }
 
+static void access_session_hold(void *owner, uint32_t uid)
+{
+    struct cookie_stores *stores = owner;
+
+    jar_sessions_hold(&stores->sessions, uid);
+}
+
+static void access_session_release(void *owner, uint32_t uid)
+{
+    struct cookie_stores *stores = owner;
+
+    jar_sessions_release(&stores->sessions, uid);
+}
+
 struct cookie_access cookie_stores_access(struct cookie_stores *stores)
 {
     return (struct cookie_access){
-        .open = access_open,
+        .open = jar_access_open,
+        .do_deed = jar_access_do_deed,
+        .list = jar_access_list,
+        .session_hold = access_session_hold,
+        .session_release = access_session_release,
         .open_hosts = access_open_hosts,
         .open_cancel = access_open_cancel,
         .make_private = access_make_private,
@@ -234,6 +237,30 @@ struct cookie_access cookie_stores_access(struct cookie_stores *stores)
 /* ---- life ----------------------------------------------------------------------------------
  */
 
+static void stores_on_session_end(void *owner, uint32_t uid)
+{
+    struct cookie_stores *stores = owner;
+    struct map_node *node =
+        map_find(&stores->by_uid, (struct span){(const char *)&uid, sizeof(uid)});
+
+    if (!node)
+        return;
+    struct cookie_store *store = CONTAINER_OF(node, struct uid_store, node)->store;
+    uint64_t n = cookie_store_is_ready(store) ? cookie_store_end_session(store) : 0;
+    if (n > 0)
+        log_info(NULL, "the last client of uid %u has left: %llu session cookies end", uid,
+                 (unsigned long long)n);
+}
+
+/* Takes over what they own. */
+static void take_options(struct cookie_stores *stores,
+                         const struct cookie_stores_options *options)
+{
+    jar_grants_done(&stores->options.system_grants);
+    stores->options = *options;
+    jar_sessions_set_grace(&stores->sessions, options->session_grace_us);
+}
+
 int cookie_stores_new(struct cookie_stores **ret,
                       struct loop *loop,
                       struct worker_pool *disk,
@@ -244,10 +271,26 @@ int cookie_stores_new(struct cookie_stores **ret,
 
     if (!stores)
         return fault(-ENOMEM);
-    *stores =
-        (struct cookie_stores){.loop = loop, .disk = disk, .rules = rules, .options = *options};
+    *stores = (struct cookie_stores){.loop = loop, .disk = disk, .rules = rules};
+    jar_sessions_init(&stores->sessions, loop, stores_on_session_end, stores);
+    int r = cookie_stores_set_options(stores, options);
+    if (r < 0) {
+        mem_free(stores);
+        return r;
+    }
     *ret = stores;
     return 0;
+}
+
+int cookie_stores_set_options(struct cookie_stores *stores,
+                              const struct cookie_stores_options *options)
+{
+    struct cookie_stores_options copy = *options;
+    int r = jar_grants_copy(&options->system_grants, &copy.system_grants);
+
+    if (r == 0)
+        take_options(stores, &copy);
+    return r;
 }
 
 static bool free_one(struct map_node *node, void *arg)
@@ -265,6 +308,8 @@ struct cookie_stores *cookie_stores_free(struct cookie_stores *stores)
 {
     if (!stores)
         return NULL;
+    jar_sessions_done(&stores->sessions);
+    jar_grants_done(&stores->options.system_grants);
     map_each(&stores->by_uid, free_one, NULL);
     map_done(&stores->by_uid);
     return mem_free(stores);

@@ -17,9 +17,12 @@ struct cookie_stores;
 struct worker_pool;
 
 struct cookie_stores_options {
-    const char *state_dir; /* borrowed; "" keeps everything in memory */
-    bool per_user;         /* one file in the state directory, not a folder for each uid */
-    bool survive_power;    /* an fsync for each commit */
+    const char *state_dir;    /* borrowed; "" keeps everything in memory */
+    bool per_user;            /* one file in the state directory, not a folder for each uid */
+    bool survive_power;       /* an fsync for each commit */
+    uint64_t jars_max;        /* of a uid; 0: 256 */
+    int64_t session_grace_us; /* how long session cookies outlast the last client */
+    struct jar_grants system_grants; /* copied: who may what with the machine's jar */
 };
 
 /* @disk: one thread, for all stores; @rules: borrowed. Return: 0 or -ENOMEM. */
@@ -31,6 +34,11 @@ MUST_CHECK int cookie_stores_new(struct cookie_stores **ret,
 /* Waits until the disk has everything. */
 struct cookie_stores *cookie_stores_free(struct cookie_stores *stores);
 DEFINE_CLEANUP(cookie_stores, cookie_stores_free)
+
+/* A reload: rights on the machine's jar and the grace of sessions from now on, the rest for
+ * stores that are opened from now on. Return: 0 or -ENOMEM, and nothing has changed. */
+MUST_CHECK int cookie_stores_set_options(struct cookie_stores *stores,
+                                         const struct cookie_stores_options *options);
 
 struct cookie_access cookie_stores_access(struct cookie_stores *stores);
 

@@ -7,6 +7,7 @@
 #include "app/cookie_stores.h"
 #include "app/notify.h"
 #include "app/signals.h"
+#include "app/system_jar.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -167,6 +168,7 @@ static struct service_options service_options_of(const struct daemon *daemon)
     options.limits.max[QUOTA_BYTES] = config->queued_bytes_per_user;
     options.limits.max[QUOTA_FDS] = config->fds_per_user;
     options.limits.max[QUOTA_REQUESTS] = config->requests_per_user;
+    options.limits.max[QUOTA_WATCHERS] = config->watchers_per_user;
     options.limits.max[QUOTA_CLIENTS] = config->clients_per_user;
     return options;
 }
@@ -203,6 +205,34 @@ static struct cache_limits cache_limits_of(const struct config *config)
                                  .body_bytes_max = config->cache_answer_bytes};
 }
 
+/* What they own is the caller's to end. Return: 0, -EDQUOT or -ENOMEM. */
+static int cookie_options_of(const struct daemon *daemon, struct cookie_stores_options *ret)
+{
+    const struct config *config = &daemon->options.config;
+
+    *ret = (struct cookie_stores_options){
+        .state_dir = daemon->options.state_dir,
+        .per_user = daemon->options.per_user,
+        .survive_power = config->cookies_survive_power,
+        .jars_max = config->jars_per_user,
+        .session_grace_us = config->session_grace_us,
+    };
+    if (daemon->options.per_user)
+        return 0; /* the system's jar is its user's */
+    return system_jar_grants(config, &ret->system_grants);
+}
+
+static int set_cookie_options(struct daemon *daemon)
+{
+    struct cookie_stores_options options;
+    int r = cookie_options_of(daemon, &options);
+
+    if (r == 0)
+        r = cookie_stores_set_options(daemon->cookies, &options);
+    jar_grants_done(&options.system_grants);
+    return r;
+}
+
 static void apply_config(struct daemon *daemon)
 {
     const struct config *config = &daemon->options.config;
@@ -214,6 +244,9 @@ static void apply_config(struct daemon *daemon)
         log_set_level(config->log_level);
     pool_set_options(daemon->pool, &pool);
     service_set_options(daemon->service, &service);
+    if (set_cookie_options(daemon) < 0)
+        log_warning(NULL, "cookie jars go on with the rights they had: out of memory, or too "
+                          "many names");
     take_proxy(daemon);
     cache_stores_set_limits(daemon->caches, &cache);
     daemon->fetcher->options = fetch_options_of(daemon);
@@ -274,16 +307,16 @@ static int make_workers(struct daemon *daemon)
 
 static int make_cookies(struct daemon *daemon)
 {
-    struct cookie_stores_options options = {
-        .state_dir = daemon->options.state_dir,
-        .per_user = daemon->options.per_user,
-        .survive_power = daemon->options.config.cookies_survive_power,
-    };
+    struct cookie_stores_options options = {0};
     int r = suffix_list_new(&daemon->suffixes);
 
-    return r < 0 ? r
-                 : cookie_stores_new(&daemon->cookies, daemon->loop, daemon->disk,
-                                     suffix_list_rules(daemon->suffixes), &options);
+    if (r == 0)
+        r = cookie_options_of(daemon, &options);
+    if (r == 0)
+        r = cookie_stores_new(&daemon->cookies, daemon->loop, daemon->disk,
+                              suffix_list_rules(daemon->suffixes), &options);
+    jar_grants_done(&options.system_grants);
+    return r;
 }
 
 static int make_caches(struct daemon *daemon)

@@ -6,10 +6,8 @@
 #include "base/fault.h"
 
 static const char *const names[QUOTA_SLOT_COUNT] = {
-    [QUOTA_BYTES] = "bytes",
-    [QUOTA_FDS] = "fds",
-    [QUOTA_REQUESTS] = "requests",
-    [QUOTA_CLIENTS] = "clients",
+    [QUOTA_BYTES] = "bytes",     [QUOTA_FDS] = "fds",           [QUOTA_REQUESTS] = "requests",
+    [QUOTA_CLIENTS] = "clients", [QUOTA_WATCHERS] = "watchers",
 };
 
 const char *quota_slot_name(enum quota_slot slot)
@@ -24,6 +22,7 @@ void quota_init(struct quota *quota)
                                 [QUOTA_FDS] = 64,
                                 [QUOTA_REQUESTS] = 4096,
                                 [QUOTA_CLIENTS] = 128,
+                                [QUOTA_WATCHERS] = 64,
                             }};
 }
 

@@ -16,6 +16,7 @@ enum quota_slot {
     QUOTA_FDS,   /* taken in by SCM_RIGHTS and not yet closed */
     QUOTA_REQUESTS,
     QUOTA_CLIENTS, /* connections to the daemon */
+    QUOTA_WATCHERS,
     QUOTA_SLOT_COUNT,
 };
 
@@ -32,7 +33,8 @@ struct charge {
 
 #define CHARGE_NONE ((struct charge){0})
 
-/* bytes 16 MiB, fds 64, requests 4096, clients 128: dbus-broker's and systemd's numbers. */
+/* bytes 16 MiB, fds 64, requests 4096, clients 128, watchers 64: dbus-broker's and systemd's
+ * numbers. */
 void quota_init(struct quota *quota);
 
 /**

@@ -14,6 +14,7 @@
 #include "http/headers.h"
 #include "policy/auth_cache.h"
 #include "policy/cache_access.h"
+#include "policy/jar_rights.h"
 #include "pool/pool_key.h"
 
 struct cookie_jar;
@@ -37,12 +38,48 @@ struct cookie_wait {
 struct cookie_commit {
     void (*on_committed)(void *owner, bool saved);
     void *owner;
-    void *store; /* the filler's; NULL when not waiting */
+    void *store;   /* the filler's; NULL when not waiting */
+    bool to_power; /* until it survives loss of power, too */
 };
 
 enum cookie_open_outcome {
     COOKIE_OPEN_READY = 0,
-    COOKIE_OPEN_WAIT = 1, /* on_ready will be called: ask again then */
+    COOKIE_OPEN_WAIT = 1,   /* on_ready will be called: ask again then */
+    COOKIE_OPEN_DENIED = 2, /* no right, or nothing to have a right on: nobody learns which */
+};
+
+/* Who asks for a jar. Borrowed for the call; gids for as long as the jar is in hand. */
+struct jar_asker {
+    const struct partition *partition;
+    const uint32_t *gids; /* groups of its process */
+    size_t n_gids;
+};
+
+enum jar_deed_kind {
+    JAR_DEED_CREATE,
+    JAR_DEED_REMOVE,
+    JAR_DEED_GRANT,
+    JAR_DEED_REVOKE,
+    JAR_DEED_END_SESSION, /* jar empty: of all jars of the asker's partition */
+};
+
+/* What is done to a jar as a whole. */
+struct jar_deed {
+    enum jar_deed_kind kind;
+    struct span jar;
+    struct jar_grant grant; /* of GRANT; of REVOKE all but its right */
+    /* told when it was done: */
+    uint32_t owner_uid;
+    uint64_t changed; /* jars, grants or cookies */
+};
+
+/* A jar, as far as it is told of. Borrowed. */
+struct jar_row {
+    const struct jar_ref *ref;
+    const struct jar_grants *grants; /* NULL: not this asker's to know */
+    enum jar_right right;
+    size_t count; /* of cookies */
+    int64_t created_s;
 };
 
 enum cookie_commit_outcome {
@@ -51,14 +88,37 @@ enum cookie_commit_outcome {
     COOKIE_COMMIT_WAIT = 2,      /* on_committed will be called */
 };
 
+/* Told of jars, one by one. */
+struct jar_listener {
+    void (*on_row)(void *owner, const struct jar_row *row);
+    void *owner;
+};
+
 /* The jars and the hosts that want https, seen from here. app/ fills it with store/. */
 struct cookie_access {
-    /* Return: an outcome; -EINVAL: no jar can have this name; -EDQUOT: too many; -ENOMEM. */
+    /* Into @ret's hand: jar, right and owner are filled in. @jar: see jar_ref_parse().
+     * Return: an outcome; -EINVAL: no jar can have this name; -EDQUOT: too many; -ENOMEM. */
     int (*open)(void *owner,
-                const struct partition *who,
-                struct span jar_name,
+                const struct jar_asker *asker,
+                struct span jar,
                 struct cookie_wait *wait,
-                struct cookie_jar **ret);
+                struct jar_lease *ret);
+    /* Return: as open(). */
+    int (*do_deed)(void *owner,
+                   const struct jar_asker *asker,
+                   struct jar_deed *deed,
+                   struct cookie_wait *wait);
+    /* Jars of the asker's partition and the system's; with @of_uid those of that user's unnamed
+     * profile the asker has a right on. Return: as open(). */
+    int (*list)(void *owner,
+                const struct jar_asker *asker,
+                const uint32_t *of_uid,
+                struct cookie_wait *wait,
+                const struct jar_listener *listener);
+    /* Somebody is there who uses jars of @uid: their session lasts until the last of these has
+     * left, and a while longer. */
+    void (*session_hold)(void *owner, uint32_t uid);
+    void (*session_release)(void *owner, uint32_t uid);
     /* The known hosts of a partition. Return: an outcome; -EDQUOT: too many profiles; -ENOMEM.
      */
     int (*open_hosts)(void *owner,
@@ -70,7 +130,7 @@ struct cookie_access {
      * be given to cookie_jar_free(). Return: 0 or -ENOMEM. */
     int (*make_private)(void *owner, const struct partition *who, struct cookie_jar **ret);
     /* Of all that was stored or learned. Return: an outcome. */
-    int (*commit)(void *owner, const struct partition *who, struct cookie_commit *commit);
+    int (*commit)(void *owner, uint32_t uid, struct cookie_commit *commit);
     void (*commit_cancel)(struct cookie_commit *commit);
     void *owner;
 };

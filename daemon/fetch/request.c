@@ -189,6 +189,7 @@ static void release(struct request *request)
     loop_defer_cancel(fetcher->loop, &request->next);
     if (fetcher->network)
         network_wait_cancel(fetcher->network, &request->network_wait);
+    jar_lease_close(&request->jar);
     fetcher->cookies.open_cancel(&request->cookie_wait);
     fetcher->cookies.commit_cancel(&request->cookie_commit);
     upload_done(request);

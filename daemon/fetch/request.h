@@ -171,6 +171,9 @@ struct request_totals {
 };
 
 uint64_t request_id(const struct request *request);
+/* What the owner may see of the jar it goes with; WRITE without one. *ret_owner: whose it is.
+ */
+enum jar_right request_jar_right(const struct request *request, uint32_t *ret_owner);
 void request_get_totals(const struct request *request, struct request_totals *ret);
 /* What came behind the body; borrowed for the call. */
 const struct headers *request_trailers(const struct request *request);

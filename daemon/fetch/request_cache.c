@@ -200,7 +200,7 @@ static bool has_credentials(const struct request *request)
 
 static struct span jar_of(const struct request *request)
 {
-    if (!request->jar)
+    if (!request->has_jar)
         return (struct span){0};
     return request->options.jar[0] ? span_of(request->options.jar) : SPAN_LIT("default");
 }
@@ -309,8 +309,8 @@ static bool says_its_end(const struct response_head *head)
 /* Whose cookies made the answer, or are changed by it. */
 static bool concerns_jar(const struct request *request, const struct response_head *head)
 {
-    return request->jar && (headers_has(&request->sent, SPAN_LIT("Cookie")) ||
-                            headers_has(head->headers, SPAN_LIT("Set-Cookie")));
+    return request->has_jar && (headers_has(&request->sent, SPAN_LIT("Cookie")) ||
+                                headers_has(head->headers, SPAN_LIT("Set-Cookie")));
 }
 
 static int describe(const struct request *request,

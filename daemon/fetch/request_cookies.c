@@ -44,31 +44,82 @@ static void request_on_cookies_ready(void *owner)
     request_later(owner, REQUEST_STEP_DECIDE);
 }
 
+/* Cookies one may not see must not be led to where one sees them: to a server of one's own, or
+ * past the certificates, or back in the answer. Return: what is in the way, or NULL. */
+static const char *way_around(const struct request_options *options)
+{
+    if (options->n_resolve > 0)
+        return "resolve";
+    if (options->n_connect_to > 0)
+        return "connect-to";
+    if (options->http_proxy.kind != PROXY_NONE || options->https_proxy.kind != PROXY_NONE)
+        return "proxy";
+    if (options->tls.insecure)
+        return "insecure";
+    if (options->tls.ca_pem.len > 0)
+        return "ca";
+    return NULL;
+}
+
+/* Return: whether to go on; else the request has failed. */
+static bool may_go_with_jar(struct request *request)
+{
+    struct failure why;
+    const char *around =
+        request->jar.right < JAR_RIGHT_WRITE ? way_around(&request->options) : NULL;
+
+    if (!around)
+        return true;
+    failure_set(&why, FAILURE_POLICY,
+                "%s: not with a jar of which you may not see every cookie", around);
+    request_finish(request, &why);
+    return false;
+}
+
 bool request_open_jar(struct request *request)
 {
     const struct cookie_access *cookies = &request->fetcher->cookies;
 
-    if (request->options.cookies == REQUEST_COOKIES_NONE || request->jar)
+    const struct jar_asker asker = {
+        .partition = &request->options.partition,
+        .gids = request->options.gids,
+        .n_gids = request->options.n_gids,
+    };
+
+    if (request->options.cookies == REQUEST_COOKIES_NONE || request->has_jar)
         return true;
     if (request->options.private_jar) {
-        request->jar = request->options.private_jar;
+        request->jar = (struct jar_lease){
+            .jar = request->options.private_jar,
+            .right = JAR_RIGHT_WRITE,
+            .owner_uid = request->options.partition.uid,
+        };
+        request->has_jar = true;
         return true;
     }
     request->cookie_wait.on_ready = request_on_cookies_ready;
     request->cookie_wait.owner = request;
-    int r = cookies->open(cookies->owner, &request->options.partition,
-                          span_of(request->options.jar), &request->cookie_wait, &request->jar);
+    int r = cookies->open(cookies->owner, &asker, span_of(request->options.jar),
+                          &request->cookie_wait, &request->jar);
+    request->has_jar = r == COOKIE_OPEN_READY;
     if (r == COOKIE_OPEN_READY)
-        return true;
-    if (r == -EINVAL)
-        request_finish_kind(request, FAILURE_ARGUMENT,
-                            "jar: wants 1 to 64 of letters, digits, '.', '_', '-', not "
-                            "beginning with '.', and not \"system\"");
+        return may_go_with_jar(request);
+    if (r == COOKIE_OPEN_DENIED)
+        request_finish_kind(request, FAILURE_POLICY,
+                            "jar: there is none of that name that you may use");
+    else if (r == -EINVAL)
+        request_finish_kind(request, FAILURE_ARGUMENT, JAR_REF_WANTS);
     else if (r == -EDQUOT)
         request_finish_kind(request, FAILURE_QUOTA, "too many cookie jars");
     else if (r < 0)
         request_finish_kind(request, FAILURE_INTERNAL, "the cookie jar cannot be opened");
     return false;
+}
+
+enum jar_right request_jar_right(const struct request *request, uint32_t *ret_owner)
+{
+    *ret_owner = request->has_jar ? request->jar.owner_uid : request->options.partition.uid;
+    return request->has_jar ? request->jar.right : JAR_RIGHT_WRITE;
 }
 
 /* ---- sending ----------------------------------------------------------------------------- */
@@ -94,10 +145,10 @@ int request_add_cookies(struct request *request)
 {
     CLEANUP_BUF struct buf value = BUF_INIT(0);
 
-    if (!request->jar)
+    if (!request->jar.jar)
         return 0;
     struct cookie_request asked = hop_of(request);
-    int r = cookie_jar_header_for(request->jar, &asked, &value);
+    int r = cookie_jar_header_for(request->jar.jar, &asked, &value);
     if (r <= 0)
         return r;
     r = append_own(request, &value);
@@ -120,7 +171,7 @@ int request_store_cookies(struct request *request, const struct headers *headers
     struct cookie_refusals refusals = {request_on_cookie_refused, request};
     struct cookie_summary summary = {0};
 
-    if (!request->jar || request->options.cookies != REQUEST_COOKIES_SEND_AND_STORE ||
+    if (!request->jar.jar || request->options.cookies != REQUEST_COOKIES_SEND_AND_STORE ||
         !headers_has(headers, SPAN_LIT("Set-Cookie")))
         return 0;
     struct cookie_request from = hop_of(request);
@@ -129,10 +180,10 @@ int request_store_cookies(struct request *request, const struct headers *headers
     if (r < 0)
         return r;
     from.url = buf_span(&url);
-    r = cookie_jar_store_response(request->jar, &from, headers, &refusals, &summary);
+    r = cookie_jar_store_response(request->jar.jar, &from, headers, &refusals, &summary);
     if (request->options.private_jar)
         return r; /* never on disk */
-    request->must_commit |= summary.must_be_saved;
+    request->must_commit |= summary.must_be_saved ? REQUEST_COMMIT_JAR : 0;
     request->has_new_cookies |= summary.must_be_saved;
     return r;
 }

@@ -44,35 +44,60 @@ static void tell_what_waited(struct request *request)
         request_resume_input(request);
 }
 
+/* Whose file is to be waited for; what is due with it is due no longer. */
+static uint32_t next_to_commit(struct request *request)
+{
+    uint32_t own_uid = request->options.partition.uid;
+
+    if ((request->must_commit & REQUEST_COMMIT_JAR) && request->jar.owner_uid != own_uid) {
+        request->must_commit &= ~REQUEST_COMMIT_JAR;
+        return request->jar.owner_uid;
+    }
+    request->must_commit = 0;
+    return own_uid;
+}
+
+static void request_on_committed(void *owner, bool saved);
+
+/* Return: false: request_on_committed() goes on. */
+static bool commit(struct request *request)
+{
+    const struct cookie_access *cookies = &request->fetcher->cookies;
+
+    request->cookie_commit.on_committed = request_on_committed;
+    request->cookie_commit.owner = request;
+    while (request->must_commit) {
+        int r =
+            cookies->commit(cookies->owner, next_to_commit(request), &request->cookie_commit);
+
+        if (r == COOKIE_COMMIT_WAIT)
+            return false;
+        request->cookies_not_persisted |= r != COOKIE_COMMIT_SAVED && request->has_new_cookies;
+    }
+    return true;
+}
+
 static void request_on_committed(void *owner, bool saved)
 {
     struct request *request = owner;
 
     request->cookies_not_persisted |= !saved && request->has_new_cookies;
-    tell_what_waited(request);
+    if (commit(request))
+        tell_what_waited(request);
 }
 
 /* Return: whether the head can be told now. */
 static bool commit_learned(struct request *request)
 {
-    const struct cookie_access *cookies = &request->fetcher->cookies;
-
-    request->must_commit = false;
-    request->cookie_commit.on_committed = request_on_committed;
-    request->cookie_commit.owner = request;
-    int r =
-        cookies->commit(cookies->owner, &request->options.partition, &request->cookie_commit);
-    if (r == COOKIE_COMMIT_WAIT) {
-        request->head_waits = true;
-        request_rest(request);
-        if (request->exchange)
-            exchange_pause(request->exchange);
-        if (request_keep_head(request) < 0)
-            request_finish_kind(request, FAILURE_INTERNAL, "out of memory");
-        return false;
-    }
-    request->cookies_not_persisted |= r != COOKIE_COMMIT_SAVED && request->has_new_cookies;
-    return true;
+    if (commit(request))
+        return true;
+    request->head_waits = true;
+    request_rest(request);
+    if (request->exchange)
+        exchange_pause(request->exchange);
+    if (request_keep_head(request) < 0)
+        request_finish_kind(request, FAILURE_INTERNAL, "out of memory");
+    return false;
 }
 
 static bool begin_decoding(struct request *request, const struct response_head *head)

@@ -83,6 +83,6 @@ int request_learn_host(struct request *request, const struct headers *headers)
     }
     r = hsts_note(request->hosts, request->url.host, header.max_age_s,
                   header.include_subdomains, loop_wall_s(request->fetcher->loop));
-    request->must_commit |= r == HSTS_CHANGED;
+    request->must_commit |= r == HSTS_CHANGED ? REQUEST_COMMIT_HOSTS : 0;
     return r < 0 ? r : 0;
 }

@@ -17,12 +17,12 @@
 #include "http/origin.h"
 #include "http/url.h"
 #include "policy/auth_choice.h"
+#include "policy/jar_rights.h"
 #include "policy/proxy.h"
 #include "pool/pool_key.h"
 
 #define REQUEST_ROUTES_MAX    64 /* --resolve and --connect-to entries */
 #define REQUEST_ADDRESSES_MAX 8  /* of one --resolve entry */
-#define REQUEST_JAR_NAME_MAX  64
 #define REQUEST_DOMAIN_MAX    255
 #define REQUEST_CA_PEM_MAX    (2U << 20) /* bytes: ten times Debian's bundle */
 
@@ -117,7 +117,9 @@ struct request_options {
     bool auto_referer;     /* each step says where it came from */
     bool cache;            /* answer from it, and keep in it (RFC 9111) */
     enum request_cookies cookies;
-    char jar[REQUEST_JAR_NAME_MAX + 1]; /* "" is "default" */
+    char jar[JAR_TEXT_MAX]; /* see jar_ref_parse() */
+    const uint32_t *gids;   /* groups of its process: borrowed, outlive the request */
+    size_t n_gids;
     struct url site;           /* on whose behalf (RFC 6265bis §5.2); no href: same-site */
     struct url top_level_site; /* what the user sees; no href: site, else the URL's own */
     bool top_level_navigation;

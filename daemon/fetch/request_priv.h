@@ -31,6 +31,9 @@ enum request_step {
     REQUEST_STEP_COUNT,
 };
 
+#define REQUEST_COMMIT_JAR   1U /* of the jar's owner */
+#define REQUEST_COMMIT_HOSTS 2U /* of the request's own uid */
+
 /* Where the body that goes up stands. */
 struct upload {
     struct buf pending;     /* streamed or read, not taken by the exchange yet */
@@ -139,11 +142,12 @@ struct request {
     struct redirect redirect; /* where to, if has_redirect */
     uint64_t drained_bytes;
 
-    struct hsts *hosts; /* known to want https; NULL until they were asked for */
-    struct cookie_jar *jar;
+    struct hsts *hosts;   /* known to want https; NULL until they were asked for */
+    struct jar_lease jar; /* .jar is NULL again when it was taken away */
+    bool has_jar;         /* it was asked for */
     struct cookie_wait cookie_wait;
     struct cookie_commit cookie_commit;
-    bool must_commit;     /* something persistent was stored or learned since the last commit */
+    unsigned must_commit; /* of REQUEST_COMMIT_: persistent, stored or learned since the last */
     bool has_new_cookies; /* ever: they are what the owner is told of */
     bool cookies_not_persisted;
 

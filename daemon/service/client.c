@@ -102,6 +102,38 @@ static void tell_hello(struct client *client)
     client_send(client, &message);
 }
 
+#define HELD_MAX 64 /* owners of jars; who uses those of more holds the first ones */
+
+void client_hold_session(struct client *client, uint32_t uid)
+{
+    const struct cookie_access *cookies = &client->service->fetcher->cookies;
+
+    for (unsigned i = 0; i < client->n_held; i++) {
+        if (client->held[i] == uid)
+            return;
+    }
+    uint32_t *held =
+        client->n_held < HELD_MAX ? mem_array(client->n_held + 1, sizeof(*held)) : NULL;
+    if (!held)
+        return;
+    if (client->n_held > 0)
+        memcpy(held, client->held, client->n_held * sizeof(*held));
+    held[client->n_held++] = uid;
+    mem_free(client->held);
+    client->held = held;
+    cookies->session_hold(cookies->owner, uid);
+}
+
+static void release_sessions(struct client *client)
+{
+    const struct cookie_access *cookies = &client->service->fetcher->cookies;
+
+    for (unsigned i = 0; i < client->n_held; i++)
+        cookies->session_release(cookies->owner, client->held[i]);
+    client->held = mem_free(client->held);
+    client->n_held = 0;
+}
+
 static void greet(struct client *client, const Xhrd__V1__ClientHello *hello)
 {
     struct span program = span_take(span_of_bytes(hello->program), CLIENT_PROGRAM_MAX);
@@ -124,6 +156,7 @@ static void greet(struct client *client, const Xhrd__V1__ClientHello *hello)
         client->program[i] =
             program.ptr[i] >= 0x20 && program.ptr[i] < 0x7f ? program.ptr[i] : '?';
     client->greeted = true;
+    client_hold_session(client, client->partition.uid);
     tell_hello(client);
 }
 
@@ -157,7 +190,9 @@ static void dispatch(struct client *client, const Xhrd__V1__ClientMessage *messa
     case XHRD__V1__CLIENT_MESSAGE__KIND_NETWORK:
         network_service_command(client, message->network);
         return;
-    case XHRD__V1__CLIENT_MESSAGE__KIND_UNWATCH: return; /* of a watch that has ended */
+    case XHRD__V1__CLIENT_MESSAGE__KIND_UNWATCH:
+        cookie_watch_end(client, message->unwatch->command_id);
+        return;
     case XHRD__V1__CLIENT_MESSAGE__KIND_ANSWER:
         fetch_service_answer(client, message->answer);
         return;
@@ -241,6 +276,7 @@ static void client_on_congested(void *owner)
 static void client_on_drained(void *owner)
 {
     fetch_service_set_congested(owner, false);
+    cookie_watch_resume_all(owner);
 }
 
 static void client_on_end(void *owner, enum session_end end)
@@ -250,6 +286,7 @@ static void client_on_end(void *owner, enum session_end end)
     switch (end) {
     case SESSION_END_EOF:
         client->half_closed = true;
+        cookie_watch_close_all(client); /* it could not end them any more */
         fetch_service_end_of_input(client);
         client_check_done(client);
         return;
@@ -307,6 +344,8 @@ void client_close(struct client *client)
     loop_defer_cancel(service->loop, &client->leave);
     fetch_service_close_all(client);
     cookie_service_close_all(client);
+    cookie_watch_close_all(client);
+    release_sessions(client);
     hsts_service_close_all(client);
     network_service_close(client);
     cache_service_close_all(client);
@@ -354,6 +393,7 @@ static int serve(struct service *service, int fd, const struct peer *peer, struc
     client->leave = (struct deferred){.fn = client_on_leave, .owner = client};
     link_init(&client->request_list);
     link_init(&client->cookie_jobs);
+    link_init(&client->watches);
     link_init(&client->hsts_jobs);
     link_init(&client->cache_jobs);
     int r = user_get(&service->users, peer->uid, &service->options.limits, &client->user);

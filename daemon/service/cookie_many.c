@@ -36,14 +36,26 @@ static void refuse(struct refusals *refusals, size_t index, const char *text)
 static int add_one(struct cookie_jar *jar, const Xhrd__V1__Cookie *from, int64_t now_s)
 {
     struct cookie_request asked = {.now_s = now_s};
+    struct url top_level = {0};
     struct cookie draft;
+    int r = URL_OK;
 
     cookie_draft_of_pb(from, &draft);
     if (draft.is_persistent && draft.expires_s <= now_s)
         return COOKIE_REFUSED_EXPIRED;
     if (!draft.host_only && cookie_jar_is_shared_domain(jar, draft.domain))
         return COOKIE_REFUSED_PUBLIC_SUFFIX;
-    return cookie_jar_set(jar, &draft, &asked);
+    if (draft.partition_key.len > 0)
+        r = url_parse(draft.partition_key, NULL, &top_level);
+    if (r == URL_OK) {
+        asked.top_level = (struct cookie_origin){
+            top_level.host, top_level.href && span_eq(top_level.scheme, SPAN_LIT("https"))};
+        r = cookie_jar_set(jar, &draft, &asked);
+    } else if (r > 0) {
+        r = COOKIE_REFUSED_PARTITIONED;
+    }
+    url_done(&top_level);
+    return r;
 }
 
 /* Return: how many are in, or -ENOMEM. */
@@ -79,10 +91,10 @@ send_refusals(struct client *client, uint32_t command_id, const struct refusals 
     cookie_send_reply(client, &reply);
 }
 
-void cookie_add_all(struct client *client,
-                    const Xhrd__V1__CookieCommand *command,
-                    struct cookie_jar *jar)
+void cookie_add_all(const struct cookie_turn *turn)
 {
+    struct client *client = turn->client;
+    const Xhrd__V1__CookieCommand *command = turn->command;
     const Xhrd__V1__CookieAddAll *from = command->add_all;
     CLEANUP_MEM Xhrd__V1__CookieRefusal *at = mem_array(from->n_cookies, sizeof(*at));
     // NOLINTNEXTLINE(bugprone-sizeof-expression): pointers they are
@@ -94,7 +106,8 @@ void cookie_add_all(struct client *client,
         cookie_send_trouble(client, command->command_id, -ENOMEM);
         return;
     }
-    int64_t changed = add_cookies(jar, from, loop_wall_s(client->service->loop), &refusals);
+    int64_t changed =
+        add_cookies(turn->lease.jar, from, loop_wall_s(client->service->loop), &refusals);
     if (changed < 0) {
         cookie_send_failure(client, command->command_id, FAILURE_INTERNAL,
                             "out of memory; some of the cookies are in");
@@ -102,7 +115,7 @@ void cookie_add_all(struct client *client,
     }
     if (refusals.count > 0)
         send_refusals(client, command->command_id, &refusals);
-    cookie_answer_when_saved(client, command->command_id, jar, (uint64_t)changed);
+    cookie_answer_when_saved(turn, (uint64_t)changed);
 }
 
 /* ---- explain -------------------------------------------------------------------------------
@@ -142,7 +155,7 @@ static void fill_page(struct explain_page *page, const struct judged *judged, si
     for (size_t i = 0; i < n; i++) {
         Xhrd__V1__CookieVerdict *verdict = &page->verdicts[i];
 
-        cookie_to_pb(judged[i].cookie, &page->cookies[i]);
+        cookie_to_pb(judged[i].cookie, JAR_RIGHT_READ, &page->cookies[i]);
         page->cookies[i].value = (ProtobufCBinaryData){0}; /* nobody asked for it */
         page->cookie_pointers[i] = &page->cookies[i];
         xhrd__v1__cookie_verdict__init(verdict);
@@ -201,10 +214,10 @@ static int explain(struct client *client,
     return send_verdicts(client, command->command_id, &judging);
 }
 
-void cookie_explain(struct client *client,
-                    const Xhrd__V1__CookieCommand *command,
-                    struct cookie_jar *jar)
+void cookie_explain(const struct cookie_turn *turn)
 {
+    struct client *client = turn->client;
+    const Xhrd__V1__CookieCommand *command = turn->command;
     struct url url = {0};
     int r = url_parse(span_of_bytes(command->explain->url), NULL, &url);
 
@@ -213,7 +226,7 @@ void cookie_explain(struct client *client,
         cookie_send_failure(client, command->command_id, FAILURE_ARGUMENT, url_outcome_text(r));
         return;
     }
-    r = explain(client, command, &url, jar);
+    r = explain(client, command, &url, turn->lease.jar);
     url_done(&url);
     if (r < 0)
         cookie_send_trouble(client, command->command_id, r);

@@ -11,8 +11,6 @@
 #include "http/url.h"
 #include "service/cookie_priv.h"
 
-#define REPLY_BYTES_AIM (256 * 1024) /* of one reply to a list; the rest follows in more */
-
 struct cookie_job {
     struct link link; /* in client->cookie_jobs */
     struct client *client;
@@ -24,6 +22,9 @@ struct cookie_job {
     uint32_t command_id;
     uint64_t changed;
 };
+
+/* ---- answers -------------------------------------------------------------------------------
+ */
 
 void cookie_send_reply(struct client *client, Xhrd__V1__CookieReply *reply)
 {
@@ -59,14 +60,31 @@ void cookie_send_trouble(struct client *client, uint32_t command_id, int r)
         cookie_send_failure(client, command_id, FAILURE_INTERNAL, "out of memory");
 }
 
-static void
-send_changed(struct client *client, uint32_t command_id, uint64_t changed, bool saved)
+void cookie_send_refusal(struct client *client, uint32_t command_id, int r)
+{
+    if (r == COOKIE_OPEN_DENIED)
+        cookie_send_failure(client, command_id, FAILURE_POLICY,
+                            "jar: there is none of that name on which you have that right");
+    else if (r == -EINVAL)
+        cookie_send_failure(client, command_id, FAILURE_ARGUMENT, JAR_REF_WANTS);
+    else if (r == -EDQUOT)
+        cookie_send_failure(client, command_id, FAILURE_QUOTA,
+                            "too many cookie jars, or too many grants on one");
+    else
+        cookie_send_failure(client, command_id, FAILURE_INTERNAL, "the jar cannot be opened");
+}
+
+static void send_changed(struct client *client,
+                         uint32_t command_id,
+                         uint64_t changed,
+                         Xhrd__V1__Durability durability)
 {
     Xhrd__V1__CookieReply reply = XHRD__V1__COOKIE_REPLY__INIT;
 
     reply.command_id = command_id;
     reply.changed = changed;
-    reply.not_persisted = !saved;
+    reply.durability = durability;
+    reply.not_persisted = durability == XHRD__V1__DURABILITY__DURABILITY_MEMORY;
     cookie_send_reply(client, &reply);
 }
 
@@ -137,252 +155,207 @@ static Xhrd__V1__CookieCommand *copy_command(const Xhrd__V1__CookieCommand *from
     return copy;
 }
 
+/* Keeps a copy of the command. Return: 0, -EDQUOT or -ENOMEM. */
+static int keep_command(struct cookie_job *job, const Xhrd__V1__CookieCommand *command)
+{
+    int r = charge_take(&job->bytes, &job->client->user->quota, QUOTA_BYTES,
+                        xhrd__v1__cookie_command__get_packed_size(command));
+
+    if (r < 0)
+        return r;
+    job->command = copy_command(command);
+    return job->command ? 0 : fault(-ENOMEM);
+}
+
+int cookie_ask_begin(struct client *client,
+                     const Xhrd__V1__CookieCommand *command,
+                     struct cookie_job **ret,
+                     struct cookie_wait **ret_wait)
+{
+    int r = job_new(client, command->command_id, ret);
+
+    if (r < 0) {
+        cookie_send_trouble(client, command->command_id, r);
+        return r;
+    }
+    (*ret)->wait.on_ready = job_on_ready;
+    (*ret)->wait.owner = *ret;
+    *ret_wait = &(*ret)->wait;
+    return 0;
+}
+
+bool cookie_ask_end(struct cookie_job *job, const Xhrd__V1__CookieCommand *command, int r)
+{
+    struct client *client = job->client;
+    int kept = r == COOKIE_OPEN_WAIT ? keep_command(job, command) : 0;
+
+    if (r == COOKIE_OPEN_WAIT && kept == 0)
+        return false;
+    job_free(job);
+    if (kept < 0)
+        cookie_send_trouble(client, command->command_id, kept);
+    else if (r != COOKIE_OPEN_READY)
+        cookie_send_refusal(client, command->command_id, r);
+    return r == COOKIE_OPEN_READY;
+}
+
+static Xhrd__V1__Durability durability_of(const struct cookie_job *job, bool saved)
+{
+    if (!saved)
+        return XHRD__V1__DURABILITY__DURABILITY_MEMORY;
+    return job->commit.to_power ? XHRD__V1__DURABILITY__DURABILITY_SYNCED
+                                : XHRD__V1__DURABILITY__DURABILITY_STORED;
+}
+
 static void job_on_committed(void *owner, bool saved)
 {
     struct cookie_job *job = owner;
     struct client *client = job->client;
 
-    send_changed(client, job->command_id, job->changed, saved);
+    send_changed(client, job->command_id, job->changed, durability_of(job, saved));
     job_free(job);
     client_check_done(client);
 }
 
-void cookie_answer_when_saved(struct client *client,
-                              uint32_t command_id,
-                              const struct cookie_jar *jar,
-                              uint64_t changed)
+void cookie_answer_when_saved(const struct cookie_turn *turn, uint64_t changed)
 {
+    struct client *client = turn->client;
     const struct cookie_access *cookies = &client->service->fetcher->cookies;
+    uint32_t command_id = turn->command->command_id;
     struct cookie_job *job;
 
-    if (jar == client->private_jar) { /* never on disk, and never to be */
-        send_changed(client, command_id, changed, true);
+    if (turn->lease.jar && turn->lease.jar == client->private_jar) {
+        /* never on disk, and never to be */
+        send_changed(client, command_id, changed, XHRD__V1__DURABILITY__DURABILITY_STORED);
         return;
     }
     if (job_new(client, command_id, &job) < 0) { /* it is changed all the same */
-        send_changed(client, command_id, changed, false);
+        send_changed(client, command_id, changed, XHRD__V1__DURABILITY__DURABILITY_MEMORY);
         return;
     }
     job->changed = changed;
     job->commit.on_committed = job_on_committed;
     job->commit.owner = job;
-    int r = cookies->commit(cookies->owner, &client->partition, &job->commit);
+    job->commit.to_power = turn->command->durability == XHRD__V1__DURABILITY__DURABILITY_SYNCED;
+    int r = cookies->commit(cookies->owner, turn->lease.owner_uid, &job->commit);
     if (r == COOKIE_COMMIT_WAIT)
         return;
-    send_changed(client, command_id, changed, r == COOKIE_COMMIT_SAVED);
+    send_changed(client, command_id, changed, durability_of(job, r == COOKIE_COMMIT_SAVED));
     job_free(job);
 }
 
-/* ---- list
- * ------------------------------------------------------------------------------------- */
+/* ---- list, set, remove ---------------------------------------------------------------------
+ */
 
-void cookie_to_pb(const struct cookie *from, Xhrd__V1__Cookie *to)
-{
-    xhrd__v1__cookie__init(to);
-    to->name = bytes_of_span(from->name);
-    to->value = bytes_of_span(from->value);
-    to->domain = bytes_of_span(from->domain);
-    to->path = bytes_of_span(from->path);
-    to->secure = from->secure;
-    to->http_only = from->http_only;
-    to->host_only = from->host_only;
-    to->same_site = (Xhrd__V1__SameSite)from->same_site;
-    if (from->is_persistent) {
-        to->expiry_case = XHRD__V1__COOKIE__EXPIRY_EXPIRES_S;
-        to->expires_s = from->expires_s;
-    }
-    to->created_s = from->created_s;
-    to->last_access_s = from->last_access_s;
-}
-
-/* How many cookies from @at on fit one reply; at least one, if there is one. */
-static size_t fitting(const struct cookie_list *list, size_t at)
-{
-    size_t bytes = 0;
-    size_t n = 0;
-
-    while (at + n < list->count && n < COOKIE_REPLY_MAX && bytes < REPLY_BYTES_AIM) {
-        const struct cookie *cookie = list->cookies[at + n];
-
-        bytes +=
-            cookie->name.len + cookie->value.len + cookie->domain.len + cookie->path.len + 64;
-        n++;
-    }
-    return n;
-}
-
-static int send_page(struct client *client,
-                     uint32_t command_id,
-                     const struct cookie_list *list,
-                     size_t at,
-                     size_t n)
-{
-    Xhrd__V1__CookieReply reply = XHRD__V1__COOKIE_REPLY__INIT;
-    CLEANUP_MEM Xhrd__V1__Cookie *cookies = mem_array(n, sizeof(*cookies));
-    // NOLINTNEXTLINE(bugprone-sizeof-expression): pointers they are
-    CLEANUP_MEM Xhrd__V1__Cookie **pointers = mem_array(n, sizeof(*pointers));
-
-    if (!cookies || !pointers)
-        return fault(-ENOMEM);
-    for (size_t i = 0; i < n; i++) {
-        cookie_to_pb(list->cookies[at + i], &cookies[i]);
-        pointers[i] = &cookies[i];
-    }
-    reply.command_id = command_id;
-    reply.cookies = pointers;
-    reply.n_cookies = n;
-    reply.more = at + n < list->count;
-    if (n > 0 && !quota_has_spare(&client->user->quota, QUOTA_BYTES,
-                                  xhrd__v1__cookie_reply__get_packed_size(&reply)))
-        return -EDQUOT;
-    cookie_send_reply(client, &reply);
-    return 0;
-}
-
-void cookie_filter_of_message(const Xhrd__V1__CookieFilter *from, struct cookie_filter *ret)
-{
-    *ret = (struct cookie_filter){0};
-    if (!from)
-        return;
-    ret->domain = span_of_bytes(from->domain);
-    ret->path = span_of_bytes(from->path);
-    ret->name = span_of_bytes(from->name);
-    ret->host = span_of_bytes(from->host);
-}
-
-static void
-list(struct client *client, const Xhrd__V1__CookieCommand *command, struct cookie_jar *jar)
+static void list(const struct cookie_turn *turn)
 {
     CLEANUP_COOKIE_LIST struct cookie_list found = {0};
     struct cookie_filter filter;
-    size_t at = 0;
 
-    cookie_filter_of_message(command->filter, &filter);
-    int r = cookie_jar_list(jar, &filter, loop_wall_s(client->service->loop), &found);
-    do {
-        size_t n = r == 0 ? fitting(&found, at) : 0;
-
-        if (r == 0)
-            r = send_page(client, command->command_id, &found, at, n);
-        at += n;
-    } while (r == 0 && at < found.count);
+    cookie_filter_of_message(turn->command->filter, &filter);
+    int r = cookie_jar_list(turn->lease.jar, &filter, loop_wall_s(turn->client->service->loop),
+                            &found);
+    if (r == 0)
+        r = cookie_send_list(turn, &found);
     if (r < 0)
-        cookie_send_trouble(client, command->command_id, r);
+        cookie_send_trouble(turn->client, turn->command->command_id, r);
 }
 
-/* ---- set and remove
- * ----------------------------------------------------------------------------- */
+/* What a CookieSet names. */
+struct set_urls {
+    struct url from;
+    struct url top_level;
+};
 
-void cookie_draft_of_pb(const Xhrd__V1__Cookie *from, struct cookie *ret)
+/* Return: URL_OK, another outcome, or -ENOMEM. */
+static int parse_urls(const Xhrd__V1__CookieSet *set, struct set_urls *ret)
 {
-    *ret = (struct cookie){
-        .name = span_of_bytes(from->name),
-        .value = span_of_bytes(from->value),
-        .domain = span_of_bytes(from->domain),
-        .path = span_of_bytes(from->path),
-        .expires_s = COOKIE_EXPIRES_NEVER,
-        .same_site = (uint8_t)from->same_site,
-        .secure = from->secure,
-        .http_only = from->http_only,
-        .host_only = from->host_only,
+    int r = URL_OK;
+
+    *ret = (struct set_urls){0};
+    if (set->url.len > 0)
+        r = url_parse(span_of_bytes(set->url), NULL, &ret->from);
+    if (r == URL_OK && set->cookie && set->cookie->partition_key.len > 0)
+        r = url_parse(span_of_bytes(set->cookie->partition_key), NULL, &ret->top_level);
+    return r;
+}
+
+static int set_from(const struct cookie_turn *turn, const struct set_urls *urls)
+{
+    const Xhrd__V1__CookieSet *from = turn->command->set;
+    struct cookie_request asked = {
+        .now_s = loop_wall_s(turn->client->service->loop),
+        .host = urls->from.host,
+        .path = urls->from.path,
+        .top_level = {.host = urls->top_level.host},
     };
-    if (from->expiry_case == XHRD__V1__COOKIE__EXPIRY_EXPIRES_S) {
-        ret->is_persistent = true;
-        ret->expires_s = from->expires_s;
-    }
-}
-
-static int set_from(struct client *client,
-                    const Xhrd__V1__CookieSet *from,
-                    const struct url *url,
-                    struct cookie_jar *jar)
-{
-    int64_t now_s = loop_wall_s(client->service->loop);
-    struct cookie_request asked = {.now_s = now_s, .host = url->host, .path = url->path};
     struct cookie draft;
 
-    asked.is_secure = url->href && span_eq(url->scheme, SPAN_LIT("https"));
+    if (urls->from.href)
+        asked.is_secure = span_eq(urls->from.scheme, SPAN_LIT("https"));
+    if (urls->top_level.href)
+        asked.top_level.is_https = span_eq(urls->top_level.scheme, SPAN_LIT("https"));
     cookie_draft_of_pb(from->cookie, &draft);
-    return cookie_jar_set(jar, &draft, &asked);
+    if (from->partitioned && draft.partition_key.len == 0)
+        draft.partition_key = SPAN_LIT("own");
+    return cookie_jar_set(turn->lease.jar, &draft, &asked);
 }
 
-static void
-set(struct client *client, const Xhrd__V1__CookieCommand *command, struct cookie_jar *jar)
+static void set(const struct cookie_turn *turn)
 {
-    const Xhrd__V1__CookieSet *from = command->set;
-    struct url url = {0};
-    int r = from->url.len ? url_parse(span_of_bytes(from->url), NULL, &url) : URL_OK;
+    const Xhrd__V1__CookieSet *from = turn->command->set;
+    uint32_t command_id = turn->command->command_id;
+    struct set_urls urls;
+    int r = parse_urls(from, &urls);
+    const char *wrong = r != URL_OK     ? url_outcome_text(r)
+                        : !from->cookie ? "set: no cookie in the message"
+                                        : NULL;
 
-    if (r != URL_OK || !from->cookie) {
-        url_done(&url);
-        cookie_send_failure(client, command->command_id, FAILURE_ARGUMENT,
-                            r != URL_OK ? url_outcome_text(r)
-                                        : "set: no cookie in the message");
-        return;
-    }
-    r = set_from(client, from, &url, jar);
-    url_done(&url);
+    if (!wrong)
+        r = set_from(turn, &urls);
+    url_done(&urls.from);
+    url_done(&urls.top_level);
     if (r < 0)
-        cookie_send_failure(client, command->command_id, FAILURE_INTERNAL, "out of memory");
+        cookie_send_failure(turn->client, command_id, FAILURE_INTERNAL, "out of memory");
+    else if (wrong)
+        cookie_send_failure(turn->client, command_id, FAILURE_ARGUMENT, wrong);
     else if (cookie_outcome_is_refusal(r))
-        cookie_send_failure(client, command->command_id, FAILURE_ARGUMENT,
-                            cookie_outcome_text(r));
+        cookie_send_failure(turn->client, command_id, FAILURE_ARGUMENT, cookie_outcome_text(r));
     else
-        cookie_answer_when_saved(client, command->command_id, jar, 1);
+        cookie_answer_when_saved(turn, 1);
 }
 
-static void remove_matching(struct client *client,
-                            const Xhrd__V1__CookieCommand *command,
-                            struct cookie_jar *jar)
+static void remove_matching(const struct cookie_turn *turn)
 {
     struct cookie_filter filter;
 
-    cookie_filter_of_message(command->filter, &filter);
-    cookie_answer_when_saved(client, command->command_id, jar, cookie_jar_remove(jar, &filter));
+    cookie_filter_of_message(turn->command->filter, &filter);
+    cookie_answer_when_saved(turn, cookie_jar_remove(turn->lease.jar, &filter));
 }
 
-static void
-carry_out(struct client *client, const Xhrd__V1__CookieCommand *command, struct cookie_jar *jar)
-{
-    switch (command->operation_case) {
-    case XHRD__V1__COOKIE_COMMAND__OPERATION_LIST: list(client, command, jar); return;
-    case XHRD__V1__COOKIE_COMMAND__OPERATION_SET: set(client, command, jar); return;
-    case XHRD__V1__COOKIE_COMMAND__OPERATION_REMOVE:
-        remove_matching(client, command, jar);
-        return;
-    case XHRD__V1__COOKIE_COMMAND__OPERATION_ADD_ALL:
-        cookie_add_all(client, command, jar);
-        return;
-    case XHRD__V1__COOKIE_COMMAND__OPERATION_EXPLAIN:
-        cookie_explain(client, command, jar);
-        return;
-    case XHRD__V1__COOKIE_COMMAND__OPERATION_WATCH:
-    case XHRD__V1__COOKIE_COMMAND__OPERATION_END_SESSION:
-    case XHRD__V1__COOKIE_COMMAND__OPERATION_JAR_LIST:
-    case XHRD__V1__COOKIE_COMMAND__OPERATION_JAR_CREATE:
-    case XHRD__V1__COOKIE_COMMAND__OPERATION_JAR_REMOVE:
-    case XHRD__V1__COOKIE_COMMAND__OPERATION_JAR_GRANT:
-    case XHRD__V1__COOKIE_COMMAND__OPERATION_JAR_REVOKE:
-    case XHRD__V1__COOKIE_COMMAND__OPERATION__NOT_SET:
-    case _XHRD__V1__COOKIE_COMMAND__OPERATION__CASE_IS_INT_SIZE: break;
-    }
-    cookie_send_failure(client, command->command_id, FAILURE_ARGUMENT,
-                        "operation: none of list, set and remove is set");
-}
+/* ---- the command ---------------------------------------------------------------------------
+ */
 
-static void wait_for_jar(struct cookie_job *job, const Xhrd__V1__CookieCommand *command)
-{
-    int r = charge_take(&job->bytes, &job->client->user->quota, QUOTA_BYTES,
-                        xhrd__v1__cookie_command__get_packed_size(command));
+/* What can be done with a jar in hand, and what right that wants. */
+static const struct {
+    void (*carry_out)(const struct cookie_turn *turn);
+    enum jar_right right;
+} commands[] = {
+    [XHRD__V1__COOKIE_COMMAND__OPERATION_LIST] = {list, JAR_RIGHT_READ},
+    [XHRD__V1__COOKIE_COMMAND__OPERATION_SET] = {set, JAR_RIGHT_WRITE},
+    [XHRD__V1__COOKIE_COMMAND__OPERATION_REMOVE] = {remove_matching, JAR_RIGHT_WRITE},
+    [XHRD__V1__COOKIE_COMMAND__OPERATION_ADD_ALL] = {cookie_add_all, JAR_RIGHT_WRITE},
+    [XHRD__V1__COOKIE_COMMAND__OPERATION_EXPLAIN] = {cookie_explain, JAR_RIGHT_READ},
+    [XHRD__V1__COOKIE_COMMAND__OPERATION_WATCH] = {cookie_watch_begin, JAR_RIGHT_READ},
+};
 
-    if (r == 0) {
-        job->command = copy_command(command);
-        r = job->command ? 0 : fault(-ENOMEM);
-    }
-    if (r == 0)
-        return;
-    cookie_send_trouble(job->client, job->command_id, r);
-    job_free(job);
+struct jar_asker cookie_asker_of(const struct client *client)
+{
+    return (struct jar_asker){
+        .partition = &client->partition,
+        .gids = client->peer.gids,
+        .n_gids = client->peer.n_gids,
+    };
 }
 
 int client_find_private_jar(struct client *client, struct span name, struct cookie_jar **ret)
@@ -401,39 +374,65 @@ int client_find_private_jar(struct client *client, struct span name, struct cook
     return 1;
 }
 
-void cookie_service_command(struct client *client, const Xhrd__V1__CookieCommand *command)
+static void with_private_jar(struct cookie_turn *turn)
+{
+    turn->lease.right = JAR_RIGHT_WRITE;
+    turn->lease.owner_uid = turn->client->partition.uid;
+    commands[turn->command->operation_case].carry_out(turn);
+}
+
+static void with_jar(struct client *client, const Xhrd__V1__CookieCommand *command)
 {
     const struct cookie_access *cookies = &client->service->fetcher->cookies;
-    struct cookie_jar *jar = NULL;
+    const struct jar_asker asker = cookie_asker_of(client);
+    struct cookie_turn turn = {.client = client, .command = command};
+    struct cookie_wait *wait;
     struct cookie_job *job;
-    int r = client_find_private_jar(client, span_of(command->jar), &jar);
+    int r = client_find_private_jar(client, span_of(command->jar), &turn.lease.jar);
 
-    if (r > 0) {
-        carry_out(client, command, jar);
-        return;
-    }
-    if (r == 0)
-        r = job_new(client, command->command_id, &job);
-    if (r < 0) {
+    if (r > 0)
+        with_private_jar(&turn);
+    else if (r < 0)
         cookie_send_trouble(client, command->command_id, r);
+    if (r != 0 || cookie_ask_begin(client, command, &job, &wait) < 0)
+        return;
+    r = cookies->open(cookies->owner, &asker, span_of(command->jar), wait, &turn.lease);
+    if (r == COOKIE_OPEN_READY && turn.lease.right < commands[command->operation_case].right)
+        r = COOKIE_OPEN_DENIED;
+    if (cookie_ask_end(job, command, r)) {
+        client_hold_session(client, turn.lease.owner_uid);
+        commands[command->operation_case].carry_out(&turn);
+    }
+    jar_lease_close(&turn.lease);
+}
+
+void cookie_service_command(struct client *client, const Xhrd__V1__CookieCommand *command)
+{
+    if (command->durability == XHRD__V1__DURABILITY__DURABILITY_MEMORY) {
+        cookie_send_failure(client, command->command_id, FAILURE_ARGUMENT,
+                            "durability: wants STORED or SYNCED");
         return;
     }
-    job->wait.on_ready = job_on_ready;
-    job->wait.owner = job;
-    r = cookies->open(cookies->owner, &client->partition, span_of(command->jar), &job->wait,
-                      &jar);
-    if (r == COOKIE_OPEN_WAIT) {
-        wait_for_jar(job, command);
+    switch (command->operation_case) {
+    case XHRD__V1__COOKIE_COMMAND__OPERATION_LIST:
+    case XHRD__V1__COOKIE_COMMAND__OPERATION_SET:
+    case XHRD__V1__COOKIE_COMMAND__OPERATION_REMOVE:
+    case XHRD__V1__COOKIE_COMMAND__OPERATION_ADD_ALL:
+    case XHRD__V1__COOKIE_COMMAND__OPERATION_EXPLAIN:
+    case XHRD__V1__COOKIE_COMMAND__OPERATION_WATCH: with_jar(client, command); return;
+    case XHRD__V1__COOKIE_COMMAND__OPERATION_JAR_LIST:
+        cookie_jars_list(client, command);
         return;
+    case XHRD__V1__COOKIE_COMMAND__OPERATION_END_SESSION:
+    case XHRD__V1__COOKIE_COMMAND__OPERATION_JAR_CREATE:
+    case XHRD__V1__COOKIE_COMMAND__OPERATION_JAR_REMOVE:
+    case XHRD__V1__COOKIE_COMMAND__OPERATION_JAR_GRANT:
+    case XHRD__V1__COOKIE_COMMAND__OPERATION_JAR_REVOKE:
+        cookie_jars_do_deed(client, command);
+        return;
+    case XHRD__V1__COOKIE_COMMAND__OPERATION__NOT_SET:
+    case _XHRD__V1__COOKIE_COMMAND__OPERATION__CASE_IS_INT_SIZE: break;
     }
-    job_free(job);
-    if (r == COOKIE_OPEN_READY)
-        carry_out(client, command, jar);
-    else
-        cookie_send_failure(
-            client, command->command_id,
-            r == -EINVAL ? FAILURE_ARGUMENT : (r == -EDQUOT ? FAILURE_QUOTA : FAILURE_INTERNAL),
-            r == -EINVAL ? "jar: wants 1 to 64 of letters, digits, '.', '_' and '-', "
-                           "not beginning with '.', and not \"system\""
-                         : "the jar cannot be opened");
+    cookie_send_failure(client, command->command_id, FAILURE_ARGUMENT,
+                        "operation: wants one of those of CookieCommand");
 }

@@ -127,9 +127,12 @@ take_modes(const open_message *message, struct request_options *to, struct failu
     case _XHRD__V1__COOKIE_MODE_IS_INT_SIZE:
         return refuse(why, "cookies: wants one of the COOKIE_MODE values");
     }
+    struct jar_ref ref;
     size_t jar_len = strlen(message->jar);
-    if (jar_len > REQUEST_JAR_NAME_MAX)
-        return refuse(why, "jar: a name has at most 64 bytes");
+    if (jar_len >= sizeof(to->jar) ||
+        (strcmp(message->jar, CLIENT_PRIVATE_JAR) != 0 &&
+         jar_ref_parse(span_of(message->jar), &to->partition, &ref) < 0))
+        return refuse(why, JAR_REF_WANTS);
     memcpy(to->jar, message->jar, jar_len + 1);
     to->top_level_navigation = message->top_level_navigation;
     return request_options_set_site(to, span_of_bytes(message->site),
@@ -336,6 +339,8 @@ int fetch_options_of_message(struct client *client,
         return r;
     }
     ret->partition = client->partition;
+    ret->gids = client->peer.gids;
+    ret->n_gids = client->peer.n_gids;
     ret->no_keep_alive = message->no_keep_alive;
     ret->asks_challenges = message->ask_challenges;
     take_redirects(message->redirect_options, ret);

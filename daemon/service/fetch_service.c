@@ -318,8 +318,17 @@ static void entry_on_head(void *owner, const struct request_head *head)
     struct arena *arena = &entry->client->service->out;
     Xhrd__V1__ResponseHead to = XHRD__V1__RESPONSE_HEAD__INIT;
 
+    struct headers shown;
+    uint32_t owner_uid = 0;
+    enum jar_right right = request_jar_right(entry->request, &owner_uid);
+
+    client_hold_session(entry->client, owner_uid);
     arena_reset(arena);
-    int r = list_headers(arena, head->headers, false, &to.headers, &to.n_headers);
+    headers_init(&shown, HEADERS_BYTES_MAX, HEADERS_COUNT_MAX);
+    int r = right < JAR_RIGHT_WRITE ? cookie_mask_headers(head->headers, right, &shown) : 0;
+    if (r == 0)
+        r = list_headers(arena, right < JAR_RIGHT_WRITE ? &shown : head->headers, false,
+                         &to.headers, &to.n_headers);
 
     if (r == 0 && entry->tell_sent)
         r = list_headers(arena, head->sent, true, &to.sent_headers, &to.n_sent_headers);
@@ -327,6 +336,7 @@ static void entry_on_head(void *owner, const struct request_head *head)
         r = send_head(entry, head, &to);
     free_headers(arena, to.headers);
     free_headers(arena, to.sent_headers);
+    headers_done(&shown);
     if (r < 0)
         fail_for_session(entry, r);
     else

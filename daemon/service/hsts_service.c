@@ -156,7 +156,7 @@ static void remove_host(struct hsts_job *job, struct hsts *set)
     }
     job->commit.on_committed = job_on_committed;
     job->commit.owner = job;
-    int r = cookies->commit(cookies->owner, &client->partition, &job->commit);
+    int r = cookies->commit(cookies->owner, client->partition.uid, &job->commit);
     if (r != COOKIE_COMMIT_WAIT)
         tell_removed(job, r == COOKIE_COMMIT_SAVED);
 }

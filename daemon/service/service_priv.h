@@ -53,6 +53,9 @@ struct client {
     struct link request_list;
     struct link cookie_jobs;
     struct cookie_jar *private_jar; /* NULL until CLIENT_PRIVATE_JAR is first named */
+    struct link watches;            /* of jars */
+    uint32_t *held; /* owners of jars whose session lasts while it is there; owned */
+    unsigned n_held;
     struct link hsts_jobs;
     unsigned n_hsts_jobs;
     struct link cache_jobs;
@@ -79,6 +82,9 @@ void client_send(struct client *client, const Xhrd__V1__ServerMessage *message);
 /* Tells why and closes; nothing of the client is served any more. */
 void client_refuse(struct client *client, Xhrd__V1__SessionError__Kind kind, const char *text);
 void client_close(struct client *client);
+
+/* It uses jars of @uid: their session lasts until it leaves, at least. */
+void client_hold_session(struct client *client, uint32_t uid);
 
 /* A half-closed client with nothing left to hear is closed. */
 void client_check_done(struct client *client);
@@ -122,6 +128,15 @@ void cookie_service_close_all(struct client *client);
 /* Whether @name is that; if so *ret is the jar. Return: 1, 0: it is not, or -ENOMEM. */
 MUST_CHECK int
 client_find_private_jar(struct client *client, struct span name, struct cookie_jar **ret);
+/* cookie_convert.c: the fields of an answer, as far as @right on the jar lets them be seen.
+ * Return: 0 or -ENOMEM. */
+MUST_CHECK int
+cookie_mask_headers(const struct headers *from, enum jar_right right, struct headers *ret);
+
+/* cookie_watch.c */
+void cookie_watch_resume_all(struct client *client); /* there is room again */
+void cookie_watch_end(struct client *client, uint32_t command_id);
+void cookie_watch_close_all(struct client *client);
 void hsts_service_command(struct client *client, const Xhrd__V1__AdminCommand *message);
 void hsts_service_close_all(struct client *client);
 void cache_service_command(struct client *client, const Xhrd__V1__AdminCommand *message);

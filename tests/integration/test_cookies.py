@@ -272,7 +272,7 @@ def test_longer_paths_come_first_and_expired_ones_not_at_all(site):
     assert site.visit("site.example", path="/deep/x") == "b=2; a=1"
 
 
-@pytest.mark.parametrize("name", ["../x", "/etc/x", "x" * 5000, "Ünwelt", "a b", "x\n", "system"],
+@pytest.mark.parametrize("name", ["../x", "/etc/x", "x" * 5000, "Ünwelt", "a b", "x\n", "0/../x"],
                          ids=range(7))
 def test_jar_name_that_is_none_is_refused(client, origin_raw, name, xhrd):
     exchange = client.fetch(origin_raw.url(), jar=name)

@@ -36,6 +36,10 @@ static const struct number_key {
     {"Limits", "QueuedBytesPerUser", offsetof(struct config, queued_bytes_per_user), 1 << 20,
      UINT64_C(1) << 40, 1},
     {"Limits", "DescriptorsPerUser", offsetof(struct config, fds_per_user), 1, 4096, 1},
+    {"Limits", "JarsPerUser", offsetof(struct config, jars_per_user), 1, 65536, 1},
+    {"Limits", "WatchersPerUser", offsetof(struct config, watchers_per_user), 0, 4096, 1},
+    {"Cookies", "SessionGraceSec", offsetof(struct config, session_grace_us), 0, 31536000,
+     1000000},
 };
 
 static int set_it(struct config *config, const struct number_key *key, const char *value)
@@ -479,7 +483,7 @@ static void test_the_description_names_every_key_once(void **state)
     int n = 0;
     for (const char *at = all; *at; at++)
         n += *at == '\n';
-    assert_int_equal(n, sizeof(number_keys) / sizeof(number_keys[0]) + 7); /* words, too */
+    assert_int_equal(n, sizeof(number_keys) / sizeof(number_keys[0]) + 10); /* words, too */
 }
 
 int main(void)

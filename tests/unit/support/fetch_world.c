@@ -191,20 +191,96 @@ static void fake_wait(struct fetch_world *world, struct cookie_wait *wait)
 }
 
 static int fake_open(void *owner,
-                     const struct partition *who,
-                     struct span jar_name,
+                     const struct jar_asker *asker,
+                     struct span jar,
                      struct cookie_wait *wait,
-                     struct cookie_jar **ret)
+                     struct jar_lease *ret)
 {
     struct fetch_world *world = owner;
 
-    (void)who;
-    (void)jar_name;
-    if (world->open_result == COOKIE_OPEN_READY)
-        *ret = world->jar;
-    else if (world->open_result == COOKIE_OPEN_WAIT)
+    (void)jar;
+    if (world->open_result == COOKIE_OPEN_WAIT)
         fake_wait(world, wait);
-    return world->open_result;
+    if (world->open_result != COOKIE_OPEN_READY)
+        return world->open_result;
+    ret->jar = world->jar;
+    ret->right = world->jar_right;
+    ret->owner_uid = world->jar_owner ? world->jar_owner : asker->partition->uid;
+    link_init(&ret->link);
+    list_append(&world->leases, &ret->link);
+    return COOKIE_OPEN_READY;
+}
+
+void world_take_jar(struct fetch_world *world)
+{
+    while (!list_is_empty(&world->leases)) {
+        struct jar_lease *lease =
+            CONTAINER_OF(list_first(&world->leases), struct jar_lease, link);
+
+        jar_lease_close(lease);
+        if (lease->on_taken)
+            lease->on_taken(lease);
+    }
+}
+
+static int fake_do_deed(void *owner,
+                        const struct jar_asker *asker,
+                        struct jar_deed *deed,
+                        struct cookie_wait *wait)
+{
+    struct fetch_world *world = owner;
+
+    if (world->open_result == COOKIE_OPEN_WAIT)
+        fake_wait(world, wait);
+    if (world->open_result != COOKIE_OPEN_READY)
+        return world->open_result;
+    world->last_deed = *deed;
+    deed->owner_uid = asker->partition->uid;
+    deed->changed = deed->kind == JAR_DEED_END_SESSION ? cookie_jar_end_session(world->jar) : 1;
+    return COOKIE_OPEN_READY;
+}
+
+static int fake_list(void *owner,
+                     const struct jar_asker *asker,
+                     const uint32_t *of_uid,
+                     struct cookie_wait *wait,
+                     const struct jar_listener *listener)
+{
+    struct fetch_world *world = owner;
+    struct jar_grant grant = {.id = 50, .is_group = true, .right = JAR_RIGHT_USE};
+    const struct jar_grants grants = {&grant, 1};
+    struct jar_ref ref = {.partition = *asker->partition, .name = "work"};
+
+    if (world->open_result == COOKIE_OPEN_WAIT)
+        fake_wait(world, wait);
+    if (world->open_result != COOKIE_OPEN_READY)
+        return world->open_result;
+    if (of_uid)
+        ref.partition = (struct partition){.uid = *of_uid};
+    const struct jar_row row = {.ref = &ref,
+                                .grants = &grants,
+                                .right = world->jar_right,
+                                .count = cookie_jar_count(world->jar),
+                                .created_s = 1700000000};
+    for (unsigned i = 0; i < world->n_jars; i++)
+        listener->on_row(listener->owner, &row);
+    return COOKIE_OPEN_READY;
+}
+
+static void fake_session_hold(void *owner, uint32_t uid)
+{
+    struct fetch_world *world = owner;
+
+    world->n_holds++;
+    world->last_held = uid;
+}
+
+static void fake_session_release(void *owner, uint32_t uid)
+{
+    struct fetch_world *world = owner;
+
+    (void)uid;
+    world->n_holds--;
 }
 
 static int fake_open_hosts(void *owner,
@@ -253,11 +329,11 @@ void world_cookies_ready(struct fetch_world *world)
     world_turn(world);
 }
 
-static int fake_commit(void *owner, const struct partition *who, struct cookie_commit *commit)
+static int fake_commit(void *owner, uint32_t uid, struct cookie_commit *commit)
 {
     struct fetch_world *world = owner;
 
-    (void)who;
+    world->last_committed = uid;
     if (world->commit_result != COOKIE_COMMIT_WAIT)
         return world->commit_result;
     assert_true(world->n_commits < WORLD_COMMITS_MAX);
@@ -352,7 +428,14 @@ void world_init(struct fetch_world *world)
     auth_cache_init(&world->proxy_logins);
     world->fetcher->proxy_logins = &world->proxy_logins;
     world->fetcher->options.user_agent = "t";
+    world->jar_right = JAR_RIGHT_WRITE;
+    world->n_jars = 1;
+    link_init(&world->leases);
     world->fetcher->cookies = (struct cookie_access){.open = fake_open,
+                                                     .do_deed = fake_do_deed,
+                                                     .list = fake_list,
+                                                     .session_hold = fake_session_hold,
+                                                     .session_release = fake_session_release,
                                                      .open_hosts = fake_open_hosts,
                                                      .open_cancel = fake_open_cancel,
                                                      .make_private = fake_make_private,
@@ -370,6 +453,8 @@ void world_done(struct fetch_world *world)
     assert_true(list_is_empty(&world->fetcher->requests));
     assert_true(list_is_empty(&world->cookie_waiters));
     assert_int_equal(world->n_commits, 0);
+    assert_true(list_is_empty(&world->leases));
+    assert_int_equal(world->n_holds, 0);
     pool_counters(world->pool, &counters);
     assert_int_equal(counters.waiting, 0);
     pool_close_idle(world->pool, POOL_EVERY_UID);

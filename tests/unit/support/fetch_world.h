@@ -50,6 +50,14 @@ struct fetch_world {
 
     struct suffix_table suffixes;
     struct cookie_jar *jar;
+    enum jar_right jar_right; /* on the jar; WRITE */
+    uint32_t jar_owner;       /* 0: who asks */
+    struct link leases;
+    struct jar_deed last_deed;
+    unsigned n_jars; /* to be listed; 1 */
+    int n_holds;
+    uint32_t last_held;
+    uint32_t last_committed;
     struct hsts *hosts;
     int hosts_result;                                 /* as open_result */
     int open_result;                                  /* enum cookie_open_outcome or -errno */
@@ -87,6 +95,8 @@ void world_refuse(struct fetch_world *world, enum failure_kind kind);
 size_t world_dialled_addresses(struct fetch_world *world);
 
 void world_cookies_ready(struct fetch_world *world);
+/* From all hands, as when it is removed. */
+void world_take_jar(struct fetch_world *world);
 void world_cookies_committed(struct fetch_world *world, bool saved);
 
 /* The last server, unless said otherwise. */

@@ -187,6 +187,14 @@ static void hear_head(struct fake_client *client, const Xhrd__V1__ResponseHead *
 
     say(client, "head(%u,%u) ", head->request_id, head->status);
     assert_non_null(head->connection);
+    client->set_cookies[0] = '\0';
+    for (size_t i = 0; i < head->n_headers; i++) {
+        if (head->headers[i]->name.len == strlen("Set-Cookie"))
+            n += (size_t)snprintf(client->set_cookies + n, sizeof(client->set_cookies) - n,
+                                  "%.*s|", (int)head->headers[i]->value.len,
+                                  (const char *)head->headers[i]->value.data);
+    }
+    n = 0;
     client->sent[0] = '\0';
     for (size_t i = 0; i < head->n_sent_headers; i++)
         n += (size_t)snprintf(client->sent + n, sizeof(client->sent) - n, "%.*s;",
@@ -356,6 +364,8 @@ static void hear_frames(struct fake_client *client)
         client->last = xhrd__v1__server_message__unpack(NULL, frame.len, frame.bytes);
         assert_non_null(client->last);
         hear_message(client, client->last);
+        if (client->on_message)
+            client->on_message(client, client->last);
         buf_consume(&client->in, frame.frame_len);
     }
 }

@@ -34,6 +34,9 @@ struct fake_client {
     unsigned n_replies;
     Xhrd__V1__ServerMessage *last; /* the last message, unpacked */
     char sent[1024];               /* sent_headers of the last head */
+    char set_cookies[512];         /* Set-Cookie fields of the last head, '|' behind each */
+    /* NULL, or hears of each message, too. */
+    void (*on_message)(struct fake_client *client, const Xhrd__V1__ServerMessage *message);
 };
 
 void service_world_init(struct service_world *world);
