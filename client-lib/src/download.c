@@ -302,18 +302,18 @@ static int strong_validator(struct xhr_request *request, char **ret)
     return r;
 }
 
-/* Has a server that knows no If-Range sent a part of something else? */
-static bool has_changed(struct xhr_request *request)
+/* Has a server that knows no If-Range sent a part of something else? Return: 1, 0, -ENOMEM. */
+static int has_changed(struct xhr_request *request)
 {
     const char *kept = request->download->info.validator;
     char *now = NULL;
     const char *name = kept && kept[0] == '"' ? "etag" : "last-modified";
+    int r = kept ? xhr_lines_join(&request->answer.headers, name, &now) : 0;
 
-    if (!kept || xhr_lines_join(&request->answer.headers, name, &now) < 0 || !now)
-        return false;
-    bool is_same = strcmp(now, kept) == 0;
+    if (r == 0)
+        r = now && strcmp(now, kept) != 0;
     free(now);
-    return !is_same;
+    return r;
 }
 
 /* ---- Content-Range
@@ -369,15 +369,16 @@ static bool parse_range(const char *text, struct content_range *ret)
             (range.first <= range.last && (!range.has_total || range.last < range.total)));
 }
 
-static bool get_range(struct xhr_request *request, struct content_range *ret)
+/* Return: 1; 0 when there is none that is one; -ENOMEM. */
+static int get_range(struct xhr_request *request, struct content_range *ret)
 {
     char *text = NULL;
+    int r = xhr_lines_join(&request->answer.headers, "content-range", &text);
 
-    if (xhr_lines_join(&request->answer.headers, "content-range", &text) < 0 || !text)
-        return false;
-    bool is_one = parse_range(text, ret);
+    if (r == 0)
+        r = text && parse_range(text, ret);
     free(text);
-    return is_one;
+    return r;
 }
 
 /* ---- when the head is in
@@ -390,11 +391,21 @@ static int cut(struct xhr_request *request, struct xhr_failure *why)
     return 0;
 }
 
+static int cut_for_memory(struct xhr_request *request)
+{
+    struct xhr_failure why;
+
+    xhr_failure_set(&why, XHR_ERROR_MEMORY, "no memory for the answer");
+    return cut(request, &why);
+}
+
 static int cut_for_file(struct xhr_request *request, int error)
 {
     struct xhr_failure why;
     const char *path = xhr_request_file_path(request);
 
+    if (error == -ENOMEM)
+        return cut_for_memory(request);
     xhr_failure_set(&why, XHR_ERROR_WRITE, "%.200s: %s", path ? path : "the file",
                     xhr_errno_text(-error));
     why.sys_errno = -error;
@@ -426,13 +437,7 @@ static int ask_for_all(struct xhr_request *request)
     xhr_request_disown(request);
     xhr_answer_clear(&request->answer);
     r = xhr_request_begin(request, &out);
-    if (r < 0) {
-        struct xhr_failure why;
-
-        xhr_failure_set(&why, XHR_ERROR_MEMORY, "no memory to ask again");
-        return cut(request, &why);
-    }
-    return 0;
+    return r < 0 ? cut_for_memory(request) : 0;
 }
 
 static int to_memory(struct xhr_request *request)
@@ -440,12 +445,9 @@ static int to_memory(struct xhr_request *request)
     uint64_t credit = xhr_request_credit_at_start(request);
     int r = xhr_encode_simple(request->client, XHRD__V1__CLIENT_MESSAGE__KIND_CREDIT,
                               request->slot.id, (uint32_t)credit);
-    struct xhr_failure why;
 
-    if (r < 0) {
-        xhr_failure_set(&why, XHR_ERROR_MEMORY, "no memory for the answer");
-        return cut(request, &why);
-    }
+    if (r < 0)
+        return cut_for_memory(request);
     request->credit = credit;
     return 0;
 }
@@ -535,17 +537,24 @@ static int begin_anew(struct xhr_request *request)
     return r < 0 ? cut_for_file(request, r) : to_file(request);
 }
 
+static int begin_again(struct xhr_request *request, const char *why_not)
+{
+    return request->target->set.resume ? ask_for_all(request) : cut_for_range(request, why_not);
+}
+
 static int go_on(struct xhr_request *request)
 {
     struct xhr_download *download = request->download;
     const struct xhr_answer *answer = &request->answer;
-    struct content_range range;
+    struct content_range range = {0};
+    int changed = has_changed(request);
+    int r = get_range(request, &range);
 
-    if ((answer->content_coding && *answer->content_coding) || has_changed(request))
-        return request->target->set.resume
-                   ? ask_for_all(request)
-                   : cut_for_range(request, "the server sent a part of something else");
-    if (!get_range(request, &range) || range.is_unsatisfied || range.first != download->from)
+    if (changed < 0 || r < 0)
+        return cut_for_memory(request);
+    if (changed || (answer->content_coding && *answer->content_coding))
+        return begin_again(request, "the server sent a part of something else");
+    if (r == 0 || range.is_unsatisfied || range.first != download->from)
         return cut_for_range(request, "the server sent another range than it was asked for");
     if (range.has_total && download->info.has_total &&
         range.total != download->info.total_bytes)
@@ -557,17 +566,18 @@ static int go_on(struct xhr_request *request)
 static int judge_unsatisfied(struct xhr_request *request)
 {
     struct xhr_download *download = request->download;
-    struct content_range range;
+    struct content_range range = {0};
+    int r = get_range(request, &range);
 
-    if (get_range(request, &range) && range.is_unsatisfied && range.has_total &&
+    if (r < 0)
+        return cut_for_memory(request);
+    if (r > 0 && range.is_unsatisfied && range.has_total &&
         range.total == download->there_bytes) {
         download->place = PLACE_COMPLETE;
         request->target->offset = download->there_bytes;
         return to_memory(request);
     }
-    return request->target->set.resume
-               ? ask_for_all(request)
-               : cut_for_range(request, "the file is no beginning of what the server has");
+    return begin_again(request, "the file is no beginning of what the server has");
 }
 
 int xhr_download_on_head(struct xhr_request *request)

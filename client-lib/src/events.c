@@ -398,25 +398,59 @@ void xhr_request_grant(struct xhr_request *request)
     request->consumed = 0;
 }
 
+static size_t memory_max(const struct xhr_request *request)
+{
+    size_t max = request->options.set.memory_bytes_max;
+
+    return max ? max : XHR_MEMORY_BYTES;
+}
+
+/* Return: 0 or -errno. */
+static int keep_in_file(struct xhr_answer *answer, const uint8_t *data, size_t len)
+{
+    int r = 0;
+
+    if (!answer->spill.is_open) {
+        r = xhr_spill_open(&answer->spill);
+        if (r == 0 && answer->body.len > 0)
+            r = xhr_spill_append(&answer->spill, xhr_bytes_at(&answer->body), answer->body.len);
+        xhr_bytes_done(&answer->body);
+    }
+    return r < 0 ? r : xhr_spill_append(&answer->spill, data, len);
+}
+
+static int keep_in_memory(struct xhr_bytes *body, const uint8_t *data, size_t len)
+{
+    int r = xhr_bytes_reserve(body, len + 1); /* a NUL is kept behind the last byte */
+
+    if (r < 0)
+        return r;
+    (void)xhr_bytes_append(body, data, len);
+    *xhr_bytes_end(body) = '\0';
+    return 0;
+}
+
 /* Return: whether the request is still the same. */
 static bool keep(struct xhr_request *request, const uint8_t *data, size_t len)
 {
-    struct xhr_bytes *body = &request->answer.body;
-    size_t max = request->options.set.memory_bytes_max;
+    struct xhr_answer *answer = &request->answer;
+    size_t max = memory_max(request);
+    bool fits = len <= max && answer->body.len <= max - len && !answer->spill.is_open;
     struct xhr_failure why;
+    int r;
 
-    if (max == 0)
-        max = XHR_MEMORY_BYTES;
-    /* A NUL is kept behind the last byte. */
-    if (len <= max && body->len <= max - len && xhr_bytes_reserve(body, len + 1) == 0) {
-        (void)xhr_bytes_append(body, data, len);
-        *xhr_bytes_end(body) = '\0';
-        return true;
-    }
-    if (len > max || body->len > max - len)
+    if (!fits && !request->options.set.spill) {
         xhr_failure_set(&why, XHR_ERROR_LIMIT, "an answer of more than %zu bytes", max);
-    else
-        xhr_failure_set(&why, XHR_ERROR_MEMORY, "no memory for the answer");
+    } else {
+        r = fits ? keep_in_memory(&answer->body, data, len) : keep_in_file(answer, data, len);
+        if (r == 0)
+            return true;
+        if (fits)
+            xhr_failure_set(&why, XHR_ERROR_MEMORY, "no memory for the answer");
+        else
+            xhr_failure_set(&why, XHR_ERROR_WRITE, "a temporary file: %s", xhr_errno_text(-r));
+        why.sys_errno = fits ? 0 : -r;
+    }
     why.phase = XHR_PHASE_BODY;
     xhr_request_cut(request, &why);
     return false;

@@ -20,6 +20,7 @@ void xhr_answer_clear(struct xhr_answer *answer)
     xhr_lines_done(&answer->sent);
     xhr_lines_done(&answer->trailers);
     xhr_bytes_done(&answer->body);
+    xhr_spill_done(&answer->spill);
     *answer = (struct xhr_answer){0};
 }
 
@@ -223,13 +224,38 @@ bool xhr_request_trailer_at(const struct xhr_request *request,
     return xhr_lines_at(&request->answer.trailers, index, ret_name, ret_value);
 }
 
+const uint8_t *xhr_answer_body(struct xhr_answer *answer, size_t *ret_len)
+{
+    if (answer->spill.is_open) {
+        const uint8_t *view = xhr_spill_view(&answer->spill);
+
+        *ret_len = view ? answer->spill.view_len : 0;
+        return view;
+    }
+    *ret_len = answer->body.len;
+    return answer->body.len > 0 ? xhr_bytes_at(&answer->body) : (const uint8_t *)"";
+}
+
+/* What is asked for does not change the answer: the view is made when it is wanted. */
 const void *xhr_request_response_body(const struct xhr_request *request, size_t *ret_len)
 {
-    const struct xhr_bytes *body = &request->answer.body;
+    struct xhr_request *self = xhr_unconst(request);
+    size_t len = 0;
+    const uint8_t *body = xhr_answer_body(&self->answer, &len);
 
     if (ret_len)
-        *ret_len = body->len;
-    return body->len > 0 ? (const void *)xhr_bytes_at(body) : "";
+        *ret_len = len;
+    return body ? (const void *)body : "";
+}
+
+int xhr_request_response_file(const struct xhr_request *request, uint64_t *ret_len)
+{
+    const struct xhr_spill *spill = &request->answer.spill;
+
+    if (!spill->is_open)
+        return -1;
+    *ret_len = spill->len;
+    return spill->fd;
 }
 
 const struct xhr_error *xhr_request_error(const struct xhr_request *request)

@@ -225,10 +225,13 @@ static int decode(struct xhr_answer *answer, struct xhr_bytes *out)
 {
     size_t bom = 0;
     const struct xhr_charset *charset = NULL;
-    const uint8_t *body =
-        answer->body.len > 0 ? xhr_bytes_at(&answer->body) : (const uint8_t *)"";
-    struct input in = {body, answer->body.len};
-    int r = detect(answer, &in, &charset, &bom);
+    struct input in = {0};
+    int r;
+
+    in.at = xhr_answer_body(answer, &in.left);
+    if (!in.at)
+        return -ENOMEM;
+    r = detect(answer, &in, &charset, &bom);
 
     answer->charset = charset->name;
     in.at += bom;
@@ -240,8 +243,9 @@ const char *xhr_request_response_text(struct xhr_request *request, size_t *ret_l
 {
     struct xhr_answer *answer = &request->answer;
     struct xhr_bytes text = {0};
+    uint64_t len = answer->spill.is_open ? answer->spill.len : answer->body.len;
 
-    if (!answer->text || answer->text_of_len != answer->body.len) {
+    if (!answer->text || answer->text_of_len != len) {
         if (decode(answer, &text) < 0 || xhr_bytes_append(&text, "", 1) < 0) {
             xhr_bytes_done(&text);
             return NULL;
@@ -249,7 +253,7 @@ const char *xhr_request_response_text(struct xhr_request *request, size_t *ret_l
         free(answer->text);
         answer->text = (char *)text.storage;
         answer->text_len = text.len - 1;
-        answer->text_of_len = answer->body.len;
+        answer->text_of_len = len;
     }
     if (ret_len)
         *ret_len = answer->text_len;

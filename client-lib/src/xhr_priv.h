@@ -28,6 +28,7 @@
 #include <stdbool.h>
 
 #include "bytes.h"
+#include "spill.h"
 #include "wire/frame.h"
 #include "xhr/xhr.h"
 #include "xhrd/v1/envelope.pb-c.h"
@@ -354,6 +355,7 @@ struct xhr_answer {
     struct xhr_lines sent;
     struct xhr_lines trailers;
     struct xhr_bytes body;
+    struct xhr_spill spill; /* open: the body is there */
     struct xhr_connection_info connection;
     struct xhr_tls_info tls;
     struct xhr_timing timing;
@@ -372,7 +374,7 @@ struct xhr_answer {
     char *all_headers;
     char *text;
     size_t text_len;
-    size_t text_of_len; /* how much body there was when it was made */
+    uint64_t text_of_len; /* how much body there was when it was made */
     const char *charset;
 };
 
@@ -501,6 +503,8 @@ int xhr_answer_rewound(struct xhr_request *request, bool rewound);
 void xhr_steps_done(struct xhr_steps *steps);
 
 /* answer (response.c) */
+/* The body, wherever it is, a NUL behind it; NULL: there is no way to see it whole. */
+const uint8_t *xhr_answer_body(struct xhr_answer *answer, size_t *ret_len);
 void xhr_answer_clear(struct xhr_answer *answer);
 int xhr_answer_take_head(struct xhr_answer *answer, const Xhrd__V1__ResponseHead *head);
 void xhr_answer_take_timing(struct xhr_answer *answer, const Xhrd__V1__Timing *timing);

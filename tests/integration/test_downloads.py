@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Answers that become files, through libxhr: whole or not at all, and gone on with later."""
+import ctypes
 import errno
 import fcntl
 import os
+import pathlib
+import re
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -11,8 +15,9 @@ import sys
 import pytest
 from downloading import Downloader
 from origins import response
-from programs import BUILD
+from programs import BUILD, SANITIZED
 from waiting import wait_until
+from wire import fetch_pb2
 
 DATA = bytes(range(256)) * 4000
 DATE = "Mon, 23 Nov 2026 10:00:00 GMT"
@@ -660,3 +665,150 @@ def test_nginx_goes_on_and_begins_anew(library, origin_nginx, shelf):
         assert library.fetch(url) == outcome
         assert library.file_offset() == (1000 if outcome == 206 else 0)
         assert (shelf / "a").read_bytes() == data and names(shelf) == ["a"]
+
+
+# ---- beyond 4 GiB
+
+def test_download_goes_on_beyond_4_gib(library, origin_nginx, shelf):
+    size = (1 << 32) + 1
+    origin_nginx.sparse("beyond", size)
+    with open(shelf / "a", "wb") as file:
+        file.truncate(size - 100_000)
+    assert library.set_file(shelf / "a", append=True) == 0
+    assert library.fetch(origin_nginx.plain_url("/beyond")) == 206
+    assert library.file_offset() == size - 100_000
+    assert (shelf / "a").stat().st_size == size
+    assert library.fetch(origin_nginx.plain_url("/beyond")) == 416
+
+
+def download_flat(xhrd, library, origin_nginx, shelf, size):
+    origin_nginx.sparse("long", size)
+    url = origin_nginx.plain_url("/long")
+    assert library.set_file(shelf / "a") == 0
+    library.fetch(origin_nginx.plain_url("/hello"))
+    before = xhrd.rss_kib()
+    assert library.fetch(url) == 200
+    assert xhrd.rss_kib() - before <= 4096 or SANITIZED
+    assert (shelf / "a").stat().st_size == size
+    steps = [more["done_bytes"] for word, more in library.request.events if word == "down"]
+    assert steps[-1] == size
+    totals = {more["total_bytes"] for word, more in library.request.events
+              if word == "down" and more["total_known"]}
+    assert totals <= {6, size}
+
+
+def test_download_keeps_memory_flat(xhrd, library, origin_nginx, shelf):
+    download_flat(xhrd, library, origin_nginx, shelf, 200 << 20)
+
+
+@pytest.mark.soak
+def test_download_of_4_gib_and_a_byte_keeps_memory_flat(xhrd, library, origin_nginx, shelf):
+    download_flat(xhrd, library, origin_nginx, shelf, (1 << 32) + 1)
+
+
+# ---- too long for memory, and readers that pause
+
+def test_long_answer_goes_on_in_a_temporary_file(library, origin_nginx):
+    data = DATA * 20
+    (origin_nginx.prefix / "www/spill").write_bytes(data)
+    url = origin_nginx.plain_url("/spill")
+    assert library.request.options(memory_bytes_max=1_000_000, spill=True) == 0
+    assert library.fetch(url) == 200 and library.body() == data
+    assert library.request.options(memory_bytes_max=1_000_000, spill=True,
+                                   response_bytes_max=len(data) - 1) == 0
+    assert library.fetch(url) == "limit"
+    assert library.request.options(memory_bytes_max=1_000_000) == 0
+    assert library.fetch(url) == "limit"
+
+
+def test_reader_that_pauses_stops_the_server_and_goes_on(xhrd, origin_raw):
+    library = Downloader(xhrd.socket_path, streaming=True)
+    sent = [0]
+
+    def script(connection):
+        connection.request()
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (64 << 20))
+        while sent[0] < 64 << 20:
+            connection.send(bytes(65536))
+            sent[0] += 65536
+
+    origin_raw.script = script
+    library.library.xhr_request_pause.argtypes = [ctypes.c_void_p]
+    library.library.xhr_request_resume.argtypes = [ctypes.c_void_p]
+    library.request.then = lambda word: (word == "headers" and
+                                         library.library.xhr_request_pause(library.handle))
+    library.start(origin_raw.url())
+
+    def held():
+        before = sent[0]
+        for _ in range(30):
+            library.library.xhr_client_wait(library.client.handle, 5)
+        return before > 0 and sent[0] == before
+    wait_until(held, "the server to be held back")
+    assert sent[0] < 32 << 20
+    assert library.library.xhr_request_resume(library.handle) == 0
+    assert library.run() == 200
+    assert sum(more for word, more in library.request.events if word == "body") == 64 << 20
+    library.close()
+
+
+# ---- descriptors
+
+def test_cd03_descriptor_that_appends_is_written_behind_its_end(client, origin_raw, shelf):
+    (shelf / "log").write_bytes(b"before ")
+    fd = os.open(shelf / "log", os.O_WRONLY | os.O_APPEND)
+    exchange = client.open(origin_raw.url(), fds=[fd], response_fd=fetch_pb2.ResponseFd())
+    os.close(fd)
+    assert client.finish(exchange).done
+    assert (shelf / "log").read_bytes() == b"before hello\n"
+
+
+def test_cd03_descriptors_of_another_sort_or_mode_are_refused(client, origin_raw, shelf):
+    (shelf / "a").write_bytes(b"")
+    left, right = socket.socketpair()
+    reader, writer = os.pipe()
+    for fd in (os.open(shelf / "a", os.O_RDONLY | os.O_APPEND), os.dup(left.fileno()), reader,
+               os.open("/dev/null", os.O_WRONLY), os.open(shelf, os.O_RDONLY),
+               os.open(shelf / "a", os.O_PATH)):
+        exchange = client.open(origin_raw.url(), fds=[fd], response_fd=fetch_pb2.ResponseFd())
+        os.close(fd)
+        assert client.finish(exchange).failure == "ARGUMENT"
+    os.close(writer)
+    left.close()
+    right.close()
+    assert not origin_raw.requests
+
+
+OPENED = re.compile(r'(?<![a-z])(?:open|openat|openat2|creat|rename\w*|link\w*|unlink\w*|mkdir\w*)\(.*?"([^"]*)"')
+# Names, certificates, the libraries of both, what the kernel says of itself.
+ALLOWED = ("/etc/", "/usr/lib/", "/lib/", "/proc/", "/sys/", "/dev/", "/usr/share/", "/run/systemd/")
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="the daemon is traced")
+def test_cd02_daemon_opens_no_path_of_a_client(xhrd, library, client, origin_raw, folder, shelf):
+    trace = folder / "trace"
+    strace = subprocess.Popen(["strace", "-f", "-qq", "-e", "trace=%file", "-o", str(trace), "-p",
+                               str(xhrd.pid)], stderr=subprocess.PIPE)
+    status = pathlib.Path(f"/proc/{xhrd.pid}/status")
+    wait_until(lambda: "TracerPid:\t0\n" not in status.read_text() or strace.poll() is not None,
+               "strace to look on")
+    if strace.poll() is not None:
+        pytest.skip("may not trace: " + strace.stderr.read().decode())
+    store = Store(origin_raw)
+    interrupted(library, store, shelf)
+    assert library.fetch(origin_raw.url("/thing")) == 206
+    for path in (b"/etc/passwd", b"file:///etc/shadow", str(shelf / "a").encode()):
+        client.fetch(path.decode("latin-1"))
+        client.fetch(origin_raw.url(), jar=path.decode("latin-1").replace("/", "")[:64])
+    up = os.open(shelf / "a", os.O_RDONLY)
+    origin_raw.script = origin_raw.answer_all
+    exchange = client.open(origin_raw.url(), method="POST", fds=[up],
+                           body=fetch_pb2.RequestBody(fd=fetch_pb2.FdBody()))
+    os.close(up)
+    assert client.finish(exchange).done
+    strace.terminate()
+    strace.communicate()
+    seen = {path for path in OPENED.findall(trace.read_text())}
+    stray = [path for path in seen if not path.startswith((str(xhrd.state_dir), *ALLOWED))]
+    assert not [path for path in stray if path.startswith("/")], stray
+    assert not any(str(shelf) in path or path in ("a", ".a.xhr-part") for path in seen), seen

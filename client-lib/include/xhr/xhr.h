@@ -421,6 +421,7 @@ struct xhr_request_options {
     bool auto_referer; /* after a redirect Referer is the URL that led there */
     enum xhr_cache_mode cache;
     enum xhr_http_choice http; /* connections are shared among equal choices only */
+    bool spill;                /* beyond memory_bytes_max go on in an unlinked temporary file */
 };
 
 /**
@@ -757,6 +758,9 @@ XHR_API bool xhr_request_trailer_at(const struct xhr_request *request,
  * descriptor. Never NULL. */
 XHR_API const void *xhr_request_response_body(const struct xhr_request *request,
                                               size_t *ret_len);
+/* With the option spill: the temporary file the body is in, which is the request's; TMPDIR,
+ * else /var/tmp, has it. xhr_request_response_body() is a view of it. -1: it is in memory. */
+XHR_API int xhr_request_response_file(const struct xhr_request *request, uint64_t *ret_len);
 /* responseText: UTF-8 whatever came, by BOM, charset parameter, XML or HTML declaration, else
  * UTF-8; what does not decode is U+FFFD. NULL: no memory. @ret_len may be NULL. */
 XHR_API const char *xhr_request_response_text(struct xhr_request *request, size_t *ret_len);
