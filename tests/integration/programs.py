@@ -136,6 +136,14 @@ class Daemon:
         text = pathlib.Path(f"/proc/{self.pid}/status").read_text()
         return int(re.search(r"VmRSS:\s+(\d+)", text).group(1))
 
+    def forget_peak(self):
+        pathlib.Path(f"/proc/{self.pid}/clear_refs").write_text("5")
+
+    def memory_kib(self, name) -> int:
+        """VmHWM: the most that was resident since forget_peak(); VmSize: what is mapped now."""
+        text = pathlib.Path(f"/proc/{self.pid}/status").read_text()
+        return int(re.search(rf"{name}:\s+(\d+)", text).group(1))
+
     def alive(self) -> bool:
         return self.process.poll() is None
 
