@@ -38,7 +38,7 @@ http {{
     ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256;
     ssl_session_cache shared:s:8m; ssl_session_timeout 1h;
     server {{
-        listen {address} ssl;
+        listen {address} ssl; listen {h2} ssl http2;
         root {prefix}/www;
         location = /cookie {{
             alias {prefix}/www/1k;
@@ -64,25 +64,35 @@ class Origin:
         with open(prefix / "www/1g", "wb") as file:
             file.truncate(GIB)
         cert, key = authority.issue("localhost", LOOPBACK)
-        listener = socket.create_server((LOOPBACK, 0), backlog=2048)
-        listener.setblocking(False)  # with multi_accept nginx accepts until there is no more
-        self.port = listener.getsockname()[1]
+        listeners = [self._listen(), self._listen()]
+        self.port, self.h2_port = (one.getsockname()[1] for one in listeners)
         (prefix / "nginx.conf").write_text(NGINX_CONF.format(
             prefix=prefix, cert=cert, key=key, address=f"{LOOPBACK}:{self.port}",
+            h2=f"{LOOPBACK}:{self.h2_port}",
             user="user root;" if os.geteuid() == 0 else ""))
-        fd = listener.fileno()
+        fds = [one.fileno() for one in listeners]
         self.process = subprocess.Popen(
-            ["nginx", "-p", str(prefix), "-c", "nginx.conf"], pass_fds=[fd],
+            ["nginx", "-p", str(prefix), "-c", "nginx.conf"], pass_fds=fds,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            env={**os.environ, "NGINX": f"{fd};"})
-        listener.close()
+            env={**os.environ, "NGINX": "".join(f"{fd};" for fd in fds)})
+        for one in listeners:
+            one.close()
         wait_until(lambda: (prefix / "nginx.pid").exists() or self.process.poll() is not None,
                    "nginx to start")
         if self.process.poll() is not None:
             raise SystemExit("nginx did not start:\n" + (prefix / "error.log").read_text())
 
+    @staticmethod
+    def _listen():
+        listener = socket.create_server((LOOPBACK, 0), backlog=2048)
+        listener.setblocking(False)  # with multi_accept nginx accepts until there is no more
+        return listener
+
     def url(self, path):
         return f"https://localhost:{self.port}{path}"
+
+    def h2_url(self, path):
+        return f"https://localhost:{self.h2_port}{path}"
 
     def stop(self):
         stop_process(self.process)
@@ -92,7 +102,8 @@ class Daemon:
     """xhrd as it is, but for the one authority it trusts and what `settings` say. Clients find
     it by `env`."""
 
-    def __init__(self, folder: pathlib.Path, xhrd: pathlib.Path, ca: pathlib.Path, settings=""):
+    def __init__(self, folder: pathlib.Path, xhrd: pathlib.Path, ca: pathlib.Path, settings="",
+                 wrapper=()):
         folder.mkdir()
         (folder / "run").mkdir(mode=0o700)
         self.log = folder / "log"
@@ -105,7 +116,7 @@ class Daemon:
                     "XHRD_SOCKET": str(socket_path)}
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
-                [str(xhrd), "--user", "--socket", str(socket_path), "--config", str(config),
+                [*map(str, wrapper), str(xhrd), "--user", "--socket", str(socket_path), "--config", str(config),
                  "--state-dir", str(folder / "state")], env=self.env,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         wait_until(lambda: socket_path.exists() or self.process.poll() is not None,
@@ -135,10 +146,11 @@ class World:
     """All of it. `programs` names what the cases run, `daemon` is whom they ask if they do not
     say."""
 
-    def __init__(self, folder: pathlib.Path, build: pathlib.Path):
+    def __init__(self, folder: pathlib.Path, build: pathlib.Path,
+                 programs=("spawn", "curl_client", "xhr_client")):
         self.folder = folder
         self.bin = build / "bin"
-        self.programs = compile_programs(build)
+        self.programs = compile_programs(build, programs)
         (folder / "origin").mkdir()
         self._running = [Origin(folder / "origin")]
         self.origin = self._running[0]
@@ -148,8 +160,8 @@ class World:
             self.stop()
             raise
 
-    def add_daemon(self, name, settings=""):
-        daemon = Daemon(self.folder / name, self.bin / "xhrd", self.origin.ca, settings)
+    def add_daemon(self, name, settings="", wrapper=()):
+        daemon = Daemon(self.folder / name, self.bin / "xhrd", self.origin.ca, settings, wrapper)
         self._running.append(daemon)
         return daemon
 
@@ -173,17 +185,19 @@ class World:
             one.stop()
 
 
-def compile_programs(build: pathlib.Path):
+def compile_programs(build: pathlib.Path, names):
     """The measuring programs. xhr_client links libxhr as any program does."""
     out = build / "bench"
     out.mkdir(exist_ok=True)
     library = build / "client-lib"
     xhr = [f"-I{SOURCE / 'client-lib/include'}", f"-L{library}", "-lxhr",
            f"-Wl,-rpath,{library}"]
+    libraries = {"spawn": [], "curl_client": ["-lcurl"], "xhr_client": xhr}
     made = {}
-    for name, more in (("spawn", []), ("curl_client", ["-lcurl"]), ("xhr_client", xhr)):
+    for name in names:
         made[name] = out / name
         subprocess.run(["cc", "-O2", "-g", "-Wall", "-Wextra", "-D_GNU_SOURCE",
-                        str(SOURCE / f"bench/src/{name}.c"), "-o", str(made[name]), *more],
+                        str(SOURCE / f"bench/src/{name}.c"), "-o", str(made[name]),
+                        *libraries[name]],
                        check=True)
     return made
