@@ -4,8 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "form.h"
 #include "xhr_priv.h"
 
 #define FORM_TYPE "application/x-www-form-urlencoded"
@@ -83,6 +85,8 @@ static const char *default_type(const struct xhr_request *request, const struct 
         return body->content_type;
     if (body->kind == XHR_BODY_JSON)
         return JSON_TYPE;
+    if (body->kind == XHR_BODY_PATH)
+        return xhr_form_guess_type(body->path ? body->path : "", NULL);
     if (body->kind != XHR_BODY_STRING && body->kind != XHR_BODY_BYTES)
         return NULL;
     return types_of(request) == XHR_BODY_TYPES_IOS ? NULL : FORM_TYPE;
@@ -207,6 +211,25 @@ static int put_stream(struct parts *parts, const struct xhr_body *body)
     return 0;
 }
 
+/* Return: a descriptor or -errno. */
+static int open_regular(const char *path)
+{
+    int fd = path && *path ? open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK) : -1;
+    struct stat status;
+    int r = 0;
+
+    if (fd < 0)
+        return path && *path ? -errno : -EINVAL;
+    if (fstat(fd, &status) < 0)
+        r = -errno;
+    else if (!S_ISREG(status.st_mode))
+        r = S_ISDIR(status.st_mode) ? -EISDIR : -ESPIPE;
+    if (r == 0)
+        return fd;
+    (void)close(fd);
+    return r;
+}
+
 static int put_body(struct parts *parts, const struct xhr_body *body)
 {
     int fd;
@@ -223,6 +246,8 @@ static int put_body(struct parts *parts, const struct xhr_body *body)
     case XHR_BODY_FD:
         fd = body->fd < 0 ? -EBADF : fcntl(body->fd, F_DUPFD_CLOEXEC, 3);
         return put_fd(parts, fd == -1 ? -errno : fd, body->offset, body->length);
+    case XHR_BODY_PATH:
+        return put_fd(parts, open_regular(body->path), body->offset, XHR_LENGTH_UNKNOWN);
     case XHR_BODY_NONE:
     default: return -EINVAL;
     }

@@ -174,6 +174,11 @@ uint64_t request_id(const struct request *request);
 /* What the owner may see of the jar it goes with; WRITE without one. *ret_owner: whose it is.
  */
 enum jar_right request_jar_right(const struct request *request, uint32_t *ret_owner);
+
+/* The fields of the last exchange as they went out, Cookie and logins included, behind what is
+ * in @ret. Nothing for a stored answer. Return: 0, -ENOMEM or -EMSGSIZE. */
+MUST_CHECK int request_list_sent(const struct request *request, struct headers *ret);
+
 void request_get_totals(const struct request *request, struct request_totals *ret);
 /* What came behind the body; borrowed for the call. */
 const struct headers *request_trailers(const struct request *request);

@@ -8,6 +8,7 @@
 
 #include "base/fault.h"
 #include "fetch/request_priv.h"
+#include "http/status.h"
 
 #define DRAIN_KNOWN_MAX 65536 /* a longer announced body is not waited for */
 
@@ -61,10 +62,24 @@ static bool drops_connection(const struct request *request, const struct respons
            (head->has_body && head->has_length && head->body_bytes > DRAIN_KNOWN_MAX);
 }
 
+/* RFC 9110 §10.1.1: who does not meet expectations is asked without. */
+static bool drops_expectation(struct request *request, const struct response_head *head)
+{
+    if (head->status != STATUS_EXPECTATION_FAILED || !request->expects ||
+        !upload_can_rewind(request))
+        return false;
+    request->options.omit |= REQUEST_OMIT_EXPECT;
+    return true;
+}
+
 bool request_goes_on(struct request *request, const struct response_head *head)
 {
     if (!request_trusts_server(request, head->headers))
         return true;
+    if (drops_expectation(request, head)) {
+        request_drain(request);
+        return true;
+    }
     bool again =
         request_answers_challenge(request, head) || request_answers_proxy(request, head);
     if (!again && request_asks_login(request, head))

@@ -126,6 +126,7 @@ struct request {
     struct exchange *exchange;
     struct exchange_info info; /* kept when the exchange is gone */
     bool has_body;             /* a redirect may drop it */
+    bool expects;              /* the body waits for 100-continue */
     bool retried;              /* a dead connection was replaced once */
     bool left_origin; /* a redirect led elsewhere: the caller's credentials stay home */
     unsigned redirects;

@@ -111,17 +111,19 @@ static int build_headers(struct request *request)
         r = request_add_credentials(request);
     if (r == 0)
         r = request_add_proxy_credentials(request);
-    r = request_cache_on_send(request);
+    if (r == 0)
+        r = request_cache_on_send(request);
     return r;
 }
 
 /* ---- the exchange ------------------------------------------------------------------------ */
 
-static void describe_body(const struct request *request, struct exchange_request *ret)
+static void describe_body(struct request *request, struct exchange_request *ret)
 {
     const struct request_options *options = &request->options;
 
     ret->body = EXCHANGE_BODY_NONE;
+    request->expects = false;
     if (!request->has_body)
         return;
     ret->body = options->body_has_length ? EXCHANGE_BODY_KNOWN : EXCHANGE_BODY_CHUNKED;
@@ -129,6 +131,7 @@ static void describe_body(const struct request *request, struct exchange_request
     ret->expect_continue =
         !(options->omit & REQUEST_OMIT_EXPECT) &&
         (!options->body_has_length || options->body_length > EXPECT_ABOVE_BYTES);
+    request->expects = ret->expect_continue;
 }
 
 static void note_times(struct request *request)

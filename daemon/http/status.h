@@ -5,8 +5,9 @@
 
 #include <stdbool.h>
 
-#define STATUS_MIN 100
-#define STATUS_MAX 999 /* three digits: what a status line can hold */
+#define STATUS_MIN                100
+#define STATUS_EXPECTATION_FAILED 417
+#define STATUS_MAX                999 /* three digits: what a status line can hold */
 
 /* "Not Found"; "" for a code without a registered name. For HTTP/2, which has no reason phrase.
  */

@@ -319,10 +319,12 @@ static void entry_on_head(void *owner, const struct request_head *head)
     Xhrd__V1__ResponseHead to = XHRD__V1__RESPONSE_HEAD__INIT;
 
     struct headers shown;
+    struct headers sent;
     uint32_t owner_uid = 0;
     enum jar_right right = request_jar_right(entry->request, &owner_uid);
 
     client_hold_session(entry->client, owner_uid);
+    headers_init(&sent, HEADERS_BYTES_MAX * 2, HEADERS_COUNT_MAX * 2);
     arena_reset(arena);
     headers_init(&shown, HEADERS_BYTES_MAX, HEADERS_COUNT_MAX);
     int r = right < JAR_RIGHT_WRITE ? cookie_mask_headers(head->headers, right, &shown) : 0;
@@ -331,12 +333,15 @@ static void entry_on_head(void *owner, const struct request_head *head)
                          &to.headers, &to.n_headers);
 
     if (r == 0 && entry->tell_sent)
-        r = list_headers(arena, head->sent, true, &to.sent_headers, &to.n_sent_headers);
+        r = request_list_sent(entry->request, &sent);
+    if (r == 0 && entry->tell_sent)
+        r = list_headers(arena, &sent, true, &to.sent_headers, &to.n_sent_headers);
     if (r == 0)
         r = send_head(entry, head, &to);
     free_headers(arena, to.headers);
     free_headers(arena, to.sent_headers);
     headers_done(&shown);
+    headers_done(&sent);
     if (r < 0)
         fail_for_session(entry, r);
     else

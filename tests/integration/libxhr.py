@@ -249,7 +249,7 @@ class Request:
             self.handle, ctypes.byref(login) if fields else None)
 
     def body(self, kind, data=None, read=None, rewind=None, **fields):
-        """@kind: "STRING", "BYTES", "JSON", "FD", "STREAM"."""
+        """@kind: "STRING", "BYTES", "JSON", "FD", "STREAM", "PATH"."""
         kind = constants("xhr_body_kind")[f"XHR_BODY_{kind}"]
         if data is not None:
             self._data = ctypes.create_string_buffer(data, max(len(data), 1))

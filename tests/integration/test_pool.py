@@ -151,7 +151,7 @@ def test_pl15_bytes_on_an_idle_connection_end_it(client, origin_raw):
     assert client.fetch(origin_raw.url()).body == b"hello\n"
 
 
-@pytest.mark.parametrize("status", ["200 OK", "417 Expectation Failed"])
+@pytest.mark.parametrize("status", ["200 OK", "413 Content Too Large"])
 def test_pl15_a_final_answer_to_expect_ends_the_connection(client, origin_raw, status):
     def script(connection):
         if connection.number == 0:
@@ -171,6 +171,30 @@ def test_pl15_a_final_answer_to_expect_ends_the_connection(client, origin_raw, s
     assert exchange.status == int(status[:3])
     assert origin_raw.connections[0].closed.wait(20)
     assert client.fetch(origin_raw.url()).body == b"hello\n"
+
+
+def test_pl15_a_417_is_asked_again_without_the_expectation_over_another_connection(client, origin_raw):
+    """RFC 9110, 10.1.1. Once: who fails an expectation that was not sent is taken at his word."""
+    def script(connection):
+        while True:
+            request = connection.request_head()
+            if request.get("Expect") or request.target == "/stubborn":
+                connection.send(response(b"no", status="417 Expectation Failed"))
+                connection.wait_gone()
+                return
+            request.body = connection.request_body(request)
+            connection.send(response(b"taken\n"))
+
+    origin_raw.script = script
+    size = 2 << 20
+    exchange = client.open(origin_raw.url(), method="PUT", body=stream(size))
+    client.send_all(exchange, bytes(size))
+    assert exchange.status == 200 and exchange.body == b"taken\n"
+    assert [r.get("Expect") for r in origin_raw.requests] == ["100-continue", None]
+    assert origin_raw.requests[1].body == bytes(size)
+    assert origin_raw.requests[1].connection == 1
+    stubborn = client.open(origin_raw.url("/stubborn"), method="PUT", body=bytes(100))
+    assert client.finish(stubborn).status == 417 and stubborn.body == b"no"
 
 
 def test_pl16_abort_in_the_body_closes_the_connection_and_counts_right(client, origin_raw):

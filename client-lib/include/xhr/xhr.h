@@ -528,7 +528,8 @@ enum xhr_body_kind {
     XHR_BODY_BYTES = 2,  /* the same */
     XHR_BODY_JSON = 3, /* Content-Type application/json unless set; the text is not looked at */
     XHR_BODY_FD = 4,   /* read by the daemon; the best way for files */
-    XHR_BODY_STREAM = 5 /* asked of a callback */
+    XHR_BODY_STREAM = 5, /* asked of a callback */
+    XHR_BODY_PATH = 6    /* a regular file from @offset to its end; its type is its ending's */
 };
 
 #define XHR_LENGTH_UNKNOWN UINT64_MAX
@@ -551,6 +552,7 @@ struct xhr_body {
      * that was dead. Return: 0, or a negative errno: it cannot; the request fails then with
      * class rewind, as it does without this function when something of the body had gone. */
     int (*rewind)(struct xhr_request *request, void *read_user);
+    const char *path; /* PATH: opened by send, which says what is wrong with it */
 };
 
 /**
@@ -560,7 +562,8 @@ struct xhr_body {
  * What can be judged here is refused here and changes nothing; everything later is an event.
  * Return: async: 0; -EBUSY when sent already; -EINVAL when not OPENED, or for a body that
  * makes no sense; -EMSGSIZE when URL, header and options do not fit one message of 1 MiB;
- * -EBADF; -ENOTCONN when its client is gone; -ENOMEM. Not async: the same, or after the last
+ * -EBADF; for a path its errno, -EISDIR, or -ESPIPE when it is no regular file; -ENOTCONN when
+ * its client is gone; -ENOMEM. Not async: the same, or after the last
  * callback 0 for onload, else -ECANCELED for onabort, else the error's xhr_error_errno().
  */
 XHR_API int xhr_request_send(struct xhr_request *request, const struct xhr_body *body);

@@ -69,7 +69,7 @@ static void test_a_head_tells_url_connection_and_what_was_sent_but_no_secret(voi
     client_hears(&client);
     server_says(&world.net, "HTTP/1.1 200 Fine\r\nContent-Length: 0\r\nA: b\r\n\r\n");
     client_hears(&client);
-    assert_string_equal(client.sent, "User-Agent;Accept;Accept-Encoding;");
+    assert_string_equal(client.sent, "Host;User-Agent;Accept;Accept-Encoding;");
     client_done(&client);
     service_world_done(&world);
 }
