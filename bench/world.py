@@ -98,6 +98,12 @@ class Origin:
         stop_process(self.process)
 
 
+def accepts(path):
+    """The file is there a moment before anybody listens."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0
+
+
 class Daemon:
     """xhrd as it is, but for the one authority it trusts and what `settings` say. Clients find
     it by `env`."""
@@ -119,7 +125,7 @@ class Daemon:
                 [*map(str, wrapper), str(xhrd), "--user", "--socket", str(socket_path), "--config", str(config),
                  "--state-dir", str(folder / "state")], env=self.env,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        wait_until(lambda: socket_path.exists() or self.process.poll() is not None,
+        wait_until(lambda: accepts(socket_path) or self.process.poll() is not None,
                    "xhrd to start")
         if self.process.poll() is not None:
             raise SystemExit("xhrd did not start:\n" + self.log.read_text())
