@@ -40,7 +40,7 @@ void cookie_import_done(struct cookie_import *import)
     forget(import);
 }
 
-static void refuse(struct cookie_import *import, size_t where, const char *why)
+void cookie_import_refuse(struct cookie_import *import, size_t where, const char *why)
 {
     import->n_refused++;
     import->on_refused(import->user, where, why);
@@ -66,7 +66,7 @@ static void take_answer(struct cookie_import *import, const struct xhr_cookies *
         const struct xhr_cookie_refusal *refusal = xhr_cookies_refused_at(answer, i);
 
         if (refusal->index < import->n)
-            refuse(import, import->where[refusal->index], refusal->text);
+            cookie_import_refuse(import, import->where[refusal->index], refusal->text);
     }
 }
 
@@ -137,7 +137,7 @@ int cookie_import_text(struct cookie_import *import,
     cookies_txt_begin(txt, bytes, len);
     while (code == 0 && (outcome = cookies_txt_next(txt)) != COOKIES_TXT_END) {
         if (outcome == COOKIES_TXT_REFUSED)
-            refuse(import, txt->line, txt->why);
+            cookie_import_refuse(import, txt->line, txt->why);
         else if (txt->cookie.persistent || !no_session)
             code = cookie_import_add(import, &txt->cookie, txt->line, why);
     }

@@ -38,6 +38,9 @@ int cookie_import_add(struct cookie_import *import,
                       const struct xhr_cookie *cookie,
                       size_t where,
                       struct trouble *why);
+/* One more that was left out. */
+void cookie_import_refuse(struct cookie_import *import, size_t where, const char *why);
+
 /* Sends what is left. Return: as cookie_import_add(). */
 int cookie_import_flush(struct cookie_import *import, struct trouble *why);
 

@@ -13,20 +13,55 @@ struct command {
     enum ctl_command command;
     const char *help;
     const char *argument; /* what it wants behind its words, or takes: "[…]"; NULL: nothing */
+    unsigned flags;       /* of FOR_…: what it goes with */
 };
 
+/* What a flag is for. */
+#define FOR_ALL    0u
+#define FOR_JAR    1u
+#define FOR_PLACE  2u /* which cookies, or where one is to be */
+#define FOR_NAME   4u
+#define FOR_VALUES 8u
+#define FOR_WHY    16u
+#define FOR_SET    32u
+
 static const struct command commands[] = {
-    {"status", NULL, CTL_STATUS, "how the daemon is, and what it has done", NULL},
-    {"show", "clients", CTL_SHOW_CLIENTS, "programs that are connected", NULL},
-    {"show", "requests", CTL_SHOW_REQUESTS, "requests that are under way", NULL},
-    {"show", "connections", CTL_SHOW_CONNECTIONS, "connections to servers", NULL},
-    {"show", "pools", CTL_SHOW_POOLS, "connections and queue of each origin", NULL},
-    {"cookies", "list", CTL_COOKIES_LIST, "cookies of a jar", NULL},
-    {"cookies", "clear", CTL_COOKIES_CLEAR, "remove them: all, or those the flags name", NULL},
-    {"hsts", "list", CTL_HSTS_LIST, "hosts that are asked over https alone", NULL},
-    {"hsts", "rm", CTL_HSTS_RM, "let one of them be asked over http again", "HOST"},
-    {"cache", "show", CTL_CACHE_SHOW, "stored answers: all, of a host, of a URL", "[HOST|URL]"},
-    {"cache", "clear", CTL_CACHE_CLEAR, "remove them: all, of a host, of a URL", "[HOST|URL]"},
+    {"status", NULL, CTL_STATUS, "how the daemon is, and what it has done", NULL, FOR_ALL},
+    {"show", "clients", CTL_SHOW_CLIENTS, "programs that are connected", NULL, FOR_ALL},
+    {"show", "requests", CTL_SHOW_REQUESTS, "requests that are under way", NULL, FOR_ALL},
+    {"show", "connections", CTL_SHOW_CONNECTIONS, "connections to servers", NULL, FOR_ALL},
+    {"show", "pools", CTL_SHOW_POOLS, "connections and queue of each origin", NULL, FOR_ALL},
+    {"cookies", "list", CTL_COOKIES_LIST, "cookies of a jar", NULL,
+     FOR_JAR | FOR_PLACE | FOR_NAME | FOR_VALUES | FOR_WHY},
+    {"cookies", "get", CTL_COOKIES_GET, "the value of a cookie", "NAME",
+     FOR_JAR | FOR_PLACE | FOR_VALUES},
+    {"cookies", "set", CTL_COOKIES_SET, "put a cookie in", "NAME=VALUE",
+     FOR_JAR | FOR_PLACE | FOR_SET},
+    {"cookies", "rm", CTL_COOKIES_RM, "remove the cookies of a name", "NAME",
+     FOR_JAR | FOR_PLACE},
+    {"cookies", "clear", CTL_COOKIES_CLEAR, "remove them: all, or those the flags name", NULL,
+     FOR_JAR | FOR_PLACE | FOR_NAME},
+    {"cookies", "import", CTL_COOKIES_IMPORT, "from a cookies.txt, or of Firefox, Chromium",
+     "FILE", FOR_JAR},
+    {"cookies", "export", CTL_COOKIES_EXPORT, "to a cookies.txt, or as JSON", "[FILE]",
+     FOR_JAR | FOR_PLACE | FOR_NAME | FOR_VALUES},
+    {"cookies", "watch", CTL_COOKIES_WATCH, "every change, as it comes", NULL,
+     FOR_JAR | FOR_VALUES},
+    {"jar", "list", CTL_JAR_LIST, "jars, one's own or what a user has granted", "[USER]",
+     FOR_ALL},
+    {"jar", "create", CTL_JAR_CREATE, "make a jar", "NAME", FOR_ALL},
+    {"jar", "rm", CTL_JAR_RM, "remove a jar with its cookies", "NAME", FOR_ALL},
+    {"jar", "grant", CTL_JAR_GRANT, "use, read or write, to a user or an @group",
+     "NAME WHO RIGHT", FOR_ALL},
+    {"jar", "revoke", CTL_JAR_REVOKE, "take that back", "NAME WHO", FOR_ALL},
+    {"session", "end", CTL_SESSION_END, "remove session cookies, of a jar or of all", NULL,
+     FOR_JAR},
+    {"hsts", "list", CTL_HSTS_LIST, "hosts that are asked over https alone", NULL, FOR_ALL},
+    {"hsts", "rm", CTL_HSTS_RM, "let one of them be asked over http again", "HOST", FOR_ALL},
+    {"cache", "show", CTL_CACHE_SHOW, "stored answers: all, of a host, of a URL", "[HOST|URL]",
+     FOR_ALL},
+    {"cache", "clear", CTL_CACHE_CLEAR, "remove them: all, of a host, of a URL", "[HOST|URL]",
+     FOR_ALL},
 };
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -37,20 +72,27 @@ struct ctl_flag {
     const char *help;
     size_t offset;
     char letter;
-    bool of_cookies; /* makes no sense with anything else */
+    unsigned goes_with; /* of FOR_…; FOR_ALL: anything */
 };
 
 static const struct ctl_flag ctl_flags[] = {
-    {"json", NULL, "print JSON", AT(json), 0, false},
-    {"socket", "PATH", "the daemon's socket", AT(socket_path), 0, false},
-    {"jar", "NAME", "the cookie jar: default, or one of your own", AT(jar), 0, true},
-    {"domain", "DOMAIN", "cookies of exactly this domain", AT(domain), 0, true},
-    {"name", "NAME", "cookies of this name", AT(name), 0, true},
-    {"path", "PATH", "cookies of exactly this path", AT(path), 0, true},
-    {"host", "HOST", "cookies that a request to this host could carry", AT(host), 0, true},
-    {"values", NULL, "show values on a terminal, too", AT(values), 0, true},
-    {"help", NULL, "this text", AT(help), 'h', false},
-    {"version", NULL, "which version this is", AT(version), 'V', false},
+    {"json", NULL, "print JSON", AT(json), 0, FOR_ALL},
+    {"socket", "PATH", "the daemon's socket", AT(socket_path), 0, FOR_ALL},
+    {"jar", "NAME", "the cookie jar: default, or one of your own", AT(jar), 0, FOR_JAR},
+    {"domain", "DOMAIN", "cookies of exactly this domain", AT(domain), 0, FOR_PLACE},
+    {"name", "NAME", "cookies of this name", AT(name), 0, FOR_NAME},
+    {"path", "PATH", "cookies of exactly this path", AT(path), 0, FOR_PLACE},
+    {"host", "HOST", "cookies that a request to this host could carry", AT(host), 0, FOR_PLACE},
+    {"values", NULL, "show values on a terminal, too", AT(values), 0, FOR_VALUES},
+    {"why", "URL", "say of each whether it goes with a GET of URL", AT(why), 0, FOR_WHY},
+    {"url", "URL", "set: as if an answer of URL had", AT(url), 0, FOR_SET},
+    {"secure", NULL, "set: over https alone", AT(secure), 0, FOR_SET},
+    {"http-only", NULL, "set: not for scripts", AT(http_only), 0, FOR_SET},
+    {"same-site", "WHICH", "set: none, lax or strict", AT(same_site), 0, FOR_SET},
+    {"max-age", "SECONDS", "set: keep it so long, not for the session", AT(max_age), 0,
+     FOR_SET},
+    {"help", NULL, "this text", AT(help), 'h', FOR_ALL},
+    {"version", NULL, "which version this is", AT(version), 'V', FOR_ALL},
 };
 
 #define N_FLAGS (sizeof(ctl_flags) / sizeof(ctl_flags[0]))
@@ -96,14 +138,14 @@ static int refuse_flag(const char *argument, struct trouble *why)
 
 /* Takes one flag at *argv and moves past it and its value. */
 static int
-take_flag(char ***argv, struct ctl_options *options, bool *of_cookies, struct trouble *why)
+take_flag(char ***argv, struct ctl_options *options, unsigned *given, struct trouble *why)
 {
     char *argument = *(*argv)++;
     const struct ctl_flag *flag = find_flag(argument);
 
     if (!flag)
         return refuse_flag(argument, why);
-    *of_cookies |= flag->of_cookies;
+    *given |= flag->goes_with;
     char *field = (char *)options + flag->offset;
     if (!flag->value) {
         *(bool *)field = true;
@@ -132,57 +174,106 @@ static int refuse_command(const char *first, const char *second, struct trouble 
         known.len > 0
             ? trouble_set(why, EXIT_USAGE, "%s%s%s: there is %s %s", first, second ? " " : "",
                           second ? second : "", first, strbuf_text(&known))
-            : trouble_set(why, EXIT_USAGE,
-                          "unknown command %s; there are status, show, cookies, hsts and cache",
-                          first);
+            : trouble_set(
+                  why, EXIT_USAGE,
+                  "unknown command %s; there are status, show, cookies, jar, session, hsts "
+                  "and cache",
+                  first);
     strbuf_done(&known);
     return r;
 }
 
-/* What stands behind the words of a command that was found. */
-static int take_argument(const struct command *command,
-                         const char *argument,
-                         struct ctl_options *ret,
-                         struct trouble *why)
+/* "NAME WHO" are two. */
+static size_t count_words(const char *text)
 {
-    if (argument && !command->argument)
-        return trouble_set(why, EXIT_USAGE, "one word too many: %s", argument);
-    if (!argument && command->argument && command->argument[0] != '[')
+    size_t n = text != NULL;
+
+    for (; text && *text; text++)
+        n += *text == ' ';
+    return n;
+}
+
+/* What stands behind the words of a command that was found. */
+static int take_arguments(const struct command *command,
+                          char *const words[CTL_ARGUMENTS_MAX + 1],
+                          struct ctl_options *ret,
+                          struct trouble *why)
+{
+    size_t wanted = count_words(command->argument);
+    size_t n = 0;
+
+    while (n < CTL_ARGUMENTS_MAX + 1 && words[n])
+        n++;
+    if (n > wanted)
+        return trouble_set(why, EXIT_USAGE, "one word too many: %s", words[wanted]);
+    if (n < wanted && command->argument[0] != '[')
         return trouble_set(why, EXIT_USAGE, "%s %s wants a word more: %s %s %s", command->first,
                            command->second, command->first, command->second, command->argument);
     ret->command = command->command;
-    ret->argument = argument;
+    ret->argument = words[0];
+    for (size_t i = 0; i < n; i++)
+        ret->arguments[i] = words[i];
     return 0;
 }
 
-static int find_command(char *const words[3], struct ctl_options *ret, struct trouble *why)
+static const struct command *find_command(char *const words[2])
 {
     for (size_t i = 0; i < N_COMMANDS && words[0]; i++) {
-        if (strcmp(commands[i].first, words[0]) != 0)
-            continue;
-        if (!commands[i].second && words[1])
-            return trouble_set(why, EXIT_USAGE, "%s takes no further word: %s", words[0],
-                               words[1]);
-        if (!commands[i].second || (words[1] && strcmp(commands[i].second, words[1]) == 0))
-            return take_argument(&commands[i], words[2], ret, why);
+        if (strcmp(commands[i].first, words[0]) == 0 &&
+            (!commands[i].second || (words[1] && strcmp(commands[i].second, words[1]) == 0)))
+            return &commands[i];
     }
-    return refuse_command(words[0], words[1], why);
+    return NULL;
+}
+
+/* Flags that were given and are for something else. */
+static int check_flags(const struct command *command,
+                       const struct ctl_options *options,
+                       struct trouble *why)
+{
+    for (size_t i = 0; i < N_FLAGS; i++) {
+        const struct ctl_flag *flag = &ctl_flags[i];
+        const char *field = (const char *)options + flag->offset;
+        bool given = flag->value ? *(const char *const *)(const void *)field != NULL
+                                 : *(const bool *)(const void *)field;
+
+        if (given && flag->goes_with != FOR_ALL && !(flag->goes_with & command->flags))
+            return trouble_set(why, EXIT_USAGE,
+                               "--%s does not go with %s%s%s; see xhrctl --help", flag->name,
+                               command->first, command->second ? " " : "",
+                               command->second ? command->second : "");
+    }
+    return 0;
+}
+
+static int
+take_words(char *const words[], struct ctl_options *ret, unsigned given, struct trouble *why)
+{
+    const struct command *command = find_command(words);
+
+    if (!command)
+        return refuse_command(words[0], words[0] ? words[1] : NULL, why);
+    if (!command->second && words[1])
+        return trouble_set(why, EXIT_USAGE, "%s takes no further word: %s", words[0], words[1]);
+    int r = command->second ? take_arguments(command, words + 2, ret, why) : 0;
+    ret->command = command->command;
+    return r == 0 && given != FOR_ALL ? check_flags(command, ret, why) : r;
 }
 
 int ctl_options_parse(char **argv, struct ctl_options *ret, struct trouble *why)
 {
-    char *words[3] = {NULL, NULL, NULL};
+    char *words[CTL_ARGUMENTS_MAX + 4] = {NULL};
     size_t n_words = 0;
-    bool of_cookies = false;
+    unsigned given = FOR_ALL;
 
     *ret = (struct ctl_options){0};
     for (argv += *argv != NULL; *argv;) {
-        if ((*argv)[0] == '-') {
-            int r = take_flag(&argv, ret, &of_cookies, why);
+        if ((*argv)[0] == '-' && (*argv)[1]) {
+            int r = take_flag(&argv, ret, &given, why);
 
             if (r != 0)
                 return r;
-        } else if (n_words < 3) {
+        } else if (n_words < CTL_ARGUMENTS_MAX + 3) {
             words[n_words++] = *argv++;
         } else {
             return trouble_set(why, EXIT_USAGE, "one word too many: %s", *argv);
@@ -190,22 +281,13 @@ int ctl_options_parse(char **argv, struct ctl_options *ret, struct trouble *why)
     }
     if (ret->help || ret->version)
         return 0;
-    int r = find_command(words, ret, why);
-    if (r != 0)
-        return r;
-    if (of_cookies && ret->command != CTL_COOKIES_LIST && ret->command != CTL_COOKIES_CLEAR)
-        return trouble_set(why, EXIT_USAGE,
-                           "--jar, --domain, --name, --path, --host and --values go with "
-                           "cookies list and cookies clear");
-    if (ret->values && ret->command == CTL_COOKIES_CLEAR)
-        return trouble_set(why, EXIT_USAGE, "--values goes with cookies list");
-    return 0;
+    return take_words(words, ret, given, why);
 }
 
 static void help_line(struct strbuf *out, const char *what, size_t len, const char *help)
 {
     strbuf_add_text(out, what);
-    for (; len < 26; len++)
+    for (; len < 30; len++)
         strbuf_add_char(out, ' ');
     strbuf_add_text(out, help);
     strbuf_add_char(out, '\n');

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* The command line of xhrctl: a command of one or two words, perhaps something it is about, and
- * flags anywhere. */
+/* The command line of xhrctl: a command of one or two words, perhaps up to three about what,
+ * and flags anywhere. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,15 +19,30 @@ enum ctl_command {
     CTL_SHOW_POOLS,
     CTL_COOKIES_LIST,
     CTL_COOKIES_CLEAR,
+    CTL_COOKIES_GET,
+    CTL_COOKIES_SET,
+    CTL_COOKIES_RM,
+    CTL_COOKIES_IMPORT,
+    CTL_COOKIES_EXPORT,
+    CTL_COOKIES_WATCH,
+    CTL_JAR_LIST,
+    CTL_JAR_CREATE,
+    CTL_JAR_RM,
+    CTL_JAR_GRANT,
+    CTL_JAR_REVOKE,
+    CTL_SESSION_END,
     CTL_HSTS_LIST,
     CTL_HSTS_RM,
     CTL_CACHE_SHOW,
     CTL_CACHE_CLEAR,
 };
 
+#define CTL_ARGUMENTS_MAX 3
+
 struct ctl_options {
     enum ctl_command command;
     const char *argument; /* what the command wants behind its words: a host, a URL */
+    const char *arguments[CTL_ARGUMENTS_MAX]; /* the first of them is .argument */
     const char *socket_path;
     bool json;
     const char *jar;
@@ -36,6 +51,12 @@ struct ctl_options {
     const char *path;
     const char *host;
     bool values;
+    const char *why; /* a URL */
+    const char *url;
+    const char *same_site;
+    const char *max_age; /* seconds */
+    bool secure;
+    bool http_only;
     bool help;
     bool version;
 };

@@ -15,8 +15,9 @@ static int run(const struct ctl_options *options, struct strbuf *out, struct tro
         .no_start = true,
         .program = "xhrctl",
     };
-    bool cookies =
-        options->command == CTL_COOKIES_LIST || options->command == CTL_COOKIES_CLEAR;
+    bool cookies = (options->command >= CTL_COOKIES_LIST && options->command < CTL_JAR_LIST) ||
+                   options->command == CTL_SESSION_END;
+    bool jars = options->command >= CTL_JAR_LIST && options->command <= CTL_JAR_REVOKE;
     bool masked = !options->values && isatty(STDOUT_FILENO);
     struct xhr_client *client = NULL;
     int r = xhr_client_new(&client_options, &client);
@@ -27,8 +28,12 @@ static int run(const struct ctl_options *options, struct strbuf *out, struct tro
                            options->socket_path ? options->socket_path : "");
     if (r < 0)
         return trouble_set(why, EXIT_RESOURCES, "%s", strerror(-r));
-    if (cookies)
+    if (options->command == CTL_COOKIES_WATCH)
+        r = watch_run(client, options, masked, why);
+    else if (cookies)
         r = cookies_run(client, options, masked, out, why);
+    else if (jars)
+        r = jars_run(client, options, out, why);
     else if (options->command == CTL_HSTS_LIST || options->command == CTL_HSTS_RM)
         r = hsts_run(client, options, out, why);
     else if (options->command == CTL_CACHE_SHOW || options->command == CTL_CACHE_CLEAR)

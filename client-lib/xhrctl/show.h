@@ -10,12 +10,28 @@ int show_run(struct xhr_client *client,
              struct strbuf *out,
              struct trouble *why);
 
-/* cookies list and clear. @masked: values are not to be shown. */
+#define EXIT_NO_SUCH_COOKIE                                                                    \
+    78 /* of cookies get: what curl says of a file that is not there                           \
+        */
+
+/* cookies, without watch, and session end. @masked: values are not to be shown. */
 int cookies_run(struct xhr_client *client,
                 const struct ctl_options *options,
                 bool masked,
                 struct strbuf *out,
                 struct trouble *why);
+
+/* cookies watch: writes to standard output until it is ended. */
+int watch_run(struct xhr_client *client,
+              const struct ctl_options *options,
+              bool masked,
+              struct trouble *why);
+
+/* jar. */
+int jars_run(struct xhr_client *client,
+             const struct ctl_options *options,
+             struct strbuf *out,
+             struct trouble *why);
 
 /* hsts list and rm. */
 int hsts_run(struct xhr_client *client,
