@@ -48,10 +48,34 @@ static int salvage(struct cookie_disk *disk)
     return cookie_rows_write(disk->statements, &disk->rows, true, &disk->error);
 }
 
+/* What was kept for a user of another name is not for this one. A name that nobody knows, now
+ * or then, says nothing. */
+static int check_owner(struct cookie_disk *disk)
+{
+    char then[DB_NOTE_MAX + 1];
+    char now[DB_NOTE_MAX + 1] = "";
+
+    if (!disk->name_of || !disk->name_of(disk->uid, now, sizeof(now)) || now[0] == '\0')
+        return DB_OK;
+    int r = db_read_note(disk->db, "-owner", then, &disk->error);
+    if (r != DB_OK || strcmp(then, now) == 0)
+        return r;
+    if (then[0] && !disk->db->is_new) {
+        disk->is_former = true;
+        disk->statements = cookie_rows_free(disk->statements);
+        r = db_begin_anew(disk->db, &disk->error);
+        if (r == DB_OK)
+            r = cookie_rows_new(&disk->statements, disk->db, &disk->error);
+    }
+    return r == DB_OK ? db_write_note(disk->db, "-owner", now, &disk->error) : r;
+}
+
 static int load(struct cookie_disk *disk)
 {
     cookie_disk_close(disk);
     int r = open_rows(disk);
+    if (r == DB_OK)
+        r = check_owner(disk);
     if (r != DB_OK)
         return r;
     disk->is_lost = disk->db->had_rows && disk->db->is_new && !disk->db->aside;
@@ -109,6 +133,7 @@ void cookie_disk_start(struct cookie_disk *disk, struct worker_pool *pool)
     disk->n_bad = 0;
     disk->n_salvaged = 0;
     disk->is_lost = false;
+    disk->is_former = false;
     disk->is_busy = true;
     if (worker_submit(pool, &disk->job) < 0)
         disk_done(&disk->job);

@@ -26,6 +26,8 @@ struct cookie_disk {
     void *owner;
     const char *path; /* borrowed */
     bool sync_power;
+    uint32_t uid;
+    bool (*name_of)(uint32_t uid, char *ret, size_t size); /* NULL: nobody looks */
 
     enum cookie_disk_task task;
     bool skip_rows; /* LOAD: what is in memory is newer than any row */
@@ -38,6 +40,7 @@ struct cookie_disk {
     size_t n_bad;      /* LOAD: rows whose checksum was wrong */
     size_t n_salvaged; /* LOAD: rows found in a damaged file */
     bool is_lost;      /* LOAD: there had been rows and there was no file */
+    bool is_former;    /* LOAD: there was a file, of somebody who had the uid before */
     char *aside;       /* LOAD: where the damaged file is, error says why; NULL: none. The loop
                           frees it */
 

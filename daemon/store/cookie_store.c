@@ -550,6 +550,10 @@ static void tell_damage(struct cookie_store *store)
         log_at_id(LOG_LEVEL_WARNING, &store->log, MESSAGE_STORE_DAMAGED,
                   "%s; set aside as %s, %zu cookies salvaged from it", disk->error.text,
                   disk->aside, disk->n_salvaged);
+    if (disk->is_former)
+        log_warning(&store->log,
+                    "%s was kept for another user of this uid; set aside, beginning anew",
+                    store->path);
     if (disk->is_lost)
         log_warning(&store->log, "%s is gone and so are the cookies in it; beginning anew",
                     store->path);
@@ -818,6 +822,8 @@ int cookie_store_open(struct cookie_store **ret,
     timer_init(&store->flush_timer, loop, store_on_flush, store);
     store->flush_job = (struct job){.run = flush_run, .done = flush_done};
     store->disk.path = store->path;
+    store->disk.uid = options->uid;
+    store->disk.name_of = options->name_of;
     store->disk.sync_power = options->durability == COOKIE_DURABILITY_POWER;
     store->disk.on_done = store_on_disk_done;
     store->disk.owner = store;

@@ -45,6 +45,10 @@ struct cookie_store_options {
     int64_t lock_us;  /* 5 s: how long to wait for another daemon to let go of the file */
     int64_t flush_us; /* 1 s: how old a commit gets before it is flushed against power loss */
     enum cookie_durability durability;
+    /* The name of the uid's user, on a worker thread: a file that was of a user of another name
+     * is set aside, since a uid may be given to somebody else. Return: whether it is known.
+     * NULL: nobody looks. */
+    bool (*name_of)(uint32_t uid, char *ret, size_t size);
     struct cookie_jar_options jar; /* .order and .bytes are the store's */
 };
 

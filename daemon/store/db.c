@@ -372,20 +372,20 @@ static int rename_suffixed(const char *from, const char *to, const char *suffix)
 }
 
 /* Return: 0 or -errno. */
-static int set_aside(const char *path, char **ret_new)
+static int set_aside(const char *path, const char *as, char **ret_new)
 {
     CLEANUP_MEM char *aside = NULL;
 
     for (int n = 1; n <= ASIDE_MAX; n++) {
         mem_free(aside);
-        aside = mem_format("%s.corrupt-%d", path, n);
+        aside = mem_format("%s.%s-%d", path, as, n);
         if (!aside)
             return fault(-ENOMEM);
         if (access(aside, F_OK) < 0)
             break;
         if (n == ASIDE_MAX) {
             mem_free(aside);
-            aside = mem_format("%s.corrupt-1", path);
+            aside = mem_format("%s.%s-1", path, as);
             if (!aside)
                 return fault(-ENOMEM);
         }
@@ -399,31 +399,87 @@ static int set_aside(const char *path, char **ret_new)
     return r;
 }
 
-int db_replace(struct db *db, struct db_error *ret_error)
+/* The file goes out of the way as PATH.@as-N, a new one is begun. */
+static int put_away(struct db *db, const char *as, char **ret_aside, struct db_error *ret_error)
 {
-    CLEANUP_MEM char *aside = NULL;
-    struct db_error why = *ret_error;
     struct stat st;
     int fd = -1;
 
     (void)sqlite3_db_config(db->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     (void)sqlite3_close_v2(db->handle);
     db->handle = NULL;
-    int r = set_aside(db->path, &aside);
+    int r = set_aside(db->path, as, ret_aside);
     if (r < 0) {
         errno = -r;
-        return fail_errno(ret_error, db->path, "setting the damaged file aside");
+        return fail_errno(ret_error, db->path, "setting the file aside");
     }
-    mem_free(db->aside);
-    db->aside = TAKE(aside);
     r = open_file(db, "", true, &st, &fd, ret_error);
     if (r != DB_OK)
         return r;
     (void)close(fd);
     db->is_new = true;
-    r = open_handle(db, ret_error);
+    return open_handle(db, ret_error);
+}
+
+int db_replace(struct db *db, struct db_error *ret_error)
+{
+    CLEANUP_MEM char *aside = NULL;
+    struct db_error why = *ret_error;
+    int r = put_away(db, "corrupt", &aside, ret_error);
+
+    if (aside) {
+        mem_free(db->aside);
+        db->aside = TAKE(aside);
+    }
     if (r == DB_OK)
         *ret_error = why;
+    return r;
+}
+
+int db_begin_anew(struct db *db, struct db_error *ret_error)
+{
+    CLEANUP_MEM char *aside = NULL;
+
+    if (ftruncate(db->lock_fd, 0) == 0)
+        db->had_rows = false;
+    return put_away(db, "former", &aside, ret_error);
+}
+
+int db_read_note(const struct db *db,
+                 const char *suffix,
+                 char ret[DB_NOTE_MAX + 1],
+                 struct db_error *ret_error)
+{
+    struct stat st;
+    int fd = -1;
+    int r = open_file(db, suffix, false, &st, &fd, ret_error);
+
+    ret[0] = '\0';
+    if (r != DB_OK || fd < 0)
+        return r;
+    ssize_t len = pread(fd, ret, DB_NOTE_MAX, 0);
+    (void)close(fd);
+    if (len < 0)
+        return fail_errno(ret_error, db->path, "reading a note beside it");
+    ret[len] = '\0';
+    return DB_OK;
+}
+
+int db_write_note(const struct db *db,
+                  const char *suffix,
+                  const char *text,
+                  struct db_error *ret_error)
+{
+    size_t len = strlen(text);
+    struct stat st;
+    int fd = -1;
+    int r = open_file(db, suffix, true, &st, &fd, ret_error);
+
+    if (r != DB_OK)
+        return r;
+    if (ftruncate(fd, 0) < 0 || pwrite(fd, text, len, 0) != (ssize_t)len)
+        r = fail_errno(ret_error, db->path, "writing a note beside it");
+    (void)close(fd);
     return r;
 }
 

@@ -66,6 +66,22 @@ DEFINE_CLEANUP(db, db_free)
  * may be left. Return: as db_open(); unless DB_OK, db_free() is all that is left to do. */
 MUST_CHECK int db_replace(struct db *db, struct db_error *ret_error);
 
+/* It is of somebody else: sets it aside as PATH.former-N and begins a new one; what was in it
+ * is not lost but not theirs. Else as db_replace(). */
+MUST_CHECK int db_begin_anew(struct db *db, struct db_error *ret_error);
+
+/* A line of text in a file of its own beside the database. One that is not there is empty.
+ * Return: as db_open(). */
+#define DB_NOTE_MAX 255
+MUST_CHECK int db_read_note(const struct db *db,
+                            const char *suffix,
+                            char ret[DB_NOTE_MAX + 1],
+                            struct db_error *ret_error);
+MUST_CHECK int db_write_note(const struct db *db,
+                             const char *suffix,
+                             const char *text,
+                             struct db_error *ret_error);
+
 /* SQLite's last word on @db as an outcome, with a text. @what: "commit". */
 int db_outcome(const struct db *db, int rc, const char *what, struct db_error *ret_error);
 

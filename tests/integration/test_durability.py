@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What survives a kill, a restart and a full disk (DB01, part of DB05 and DB10)."""
 import os
+import pathlib
 import random
 import stat
 import subprocess
@@ -78,6 +79,42 @@ def test_db01_hundred_kills_lose_no_acknowledged_cookie(xhrd):
     finally:
         origin.stop()
     assert "corrupt" not in xhrd.log()
+
+
+@pytest.mark.soak
+@pytest.mark.xhrd(arguments=["--log-level", "warning"])
+def test_db01_p1_a_thousand_kills_lose_no_acknowledged_cookie(xhrd):
+    origin = ScriptedOrigin()
+    origin.answer = counting
+    try:
+        assert kill_rounds(xhrd, origin, 1000) > 1000
+    finally:
+        origin.stop()
+    assert "corrupt" not in xhrd.log()
+
+
+@pytest.mark.xhrd(arguments=["--log-level", "warning"], config="[Cookies]\nDurability=full\n")
+def test_db02_full_durability_syncs_before_it_tells(xhrd):
+    """What a power cut leaves is test_store_power's; here: that the key of xhrd.conf reaches it."""
+    trace = xhrd.state_dir.parent / "trace"
+    origin = ScriptedOrigin()
+    origin.answer = counting
+    strace = subprocess.Popen(["strace", "-f", "-qq", "-e", "trace=fdatasync,fsync", "-o", str(trace), "-p",
+                               str(xhrd.pid)], stderr=subprocess.DEVNULL)
+    try:
+        status = pathlib.Path(f"/proc/{xhrd.pid}/status")
+        wait_until(lambda: "TracerPid:\t0\n" not in status.read_text() or strace.poll() is not None, "strace")
+        if strace.poll() is not None:
+            pytest.skip("strace may not look on here")
+        with xhrd.client() as client:
+            for number in range(5):
+                before = trace.read_text().count("sync(")
+                assert client.fetch(origin.url(f"/w/{number}")).done
+                assert trace.read_text().count("sync(") > before
+    finally:
+        strace.terminate()
+        strace.wait()
+        origin.stop()
 
 
 @pytest.mark.shallow

@@ -383,12 +383,50 @@ static void test_a_commit_is_flushed_soon(void **state)
 
 #define STORE_TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
+/* One is as good as a million here: what is kept is bounded while they come. */
+static void test_db15_of_a_million_cookies_each_jar_keeps_three_thousand(void **state)
+{
+    static const char *const names[] = {"one", "two"};
+    const struct cookie_request from = {.now_s = clock_wall_s(clock_system())};
+    char domain[32];
+    char value[16];
+
+    (void)state;
+    bench_open(&bench);
+    for (int i = 0; i < 1000000; i++) {
+        const struct cookie draft = {
+            .name = SPAN_LIT("n"),
+            .value = {value, 7},
+            .domain = {domain, (size_t)snprintf(domain, sizeof(domain), "h%d.com", i)},
+            .path = SPAN_LIT("/"),
+            .expires_s = from.now_s + 900,
+            .is_persistent = true};
+
+        (void)snprintf(value, sizeof(value), "%07d", i);
+        assert_int_equal(cookie_jar_set(bench_jar(&bench, "", names[i % 2]), &draft, &from),
+                         COOKIE_STORED);
+        if (i % 50000 == 0)
+            assert_int_equal(loop_turn(bench.loop, false), 0);
+    }
+    for (int k = 0; k < 2; k++)
+        assert_int_equal(cookie_jar_count(bench_jar(&bench, "", names[k])), 3000);
+    assert_true(bench_sync(&bench));
+    assert_string_equal(bench_ask_in(&bench, bench_jar(&bench, "", "two"), "h999999.com"),
+                        "n=0999999");
+    bench_close(&bench);
+    assert_int_equal(bench_query(&bench, "SELECT count(*) FROM cookie"), 6000);
+    bench_open(&bench);
+    assert_string_equal(bench_ask_in(&bench, bench_jar(&bench, "", "one"), "h994000.com"),
+                        "n=0994000");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         STORE_TEST(test_a_synced_cookie_is_there_in_the_next_life),
         STORE_TEST(test_replaced_and_removed_cookies_stay_so),
         STORE_TEST(test_what_comes_and_goes_between_two_commits_is_never_written),
+        STORE_TEST(test_db15_of_a_million_cookies_each_jar_keeps_three_thousand),
         STORE_TEST(test_p4_session_cookies_are_never_on_disk),
         STORE_TEST(test_p5_a_removed_value_is_overwritten_on_disk),
         STORE_TEST(test_p3_all_cookies_of_a_response_are_one_transaction),

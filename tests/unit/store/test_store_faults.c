@@ -466,6 +466,78 @@ static void test_another_programs_database_is_left_alone(void **state)
     assert_int_equal(access(bench_file(&bench, ".corrupt-1"), F_OK), -1);
 }
 
+static const char *name_now;
+
+static bool name_of(uint32_t uid, char *ret, size_t size)
+{
+    assert_int_equal(uid, BENCH_UID);
+    if (name_now)
+        (void)snprintf(ret, size, "%s", name_now);
+    return name_now != NULL;
+}
+
+static void test_db14_who_gets_a_uid_later_does_not_get_its_cookies(void **state)
+{
+    (void)state;
+    bench.options.name_of = name_of;
+    name_now = "ann";
+    bench_open(&bench);
+    assert_int_equal(bench_put(&bench, "a.com", "a=1; Max-Age=900"), COOKIE_STORED);
+    bench_close(&bench);
+    name_now = NULL; /* nobody can say: no reason to lose anything */
+    bench_open(&bench);
+    assert_string_equal(bench_ask(&bench, "a.com"), "a=1");
+    bench_close(&bench);
+    name_now = "bob";
+    bench_open(&bench);
+    assert_true(cookie_store_is_persistent(bench.store));
+    assert_string_equal(bench_ask(&bench, "a.com"), "");
+    assert_int_equal(bench_put(&bench, "a.com", "b=2; Max-Age=900"), COOKIE_STORED);
+    bench_close(&bench);
+    assert_mode(bench_file(&bench, ".former-1"), 0600);
+    assert_mode(bench_file(&bench, "-owner"), 0600);
+    bench_open(&bench); /* and it stays bob's */
+    assert_string_equal(bench_ask(&bench, "a.com"), "b=2");
+    bench_close(&bench);
+    assert_int_equal(access(bench_file(&bench, ".former-2"), F_OK), -1);
+}
+
+static void test_db14_a_file_of_before_names_were_kept_is_taken_over(void **state)
+{
+    (void)state;
+    bench_open(&bench);
+    assert_int_equal(bench_put(&bench, "a.com", "a=1; Max-Age=900"), COOKIE_STORED);
+    bench_close(&bench);
+    bench.options.name_of = name_of;
+    name_now = "ann";
+    bench_open(&bench);
+    assert_string_equal(bench_ask(&bench, "a.com"), "a=1");
+}
+
+static void test_db14_damage_to_one_uids_file_is_no_others(void **state)
+{
+    struct cookie_store *first;
+    char path[128];
+
+    (void)state;
+    bench_open(&bench);
+    assert_int_equal(bench_put(&bench, "a.com", "a=1; Max-Age=900"), COOKIE_STORED);
+    bench_close(&bench);
+    (void)snprintf(path, sizeof(path), "%s", bench.path);
+    (void)snprintf(bench.path, sizeof(bench.path), "%s/other/cookies.sqlite", bench.dir);
+    bench_open(&bench);
+    assert_int_equal(bench_put(&bench, "b.com", "b=1; Max-Age=900"), COOKIE_STORED);
+    bench_close(&bench);
+    write_file(bench.path, "garbage, and no database", 24);
+    bench_open(&bench);
+    first = bench.store;
+    (void)snprintf(bench.path, sizeof(bench.path), "%s", path);
+    bench_open(&bench);
+    assert_true(cookie_store_is_persistent(bench.store));
+    assert_string_equal(bench_ask(&bench, "a.com"), "a=1");
+    (void)cookie_store_free(first);
+}
+
 /* A disk that says no */
 
 static void test_db05_a_disk_that_fails_costs_persistence_until_it_is_well(void **state)
@@ -583,6 +655,9 @@ int main(void)
         STORE_TEST(test_db12_who_waited_in_vain_joins_what_is_there_later),
         STORE_TEST(test_db13_a_newer_schema_is_left_untouched),
         STORE_TEST(test_another_programs_database_is_left_alone),
+        STORE_TEST(test_db14_who_gets_a_uid_later_does_not_get_its_cookies),
+        STORE_TEST(test_db14_a_file_of_before_names_were_kept_is_taken_over),
+        STORE_TEST(test_db14_damage_to_one_uids_file_is_no_others),
         STORE_TEST(test_db05_a_disk_that_fails_costs_persistence_until_it_is_well),
         STORE_TEST(test_db05_on_a_full_disk_deletes_are_still_possible),
         STORE_TEST(test_every_allocation_may_fail_and_the_cookie_is_saved_later),
