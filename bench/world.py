@@ -24,8 +24,8 @@ daemon off;
 worker_processes 1;
 pid {prefix}/nginx.pid;
 error_log {prefix}/error.log warn;
-worker_rlimit_nofile 4096;
-events {{ worker_connections 2048; multi_accept on; }}
+worker_rlimit_nofile 20000;
+events {{ worker_connections 19000; multi_accept on; }}
 http {{
     default_type application/octet-stream;
     access_log off;
@@ -37,6 +37,9 @@ http {{
     ssl_protocols TLSv1.3;
     ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256;
     ssl_session_cache shared:s:8m; ssl_session_timeout 1h;
+    http2_max_concurrent_streams 12000; http2_max_requests 100000000;
+    limit_req_zone $scheme zone=hold:1m rate=1r/m;
+    client_max_body_size 0;
     server {{
         listen {address} ssl; listen {h2} ssl http2;
         root {prefix}/www;
@@ -45,6 +48,8 @@ http {{
             add_header Set-Cookie "c$arg_n=$request_id; Path=/; Max-Age=86400; Secure; HttpOnly";
         }}
         location = /connections {{ stub_status; }}
+        location = /hold {{ alias {prefix}/www/1k; limit_req zone=hold burst=100000; }}
+        location /upload/ {{ dav_methods PUT; client_body_buffer_size 1m; }}
     }}
 }}
 """
@@ -59,7 +64,7 @@ class Origin:
         self.ca = authority.pem
         self.ca_and_system = prefix / "ca-and-system.pem"
         self.ca_and_system.write_bytes(SYSTEM_TRUST.read_bytes() + self.ca.read_bytes())
-        (prefix / "www").mkdir()
+        (prefix / "www/upload").mkdir(parents=True)
         (prefix / "www/1k").write_bytes(b"x" * 1024)
         with open(prefix / "www/1g", "wb") as file:
             file.truncate(GIB)
@@ -134,6 +139,10 @@ class Daemon:
     def _status_kb(self, field):
         text = pathlib.Path(f"/proc/{self.pid}/status").read_text()
         return int(re.search(rf"^{field}:\s+(\d+)", text, re.M).group(1))
+
+    def pss_kb(self):
+        text = pathlib.Path(f"/proc/{self.pid}/smaps_rollup").read_text()
+        return int(re.search(r"^Pss:\s+(\d+)", text, re.M).group(1))
 
     def rss_kb(self):
         return self._status_kb("VmRSS")

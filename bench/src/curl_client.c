@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The peer of xhr_client: the same work with libcurl in the process, over HTTP/1.1.
+ * The peer of xhr_client: the same work with libcurl in the process.
  *
- *   curl_client [-n REQUESTS] [-p IN_FLIGHT] [-c CONNECTIONS] [-H] -a CA_FILE URL
+ *   curl_client [-n REQUESTS] [-p IN_FLIGHT] [-c CONNECTIONS] [-2H] -a CA_FILE URL
  *
+ * -2 speaks HTTP/2, all requests over one connection.
  * -c bounds the connections to a host; without it each request in flight has one of its own.
  * What is printed, and -H, are as in xhr_client.
  */
@@ -15,6 +16,7 @@
 struct run {
     const char *url;
     const char *ca_file;
+    bool http2;
     size_t total; /* transfers to make, those to warm up included */
     size_t warm;  /* of these, not measured */
     size_t started;
@@ -52,7 +54,10 @@ static void slot_init(struct slot *slot, struct run *run)
     (void)curl_easy_setopt(slot->easy, CURLOPT_URL, run->url);
     (void)curl_easy_setopt(slot->easy, CURLOPT_CAINFO, run->ca_file);
     (void)curl_easy_setopt(slot->easy, CURLOPT_WRITEFUNCTION, drop);
-    (void)curl_easy_setopt(slot->easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    (void)curl_easy_setopt(slot->easy, CURLOPT_HTTP_VERSION,
+                           run->http2 ? (long)CURL_HTTP_VERSION_2TLS
+                                      : (long)CURL_HTTP_VERSION_1_1);
+    (void)curl_easy_setopt(slot->easy, CURLOPT_PIPEWAIT, (long)run->http2);
     (void)curl_easy_setopt(slot->easy, CURLOPT_PRIVATE, slot);
 }
 
@@ -153,12 +158,13 @@ int main(int argc, char **argv)
     size_t n = 1, in_flight = 1, connections = 0; /* 0: no bound */
     bool hold = false;
 
-    for (int option; (option = getopt(argc, argv, "n:p:c:a:H")) != -1;) {
+    for (int option; (option = getopt(argc, argv, "n:p:c:a:2H")) != -1;) {
         switch (option) {
         case 'n': n = (size_t)number(optarg); break;
         case 'p': in_flight = (size_t)number(optarg); break;
         case 'c': connections = (size_t)number(optarg); break;
         case 'a': run.ca_file = optarg; break;
+        case '2': run.http2 = true; break;
         case 'H': hold = true; break;
         default: return 2;
         }

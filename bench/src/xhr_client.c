@@ -2,11 +2,13 @@
 /*
  * A program that makes its requests with libxhr.
  *
- *   xhr_client [-n REQUESTS] [-p IN_FLIGHT] [-d DAEMON_PID] [-H] URL
+ *   xhr_client [-n REQUESTS] [-p IN_FLIGHT] [-d DAEMON_PID] [-HW] URL
  *
  * Prints latencies and rates of REQUESTS requests after as many more to warm up as are in
  * flight; with -H it makes exactly REQUESTS, prints nothing and holds still for `spawn -H`.
+ * With -W it begins IN_FLIGHT requests, which need no end, and stays until stdin ends.
  */
+#include <poll.h>
 #include <xhr/xhr.h>
 
 #include "measure.h"
@@ -98,7 +100,14 @@ static void run_one_by_one(struct run *run)
     (void)xhr_request_free(slot.request);
 }
 
-static void run_many(struct run *run, size_t in_flight)
+static bool stdin_has_ended(void)
+{
+    struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
+
+    return poll(&in, 1, 0) > 0;
+}
+
+static void run_many(struct run *run, size_t in_flight, bool wait)
 {
     static const struct xhr_callbacks callbacks = {
         .size = sizeof(callbacks),
@@ -116,8 +125,8 @@ static void run_many(struct run *run, size_t in_flight)
             die("request");
         start_one(&slots[i], true);
     }
-    while (run->done < run->total) {
-        int r = xhr_client_wait(run->client, -1);
+    while (wait ? !stdin_has_ended() : run->done < run->total) {
+        int r = xhr_client_wait(run->client, wait ? 100 : -1);
 
         if (r < 0 && r != -EINTR)
             die("wait: %d", r);
@@ -145,14 +154,15 @@ int main(int argc, char **argv)
 {
     struct run run = {0};
     size_t n = 1, in_flight = 1;
-    bool hold = false;
+    bool hold = false, wait = false;
 
-    for (int option; (option = getopt(argc, argv, "n:p:d:H")) != -1;) {
+    for (int option; (option = getopt(argc, argv, "n:p:d:HW")) != -1;) {
         switch (option) {
         case 'n': n = (size_t)number(optarg); break;
         case 'p': in_flight = (size_t)number(optarg); break;
         case 'd': run.daemon_pid = number(optarg); break;
         case 'H': hold = true; break;
+        case 'W': wait = true; break;
         default: return 2;
         }
     }
@@ -166,7 +176,11 @@ int main(int argc, char **argv)
     if (in_flight == 1)
         run_one_by_one(&run);
     else
-        run_many(&run, in_flight);
+        run_many(&run, in_flight, wait);
+    if (wait) {
+        (void)xhr_client_free(run.client);
+        return 0;
+    }
     if (hold)
         hold_still();
     else

@@ -49,7 +49,7 @@ static const struct config_key keys[] = {
     KEY("Network", "ConnectTimeoutSec", TYPE_SECONDS, connect_timeout_us, 1, 3600, "60"),
     KEY("Network", "IdleTimeoutSec", TYPE_SECONDS, idle_timeout_us, 1, 86400, "60"),
     KEY("Network", "KeepAliveSec", TYPE_SECONDS, keep_alive_us, 0, 3600, "50"),
-    KEY("Network", "ConnectionsPerHost", TYPE_COUNT, connections_per_host, 1, 256, "6"),
+    KEY("Network", "ConnectionsPerHost", TYPE_COUNT, connections_per_host, 1, 65536, "6"),
     KEY("Network",
         "IdleConnectionsPerUser",
         TYPE_COUNT,
