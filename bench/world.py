@@ -114,7 +114,7 @@ class Daemon:
     it by `env`."""
 
     def __init__(self, folder: pathlib.Path, xhrd: pathlib.Path, ca: pathlib.Path, settings="",
-                 wrapper=()):
+                 wrapper=(), state=None, mode="--user"):
         folder.mkdir()
         (folder / "run").mkdir(mode=0o700)
         self.log = folder / "log"
@@ -127,8 +127,8 @@ class Daemon:
                     "XHRD_SOCKET": str(socket_path)}
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
-                [*map(str, wrapper), str(xhrd), "--user", "--socket", str(socket_path), "--config", str(config),
-                 "--state-dir", str(folder / "state")], env=self.env,
+                [*map(str, wrapper), str(xhrd), mode, "--socket", str(socket_path), "--config", str(config),
+                 "--state-dir", str(state or folder / "state")], env=self.env,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         wait_until(lambda: accepts(socket_path) or self.process.poll() is not None,
                    "xhrd to start")
@@ -162,7 +162,7 @@ class World:
     say."""
 
     def __init__(self, folder: pathlib.Path, build: pathlib.Path,
-                 programs=("spawn", "curl_client", "xhr_client")):
+                 programs=("spawn", "curl_client", "xhr_client", "cookie_client")):
         self.folder = folder
         self.bin = build / "bin"
         self.programs = compile_programs(build, programs)
@@ -175,8 +175,9 @@ class World:
             self.stop()
             raise
 
-    def add_daemon(self, name, settings="", wrapper=()):
-        daemon = Daemon(self.folder / name, self.bin / "xhrd", self.origin.ca, settings, wrapper)
+    def add_daemon(self, name, settings="", wrapper=(), **more):
+        daemon = Daemon(self.folder / name, self.bin / "xhrd", self.origin.ca, settings, wrapper,
+                        **more)
         self._running.append(daemon)
         return daemon
 
@@ -207,7 +208,8 @@ def compile_programs(build: pathlib.Path, names):
     library = build / "client-lib"
     xhr = [f"-I{SOURCE / 'client-lib/include'}", f"-L{library}", "-lxhr",
            f"-Wl,-rpath,{library}"]
-    libraries = {"spawn": [], "curl_client": ["-lcurl"], "xhr_client": xhr}
+    libraries = {"spawn": [], "curl_client": ["-lcurl"], "xhr_client": xhr,
+                 "cookie_client": [*xhr, "-lcurl", "-lsqlite3"]}
     made = {}
     for name in names:
         made[name] = out / name
