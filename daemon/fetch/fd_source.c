@@ -8,6 +8,7 @@
 #include "base/fault.h"
 #include "base/mem.h"
 #include "fetch/pipe_relay.h"
+#include "loop/loop.h"
 #include "loop/watch.h"
 #include "loop/worker.h"
 
@@ -16,6 +17,8 @@
 
 struct fd_source {
     struct job job; /* first; of a file */
+    struct reap reap;
+    struct loop *loop;
     struct worker_pool *workers;
     const struct fd_source_events *events;
     void *owner;
@@ -48,7 +51,12 @@ static void free_now(struct fd_source *source)
     mem_free(source);
 }
 
-/* The owner may close the source from inside. */
+static void source_reap(struct reap *reap)
+{
+    free_now(CONTAINER_OF(reap, struct fd_source, reap));
+}
+
+/* The owner may close the source from inside, and still look at the block. */
 static void tell(struct fd_source *source, size_t n, int err)
 {
     source->position += n;
@@ -136,6 +144,7 @@ int fd_source_new(struct fd_source **ret,
         return fault(-ENOMEM);
     source->job = (struct job){.run = source_run, .done = source_done};
     source->relay = PIPE_RELAY_NONE;
+    source->loop = options->loop;
     source->workers = options->workers;
     source->events = events;
     source->owner = owner;
@@ -168,5 +177,6 @@ void fd_source_close(struct fd_source *source)
     if (source->job.is_busy)
         worker_cancel(source->workers, &source->job);
     else
-        free_now(source);
+        loop_defer_free(source->loop, &source->reap, source_reap);
+    watch_done(&source->watch);
 }

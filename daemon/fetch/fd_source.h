@@ -41,5 +41,6 @@ MUST_CHECK int fd_source_new(struct fd_source **ret,
 MUST_CHECK int fd_source_read(struct fd_source *source);
 /* A file, or a pipe of which nothing has been read. */
 bool fd_source_can_rewind(const struct fd_source *source);
-/* No event after it. A read under way keeps its own copy of the descriptor. */
+/* No event after it; the last block stays readable until the end of the round. A read under way
+ * keeps its own copy of the descriptor. */
 void fd_source_close(struct fd_source *source);

@@ -186,12 +186,14 @@ static void request_on_found(void *owner, struct cache_hit *hit)
     request_later(request, REQUEST_STEP_DECIDE);
 }
 
-/* What the caller says of who he is, where a server could answer each of them something else.
- */
+/* What the caller says of who he is, where a server could answer each of them something else:
+ * a login, cookies of his own, or of a jar that is nobody else's. */
 static bool has_credentials(const struct request *request)
 {
     const struct request_options *options = &request->options;
 
+    if (options->private_jar && headers_has(&request->sent, SPAN_LIT("Cookie")))
+        return true;
     return cache_has_credentials(&options->headers) ||
            headers_has(&options->headers, SPAN_LIT("Cookie")) ||
            (options->auth_scheme != AUTH_SCHEME_NONE && !request->left_origin) ||
@@ -200,7 +202,7 @@ static bool has_credentials(const struct request *request)
 
 static struct span jar_of(const struct request *request)
 {
-    if (!request->has_jar)
+    if (!request->has_jar || request->options.private_jar)
         return (struct span){0};
     return request->options.jar[0] ? span_of(request->options.jar) : SPAN_LIT("default");
 }
@@ -313,6 +315,13 @@ static bool concerns_jar(const struct request *request, const struct response_he
                                 headers_has(head->headers, SPAN_LIT("Set-Cookie")));
 }
 
+/* A jar of one connection has no name by which others could be kept from its answers. */
+static bool is_personal(const struct request *request, const struct response_head *head)
+{
+    return has_credentials(request) || cache_has_credentials(&request->sent) ||
+           (request->options.private_jar && concerns_jar(request, head));
+}
+
 static int describe(const struct request *request,
                     const struct response_head *head,
                     struct cache_entry *entry)
@@ -338,7 +347,7 @@ static int describe(const struct request *request,
     entry->reason = mem_dup(span_take(head->reason, CACHE_REASON_BYTES_MAX));
     entry->status = head->status;
     entry->http_version = head->http_version;
-    entry->had_credentials = has_credentials(request);
+    entry->had_credentials = is_personal(request, head);
     entry->request_time_s = request->cache.asked_s;
     entry->response_time_s = now_of(request);
     entry->body_bytes = head->has_body && head->has_length ? head->body_bytes : 0;
@@ -352,7 +361,7 @@ static void begin_keeping(struct request *request, const struct response_head *h
     struct cache_candidate candidate = {.status = head->status,
                                         .headers = head->headers,
                                         .request = &request->sent,
-                                        .has_credentials = has_credentials(request),
+                                        .has_credentials = is_personal(request, head),
                                         .response_time_s = now_of(request)};
     struct cache_entry entry;
 

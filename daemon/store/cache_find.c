@@ -42,6 +42,7 @@ static void find_free(struct cache_find *find)
 {
     timer_disarm(&find->patience);
     link_remove(&find->link);
+    find->store->n_finds--;
     cache_hit_free(find->hit);
     headers_done(&find->request);
     mem_free(find->url);
@@ -212,6 +213,7 @@ static int find_new(struct cache_find **ret,
     if (!find)
         return fault(-ENOMEM);
     find->store = store;
+    store->n_finds++;
     link_init(&find->link);
     headers_init(&find->request, HEADERS_BYTES_MAX * 2, HEADERS_COUNT_MAX * 2);
     timer_init(&find->patience, store->loop, find_on_patience, find);
@@ -238,8 +240,8 @@ int cache_store_find(struct cache_store *store,
     struct cache_find *find;
     bool waits = must_wait(store, question->url);
 
-    if (store->is_closed || store->n_slow > 0 || (waits && store->load_is_slow) ||
-        question->jar.len > CACHE_JAR_BYTES_MAX)
+    if (store->is_closed || store->n_slow > 0 || store->n_finds >= CACHE_STORE_FINDS_MAX ||
+        (waits && store->load_is_slow) || question->jar.len > CACHE_JAR_BYTES_MAX)
         return CACHE_FIND_NOTHING;
     if (!waits && !cache_index_url(&store->index, question->url))
         return CACHE_FIND_NOTHING;

@@ -18,8 +18,9 @@
 #include "policy/cache_access.h"
 #include "store/cache_disk.h"
 
-#define CACHE_STORE_WRITERS_MAX 32 /* answers being written at a time; more are not stored */
-#define CACHE_STORE_READERS_MAX 64 /* stored answers in use; for more the network is asked */
+#define CACHE_STORE_WRITERS_MAX 32  /* answers being written at a time; more are not stored */
+#define CACHE_STORE_FINDS_MAX   256 /* look-ups at a time; for more the network is asked */
+#define CACHE_STORE_READERS_MAX 64  /* stored answers in use; for more the network is asked */
 
 struct cache_store;
 struct loop;

@@ -28,6 +28,7 @@ struct cache_store {
     struct link invalid; /* struct cache_invalid */
     unsigned n_invalid;
     unsigned n_writers;
+    unsigned n_finds;
     unsigned n_hits;
     unsigned n_slow; /* jobs nobody waits for any more */
     unsigned n_jobs;

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.shallow
 HIT, REVALIDATED, STALE = (fetch_pb2.FROM_CACHE_HIT, fetch_pb2.FROM_CACHE_REVALIDATED,
                            fetch_pb2.FROM_CACHE_STALE)
 NETWORK = fetch_pb2.FROM_CACHE_UNSPECIFIED
+PRIVATE = ":private"
 FRESH = ("Cache-Control", "max-age=1000")
 
 
@@ -279,6 +280,19 @@ def test_jars_do_not_see_each_others_answers(client, site):
     assert source(client, url, jar="ann") == HIT
     assert source(client, url, jar="bob") == NETWORK
     assert source(client, url, cookies=fetch_pb2.COOKIE_MODE_NONE) == NETWORK
+
+
+def test_private_jars_share_only_what_is_no_ones(xhrd, site):
+    """A jar of one connection has no name by which others could be kept from its answers."""
+    site.page("/login", b"in\n", ("Set-Cookie", "who=ann"))
+    mine, plain = site.page("/mine", b"for ann\n", FRESH), site.page("/plain", b"x\n", FRESH)
+    with xhrd.client() as ann, xhrd.client() as bob:
+        assert source(ann, plain, jar=PRIVATE) == NETWORK
+        assert source(bob, plain, jar=PRIVATE) == HIT
+        assert source(ann, site.origin.url("/login"), jar=PRIVATE) == NETWORK
+        assert [source(ann, mine, jar=PRIVATE) for _ in range(2)] == [NETWORK, NETWORK]
+        assert source(bob, mine, jar=PRIVATE) == NETWORK
+        assert get(bob, mine, jar=PRIVATE).head.from_cache == HIT  # his own, without cookies
 
 
 def test_a_stored_answer_sets_no_cookie_again(client, site, xhrd):
