@@ -22,18 +22,19 @@ def main() -> int:
         if points:
             cells = ["0xFFFD" if p == "-" else f"0x{int(p, 16):04X}" for p in points.split()]
             assert len(cells) == 128, name
-            charsets.append(f'{{"{name}", XHR_CHARSET_TABLE, tables[{len(tables)}], 0}}')
+            charsets.append(f'{{"{name}", XHR_CHARSET_TABLE, {len(tables)}, ""}}')
             tables.append("    {" + ", ".join(cells) + "},")
         elif name in KINDS:
-            charsets.append(f'{{"{name}", XHR_CHARSET_{KINDS[name]}, 0, 0}}')
+            charsets.append(f'{{"{name}", XHR_CHARSET_{KINDS[name]}, 0, ""}}')
         else:
             charsets.append(f'{{"{name}", XHR_CHARSET_ICONV, 0, "{ICONV[name]}"}}')
     print('/* Made by charsets/to_c.py of charsets/encodings.txt. */\n#include "charset.h"\n')
-    print("static const uint16_t tables[][128] = {", *tables, "};", sep="\n")
-    print("static const struct xhr_charset charsets[] = {", *(f"    {c}," for c in charsets), "};", sep="\n")
+    print("const uint16_t xhr_charset_tables[][128] = {", *tables, "};", sep="\n")
+    print("const struct xhr_charset xhr_charsets[] = {", *(f"    {c}," for c in charsets), "};", sep="\n")
     print("const struct xhr_charset_label xhr_charset_labels[] = {")
     for label, number in sorted(labels):
-        print(f'    {{"{label}", &charsets[{number}]}},')
+        assert len(label) < 20, label
+        print(f'    {{"{label}", {number}}},')
     print("};\nconst size_t xhr_n_charset_labels = sizeof(xhr_charset_labels) / sizeof(*xhr_charset_labels);")
     return 0
 

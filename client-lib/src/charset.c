@@ -41,7 +41,7 @@ const struct xhr_charset *xhr_charset_find(const char *label, size_t len)
         int order = strcmp(text, xhr_charset_labels[middle].label);
 
         if (order == 0)
-            return xhr_charset_labels[middle].charset;
+            return &xhr_charsets[xhr_charset_labels[middle].charset];
         if (order < 0)
             high = middle;
         else

@@ -20,18 +20,21 @@ enum xhr_charset_kind {
     XHR_CHARSET_REPLACEMENT, /* what must not be decoded: ISO-2022-KR and its like */
 };
 
+/* No pointers: what needs no relocation costs a fresh process no page of its own. */
 struct xhr_charset {
-    const char *name;
+    char name[16];
     enum xhr_charset_kind kind;
-    const uint16_t *table;  /* of 0x80 to 0xff */
-    const char *iconv_name; /* libc's word for it */
+    uint8_t table;       /* in xhr_charset_tables, of XHR_CHARSET_TABLE */
+    char iconv_name[12]; /* libc's word for it */
 };
 
 struct xhr_charset_label {
-    const char *label; /* lower case */
-    const struct xhr_charset *charset;
+    char label[20];  /* lower case */
+    uint8_t charset; /* in xhr_charsets */
 };
 
+extern const uint16_t xhr_charset_tables[][128]; /* of 0x80 to 0xff */
+extern const struct xhr_charset xhr_charsets[];
 extern const struct xhr_charset_label xhr_charset_labels[];
 extern const size_t xhr_n_charset_labels;
 

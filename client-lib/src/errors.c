@@ -8,7 +8,7 @@
 #include "xhr_priv.h"
 
 static const struct {
-    const char *name;
+    char name[20];
     int titanium;
     int error;
 } classes[] = {
@@ -52,22 +52,22 @@ static const struct {
 };
 #define N_CLASSES (sizeof(classes) / sizeof(*classes))
 
-static const char *const phases[] = {
+static const char phases[][12] = {
     [XHR_PHASE_NONE] = "none",       [XHR_PHASE_QUEUED] = "queued", [XHR_PHASE_DNS] = "dns",
     [XHR_PHASE_CONNECT] = "connect", [XHR_PHASE_PROXY] = "proxy",   [XHR_PHASE_TLS] = "tls",
     [XHR_PHASE_SEND] = "send",       [XHR_PHASE_WAIT] = "wait",     [XHR_PHASE_HEAD] = "head",
     [XHR_PHASE_BODY] = "body",
 };
-static const char *const states[] = {"UNSENT", "OPENED", "HEADERS_RECEIVED", "LOADING", "DONE"};
-static const char *const reasons[] = {"none", "queued", "dns",          "connect",
-                                      "tls",  "auth",   "backpressure", "connectivity"};
+static const char states[][20] = {"UNSENT", "OPENED", "HEADERS_RECEIVED", "LOADING", "DONE"};
+static const char reasons[][16] = {"none", "queued", "dns",          "connect",
+                                   "tls",  "auth",   "backpressure", "connectivity"};
 
 #define NAME_OF(names, value)                                                                  \
     ((size_t)(value) < sizeof(names) / sizeof(*(names)) ? (names)[value] : "unknown")
 
 const char *xhr_error_name(enum xhr_error_class kind)
 {
-    return (size_t)kind < N_CLASSES && classes[kind].name ? classes[kind].name : "unknown";
+    return (size_t)kind < N_CLASSES && classes[kind].name[0] ? classes[kind].name : "unknown";
 }
 
 const char *xhr_phase_name(enum xhr_phase phase)

@@ -213,7 +213,7 @@ static int decode_as(const struct xhr_charset *charset, struct input in, struct 
     case XHR_CHARSET_UTF8: return decode_utf8(in, out);
     case XHR_CHARSET_UTF16LE: return decode_utf16(in, false, out);
     case XHR_CHARSET_UTF16BE: return decode_utf16(in, true, out);
-    case XHR_CHARSET_TABLE: return decode_bytes(in, charset->table, 0, out);
+    case XHR_CHARSET_TABLE: return decode_bytes(in, xhr_charset_tables[charset->table], 0, out);
     case XHR_CHARSET_USER_DEFINED: return decode_bytes(in, NULL, 0xF780, out);
     case XHR_CHARSET_ICONV: return decode_by_iconv(charset->iconv_name, in, out);
     case XHR_CHARSET_REPLACEMENT:
