@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "app/kept_uid.h"
 #include "base/fault.h"
@@ -50,7 +51,7 @@ static bool may_have_one(const struct cache_stores *stores, const struct partiti
 {
     struct uid_count count = {.uid = who->uid};
 
-    if (!uid_is_kept(who->uid))
+    if (!uid_is_kept(who->uid) || (stores->options.per_user && who->uid != geteuid()))
         return false;
     map_each((struct map *)(uintptr_t)&stores->by_partition, count_uid, &count);
     return count.n < CACHE_PROFILES_MAX;

@@ -4,7 +4,7 @@
 /*
  * The caches of all partitions, each opened when it is first asked for, joined to what fetch/
  * and service/ want to know of them. A uid that is nobody's for long has none, and neither has
- * a uid's seventeenth profile.
+ * a uid's seventeenth profile, or root with a user's own daemon.
  */
 
 #include <stdbool.h>

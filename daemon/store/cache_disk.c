@@ -168,7 +168,7 @@ static int read_meta(struct cache_disk *disk,
                      bool touch)
 {
     CLEANUP_BUF struct buf bytes = BUF_INIT(CACHE_META_BYTES_MAX + 8192);
-    struct stat st;
+    struct stat st = {0};
     int fd = open_file(disk, id, FILE_META, &st);
 
     if (fd < 0)

@@ -71,11 +71,11 @@ void cache_index_touch(struct cache_index *index, struct cache_item *item, int64
 struct cache_item *cache_index_find(const struct cache_index *index,
                                     const struct cache_question *question);
 struct cache_item *
-cache_index_by_id(const struct cache_index *index, struct span url, uint64_t id);
+cache_index_by_id(const struct cache_index *index, struct span text, uint64_t id);
 /* The answer in whose place @item comes; NULL: it is new. */
 struct cache_item *cache_index_same(const struct cache_index *index,
                                     const struct cache_item *item,
-                                    struct span url);
+                                    struct span text);
 struct cache_url *cache_index_url(const struct cache_index *index, struct span url);
 
 /* What has to go first; NULL: nothing is left. */

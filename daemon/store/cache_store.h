@@ -65,7 +65,7 @@ void cache_store_commit(struct cache_writer *writer);
 void cache_store_drop(struct cache_writer *writer);
 void cache_store_freshen(struct cache_store *store, uint64_t id, struct cache_entry *entry);
 void cache_store_forget(struct cache_store *store, struct span url, uint64_t id);
-void cache_store_invalidate(struct cache_store *store, struct span url);
+void cache_store_invalidate(struct cache_store *store, struct span text);
 int cache_store_open(struct cache_store *store, struct cache_wait *wait);
 void cache_store_open_cancel(struct cache_wait *wait);
 void cache_store_each(struct cache_store *store,

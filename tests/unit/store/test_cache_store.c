@@ -6,8 +6,10 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -746,6 +748,25 @@ static void test_a_folder_that_is_not_ours_is_not_used(void **state)
     assert_int_equal(count_files(""), 0);
 }
 
+/* A write that the kernel refuses stands for a full disk. */
+static void test_a_full_disk_costs_caching_only(void **state)
+{
+    struct rlimit before;
+    struct rlimit little = {.rlim_cur = 100000};
+
+    (void)state;
+    (void)signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    little.rlim_max = before.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &little), 0);
+    put_bytes("http://a.example/1", 300000);
+    assert_null(find("http://a.example/1"));
+    assert_int_equal(count_files(""), 0);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    put_bytes("http://a.example/1", 300000);
+    assert_non_null(find("http://a.example/1"));
+}
+
 struct rows {
     char text[512];
 };
@@ -874,6 +895,7 @@ int main(void)
         CACHE_TEST(test_an_entry_under_another_name_is_not_believed),
         CACHE_TEST(test_a_body_that_is_another_entrys_is_not_believed),
         CACHE_TEST(test_a_folder_that_is_not_ours_is_not_used),
+        CACHE_TEST(test_a_full_disk_costs_caching_only),
         CACHE_TEST(test_what_there_is_is_listed_and_cleared_by_name),
         CACHE_TEST(test_lack_of_memory_costs_caching_only),
     };
