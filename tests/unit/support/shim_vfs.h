@@ -3,7 +3,8 @@
 
 /*
  * A file system under SQLite that remembers and that fails when it is told to. Everything goes
- * through to the real one; what changes a file is noted, and so is every sync, so that a test
+ * through to the real one, but for syncs, which take time and show nothing here; what changes a
+ * file is noted, and so is every sync, so that a test
  * can make the disk as a loss of power at any moment would have left it.
  *
  * The program is linked with --wrap=fdatasync and --wrap=fsync: what the daemon syncs past
