@@ -297,6 +297,18 @@ static int check_redirects(const struct cli_options *options, struct trouble *wh
     return 0;
 }
 
+static int check_groups(const struct cli_options *options, struct trouble *why)
+{
+    static int (*const checks[])(const struct cli_options *, struct trouble *) = {
+        check_proxy, check_saving, check_redirects, check_cookies, check_login,
+    };
+    int r = 0;
+
+    for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]) && r == 0; i++)
+        r = checks[i](options, why);
+    return r;
+}
+
 /* What is right by itself and wrong together. */
 static int check(const struct cli_options *options, struct trouble *why)
 {
@@ -330,11 +342,7 @@ static int check(const struct cli_options *options, struct trouble *why)
         if (options->urls.items[i][0] == '\0')
             return trouble_set(why, EXIT_URL, "the URL is empty");
     }
-    int r = check_proxy(options, why);
-    r = r != 0 ? r : check_saving(options, why);
-    r = r != 0 ? r : check_redirects(options, why);
-    r = r != 0 ? r : check_cookies(options, why);
-    return r != 0 ? r : check_login(options, why);
+    return check_groups(options, why);
 }
 
 int cli_options_parse(int argc, char **argv, struct cli_options *ret, struct trouble *ret_why)

@@ -97,8 +97,8 @@ void cookie_add_all(const struct cookie_turn *turn)
     const Xhrd__V1__CookieCommand *command = turn->command;
     const Xhrd__V1__CookieAddAll *from = command->add_all;
     CLEANUP_MEM Xhrd__V1__CookieRefusal *at = mem_array(from->n_cookies, sizeof(*at));
-    // NOLINTNEXTLINE(bugprone-sizeof-expression): pointers they are
     CLEANUP_MEM Xhrd__V1__CookieRefusal **pointers =
+        // NOLINTNEXTLINE(bugprone-sizeof-expression): pointers they are
         mem_array(from->n_cookies, sizeof(*pointers));
     struct refusals refusals = {at, pointers, 0};
 
