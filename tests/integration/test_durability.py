@@ -6,6 +6,7 @@ import random
 import stat
 import subprocess
 import threading
+import time
 
 import pytest
 import wire
@@ -91,6 +92,28 @@ def test_db01_p1_a_thousand_kills_lose_no_acknowledged_cookie(xhrd):
     finally:
         origin.stop()
     assert "corrupt" not in xhrd.log()
+
+
+def import_many(xhrctl, folder, count):
+    """One cookie each of so many sites, into one jar."""
+    path, late = folder / "many", int(time.time()) + 86400
+    with open(path, "w") as file:
+        file.writelines(f"www.site{n}.com\tFALSE\t/\tFALSE\t{late}\tsession\t{n:048d}\n" for n in range(count))
+    assert xhrctl("cookies", "import", str(path), check=0, timeout=600).out == f"{count} cookies imported, 0 refused\n"
+
+
+@pytest.mark.parametrize("count", [pytest.param(20_000), pytest.param(1_000_000, marks=pytest.mark.soak)])
+def test_db15_of_many_cookies_three_thousand_are_kept(xhrd, xhrctl, folder, count):
+    import_many(xhrctl, folder, count)
+    with xhrd.client() as client:
+        kept = client.cookies()
+    assert len(kept) == 3000
+    assert {c.domain.decode() for c in kept} == {f"www.site{n}.com" for n in range(count - 3000, count)}
+    assert xhrd.rss_kib() < 64 * 1024 or SANITIZED
+    xhrd.kill()
+    xhrd.start()
+    with xhrd.client() as client:
+        assert len(client.cookies()) == 3000
 
 
 @pytest.mark.xhrd(arguments=["--log-level", "warning"], config="[Cookies]\nDurability=full\n")

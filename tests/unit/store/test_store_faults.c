@@ -352,6 +352,34 @@ static void test_db09_a_folder_that_cannot_be_made_costs_persistence_only(void *
     assert_in_memory();
 }
 
+static void test_db09_on_a_read_only_file_system_cookies_stay_in_memory(void **state)
+{
+    char mount_point[80];
+    char path[128];
+
+    (void)state;
+    (void)snprintf(mount_point, sizeof(mount_point), "%s/full", bench.dir); /* teardown's */
+    assert_int_equal(mkdir(mount_point, 0700), 0);
+    if (mount("tmpfs", mount_point, "tmpfs", 0, "size=1m") < 0) {
+        print_message("needs the right to mount a tmpfs: %s\n", strerror(errno));
+        skip();
+    }
+    (void)snprintf(path, sizeof(path), "%s/state/cookies.sqlite", mount_point);
+    (void)snprintf(bench.path, sizeof(bench.path), "%s", path);
+    bench.options.retry_us = 1000;
+    bench_open(&bench);
+    assert_int_equal(bench_put(&bench, "a.com", "old=1; Max-Age=900"), COOKIE_STORED);
+    bench_close(&bench);
+    assert_int_equal(mount(NULL, mount_point, NULL, MS_REMOUNT | MS_RDONLY, NULL), 0);
+    assert_in_memory();
+    bench_open(&bench); /* and when it is mended, what is in memory joins what was there */
+    assert_int_equal(bench_put(&bench, "a.com", "new=1; Max-Age=900"), COOKIE_STORED);
+    assert_false(bench_sync(&bench));
+    assert_int_equal(mount(NULL, mount_point, NULL, MS_REMOUNT, NULL), 0);
+    bench_wait_saved(&bench);
+    assert_string_equal(bench_ask(&bench, "a.com"), "old=1; new=1");
+}
+
 static void assert_mode(const char *path, mode_t mode)
 {
     struct stat st;
@@ -650,6 +678,7 @@ int main(void)
         STORE_TEST(test_db09_links_folders_and_devices_are_not_written_through),
         STORE_TEST(test_db09_someone_elses_file_is_left_alone),
         STORE_TEST(test_db09_a_folder_that_cannot_be_made_costs_persistence_only),
+        STORE_TEST(test_db09_on_a_read_only_file_system_cookies_stay_in_memory),
         STORE_TEST(test_db10_files_and_folder_are_private),
         STORE_TEST(test_db12_a_second_daemon_waits_for_the_first),
         STORE_TEST(test_db12_who_waited_in_vain_joins_what_is_there_later),
