@@ -76,7 +76,9 @@ open_store(struct cache_stores *stores, const struct partition *who, struct cach
         (void)snprintf(profile, sizeof(profile), "profile-%s", who->profile);
     else
         (void)snprintf(profile, sizeof(profile), "default");
-    if (stores->options.per_user) {
+    if (!stores->options.per_user) {
+        options.name_of = uid_name;
+    } else { /* a user's own daemon writes to his own files */
         options.parts[0] = "cache";
         options.parts[1] = profile;
         options.parts[2] = NULL;

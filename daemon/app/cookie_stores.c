@@ -2,7 +2,6 @@
 #include "app/cookie_stores.h"
 
 #include <errno.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -51,20 +50,6 @@ static int path_of(const struct cookie_stores *stores, uint32_t uid, char **ret)
     return *ret ? 0 : fault(-ENOMEM);
 }
 
-#define PASSWD_BYTES 16384
-
-/* On the stores' thread: a name service may take its time. */
-static bool name_of_user(uint32_t uid, char *ret, size_t size)
-{
-    CLEANUP_MEM char *bytes = mem_alloc(PASSWD_BYTES);
-    struct passwd entry;
-    struct passwd *found = NULL;
-
-    if (!bytes || getpwuid_r(uid, &entry, bytes, PASSWD_BYTES, &found) != 0 || !found)
-        return false;
-    return (size_t)snprintf(ret, size, "%s", found->pw_name) < size;
-}
-
 static int open_store(struct cookie_stores *stores, struct uid_store *of_uid)
 {
     struct cookie_store_options options = cookie_store_options_default();
@@ -76,7 +61,7 @@ static int open_store(struct cookie_stores *stores, struct uid_store *of_uid)
     options.uid = of_uid->uid;
     options.path = path;
     if (!stores->options.per_user) /* a user's own daemon writes to his own files */
-        options.name_of = name_of_user;
+        options.name_of = uid_name;
     if (stores->options.jars_max > 0)
         options.jars_max = stores->options.jars_max;
     if (stores->options.survive_power)

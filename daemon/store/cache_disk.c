@@ -96,6 +96,8 @@ static int step_into(int parent, const char *name, bool make)
     return r < 0 ? r : fd;
 }
 
+static int claim(struct cache_disk *disk);
+
 int cache_disk_open(struct cache_disk *disk, bool make)
 {
     if (disk->fd >= 0)
@@ -106,7 +108,12 @@ int cache_disk_open(struct cache_disk *disk, bool make)
     for (size_t i = 0; fd >= 0 && i < CACHE_DISK_PARTS && disk->parts[i]; i++)
         fd = step_into(fd, disk->parts[i], make);
     disk->fd = fd < 0 ? -1 : fd;
-    return fd < 0 ? fd : 0;
+    int r = fd < 0 ? fd : claim(disk);
+    if (r < 0 && fd >= 0) {
+        close(fd);
+        disk->fd = -1;
+    }
+    return r;
 }
 
 void cache_disk_close(struct cache_disk *disk)
@@ -252,6 +259,100 @@ int cache_disk_read(struct cache_disk *disk,
     return r == 0 ? open_body(disk, id, entry, known, ret_fd) : r;
 }
 
+static int write_all(int fd, struct span bytes)
+{
+    while (bytes.len > 0) {
+        ssize_t n = write(fd, bytes.ptr, bytes.len);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? -errno : -EIO;
+        bytes = span_drop(bytes, (size_t)n);
+    }
+    return 0;
+}
+
+/* ---- whose it was ---------------------------------------------------------------------- */
+
+#define OWNER     ".owner"
+#define OWNER_NEW ".owner.new"
+
+/* Calls @fn for each name. Return: 0 or -errno. */
+static int each_name(struct cache_disk *disk,
+                     int (*fn)(struct cache_disk *disk, const char *name, void *arg),
+                     void *arg)
+{
+    int copy = openat(disk->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (copy < 0)
+        return fault(-errno);
+    DIR *dir = fdopendir(copy);
+    if (!dir) {
+        close(copy);
+        return fault(-ENOMEM);
+    }
+    struct dirent *file;
+    int r = 0;
+    while (r == 0 && (file = readdir(dir)))
+        r = fn(disk, file->d_name, arg);
+    (void)closedir(dir);
+    return r;
+}
+
+static int remove_name(struct cache_disk *disk, const char *name, void *arg)
+{
+    enum file_kind kind;
+    uint64_t id;
+
+    (void)arg;
+    if (name_parse(name, &id, &kind))
+        remove_file(disk, id, kind);
+    return 0;
+}
+
+/* Return: 0 with *ret empty when nobody has claimed it, or -errno. */
+static int read_owner(struct cache_disk *disk, char ret[CACHE_OWNER_SIZE])
+{
+    int fd = openat(disk->fd, OWNER, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+
+    ret[0] = '\0';
+    if (fd < 0)
+        return errno == ENOENT ? 0 : -errno;
+    ssize_t n = read_some(fd, ret, CACHE_OWNER_SIZE - 1);
+    close(fd);
+    ret[n > 0 ? n : 0] = '\0';
+    return n < 0 ? (int)n : 0;
+}
+
+static int write_owner(struct cache_disk *disk)
+{
+    int fd = openat(disk->fd, OWNER_NEW, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
+                    0600);
+
+    if (fd < 0)
+        return -errno;
+    int r = write_all(fd, span_of(disk->owner));
+    close(fd);
+    if (r == 0 && renameat(disk->fd, OWNER_NEW, disk->fd, OWNER) < 0)
+        r = -errno;
+    return r;
+}
+
+/* A name that nobody knows, now or then, says nothing. */
+static int claim(struct cache_disk *disk)
+{
+    char then[CACHE_OWNER_SIZE];
+
+    if (disk->owner[0] == '\0')
+        return 0;
+    int r = read_owner(disk, then);
+    if (r < 0 || strcmp(then, disk->owner) == 0)
+        return r;
+    if (then[0])
+        r = each_name(disk, remove_name, NULL);
+    return r == 0 ? write_owner(disk) : r;
+}
+
 /* ---- scanning -------------------------------------------------------------------------- */
 
 static bool body_is_there(struct cache_disk *disk, uint64_t id, uint64_t bytes)
@@ -284,16 +385,21 @@ static int scan_meta(struct cache_disk *disk, uint64_t id, cache_disk_on_entry *
     return r == -ENOMEM ? r : 0;
 }
 
-static int
-scan_name(struct cache_disk *disk, const char *name, cache_disk_on_entry *fn, void *arg)
+struct scan {
+    cache_disk_on_entry *fn;
+    void *arg;
+};
+
+static int scan_name(struct cache_disk *disk, const char *name, void *arg)
 {
+    const struct scan *scan = arg;
     enum file_kind kind;
     uint64_t id;
 
     if (!name_parse(name, &id, &kind))
         return 0;
     switch (kind) {
-    case FILE_META: return scan_meta(disk, id, fn, arg);
+    case FILE_META: return scan_meta(disk, id, scan->fn, scan->arg);
     case FILE_BODY:
         if (!meta_is_there(disk, id))
             remove_file(disk, id, FILE_BODY);
@@ -307,23 +413,10 @@ scan_name(struct cache_disk *disk, const char *name, cache_disk_on_entry *fn, vo
 
 int cache_disk_scan(struct cache_disk *disk, cache_disk_on_entry *fn, void *arg)
 {
+    struct scan scan = {fn, arg};
     int r = cache_disk_open(disk, false);
 
-    if (r < 0)
-        return r;
-    int copy = openat(disk->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (copy < 0)
-        return fault(-errno);
-    DIR *dir = fdopendir(copy);
-    if (!dir) {
-        close(copy);
-        return fault(-ENOMEM);
-    }
-    struct dirent *file;
-    while (r == 0 && (file = readdir(dir)))
-        r = scan_name(disk, file->d_name, fn, arg);
-    (void)closedir(dir);
-    return r;
+    return r < 0 ? r : each_name(disk, scan_name, &scan);
 }
 
 /* ---- writing --------------------------------------------------------------------------- */
@@ -348,20 +441,6 @@ int cache_disk_create(struct cache_disk *disk, uint64_t id)
     disk->fd = -1;
     r = cache_disk_open(disk, true);
     return r < 0 ? r : create(disk, id, FILE_BODY_NEW);
-}
-
-static int write_all(int fd, struct span bytes)
-{
-    while (bytes.len > 0) {
-        ssize_t n = write(fd, bytes.ptr, bytes.len);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n < 0 ? -errno : -EIO;
-        bytes = span_drop(bytes, (size_t)n);
-    }
-    return 0;
 }
 
 static int

@@ -12,6 +12,7 @@
  * should have, and is no answer.
  *
  * Folders are 0700, files 0600, ours, and no links of either kind: anything else is not used.
+ * The file ".owner" holds the name of the user whose uid it was; under another name all goes.
  */
 
 #include <stdbool.h>
@@ -23,11 +24,13 @@
 #include "policy/cache_entry.h"
 
 #define CACHE_DISK_PARTS 3
+#define CACHE_OWNER_SIZE 64 /* of a user's name with its NUL */
 
 /* Where; and the folder itself once it is open. Used by one thread at a time. */
 struct cache_disk {
     char *state_dir;               /* owned; may be a link, as systemd makes it */
     char *parts[CACHE_DISK_PARTS]; /* owned; folders in folders below it; NULL: no more */
+    char owner[CACHE_OWNER_SIZE];  /* whose it must have been; "": nobody asks */
     int fd;                        /* -1: not open */
 };
 

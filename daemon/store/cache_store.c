@@ -203,6 +203,11 @@ static void load_run(struct job *job)
 {
     struct load *load = CONTAINER_OF(job, struct load, job);
 
+    struct cache_store *store = load->store;
+
+    if (store->name_of &&
+        !store->name_of(store->log.uid, store->disk.owner, sizeof(store->disk.owner)))
+        store->disk.owner[0] = '\0';
     load->outcome = cache_disk_scan(&load->store->disk, load_on_entry, load);
 }
 
@@ -302,6 +307,7 @@ static int take_options(struct cache_store *store, const struct cache_store_opti
     store->names = options->names;
     store->bodies = options->bodies;
     store->limits = options->limits;
+    store->name_of = options->name_of;
     store->log = (struct log_subject){.uid = options->uid, .has_uid = true};
     store->disk.state_dir = mem_dup(span_of(options->state_dir));
     if (!store->disk.state_dir)

@@ -37,7 +37,11 @@ struct cache_store_options {
     struct worker_pool *names;           /* one thread */
     struct worker_pool *bodies;
     struct cache_limits limits;
-    uint32_t uid; /* for the log */
+    uint32_t uid;
+    /* The name of the uid's user, on a thread: what was stored for a user of another name goes,
+     * since a uid may be given to somebody else. Return: whether it is known. NULL: nobody
+     * looks. */
+    bool (*name_of)(uint32_t uid, char *ret, size_t size);
 };
 
 /* Begins to read what there is. Return: 0 or -ENOMEM. */

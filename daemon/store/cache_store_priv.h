@@ -20,7 +20,8 @@ struct cache_store {
     struct worker_pool *bodies;
     struct cache_limits limits;
     struct log_subject log;
-    struct cache_disk disk; /* the names thread's */
+    struct cache_disk disk;                                /* the names thread's */
+    bool (*name_of)(uint32_t uid, char *ret, size_t size); /* or NULL */
     struct cache_index index;
     struct link finds;   /* struct cache_find */
     struct link writers; /* struct cache_writer */

@@ -4,6 +4,7 @@ restarts, kills and files that lie. Rules one by one: tests/unit/policy/test_cac
 import gzip
 import os
 import pathlib
+import signal
 import stat
 import threading
 
@@ -761,6 +762,25 @@ def test_a_hit_tells_the_same_story_as_an_answer(xhrd, site):
         request.free()
     client.close()
     assert told[0] == told[1] == "1 2 headers 3 down 4 load"
+
+
+def test_answers_over_http_2_are_stored_as_well(client, origin_h2, ca):
+    url = origin_h2.url("/hello")
+    first = get(client, url, ca=ca.pem)
+    assert (first.head.http_version, first.head.from_cache) == (20, NETWORK)
+    again = get(client, url, ca=ca.pem)
+    assert (again.head.http_version, again.head.from_cache, again.body) == (20, HIT, b"hello\n")
+    asked = get(client, url, ca=ca.pem, headers=asking("no-cache"))
+    assert (asked.head.from_cache, asked.body) == (REVALIDATED, b"hello\n")
+
+
+def test_a_reload_that_takes_the_room_takes_the_answers(xhrd, client, site):
+    url = site.page("/a", b"hello\n", FRESH)
+    assert [source(client, url) for _ in range(2)] == [NETWORK, HIT]
+    xhrd.config_path.write_text("[Cache]\nSizeMax=0\n")
+    os.kill(xhrd.pid, signal.SIGHUP)
+    wait_until(lambda: not files(xhrd), "the files to go")
+    assert [source(client, url) for _ in range(2)] == [NETWORK, NETWORK]
 
 
 def test_nginx_and_its_validators(client, origin_nginx):

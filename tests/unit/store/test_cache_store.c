@@ -33,6 +33,13 @@ struct bench {
 };
 
 static struct bench bench;
+static const char *user; /* as the machine calls him; NULL: nobody asks; "": nobody knows */
+
+static bool name_of(uint32_t uid, char *ret, size_t size)
+{
+    assert_int_equal(uid, 7);
+    return user[0] && (size_t)snprintf(ret, size, "%s", user) < size;
+}
 
 static void store_open(void)
 {
@@ -41,7 +48,8 @@ static void store_open(void)
                                           .names = bench.names,
                                           .bodies = bench.bodies,
                                           .limits = bench.limits,
-                                          .uid = 7};
+                                          .uid = 7,
+                                          .name_of = user ? name_of : NULL};
 
     assert_int_equal(cache_store_new(&bench.store, bench.loop, &options), 0);
 }
@@ -767,6 +775,36 @@ static void test_a_full_disk_costs_caching_only(void **state)
     assert_non_null(find("http://a.example/1"));
 }
 
+static void test_who_is_given_anothers_uid_is_not_given_his_answers(void **state)
+{
+    static const struct {
+        const char *user;
+        bool is_there;
+    } rows[] = {
+        {"ann", true}, /* nobody had claimed it */
+        {"ann", true}, {"", true}, {NULL, true}, {"ann", true}, {"bob", false}, {"bob", false},
+    };
+
+    (void)state;
+    put_text("http://a.example/", "one");
+    settle();
+    put_file("notes.txt", "not ours");
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        store_close();
+        user = rows[i].user;
+        store_open();
+        if ((find("http://a.example/") != NULL) != rows[i].is_there)
+            fail_msg("%zu", i);
+    }
+    assert_int_equal(count_files(""), 1);
+    put_text("http://a.example/", "his own");
+    assert_string_equal(find("http://a.example/"), "his own");
+    store_close();
+    store_open();
+    assert_string_equal(find("http://a.example/"), "his own");
+    user = NULL;
+}
+
 struct rows {
     char text[512];
 };
@@ -896,6 +934,7 @@ int main(void)
         CACHE_TEST(test_a_body_that_is_another_entrys_is_not_believed),
         CACHE_TEST(test_a_folder_that_is_not_ours_is_not_used),
         CACHE_TEST(test_a_full_disk_costs_caching_only),
+        CACHE_TEST(test_who_is_given_anothers_uid_is_not_given_his_answers),
         CACHE_TEST(test_what_there_is_is_listed_and_cleared_by_name),
         CACHE_TEST(test_lack_of_memory_costs_caching_only),
     };
