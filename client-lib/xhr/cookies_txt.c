@@ -118,8 +118,6 @@ static const char *read_line(struct cookies_txt *txt, const char *line, size_t l
         return "the line is longer than any cookie can be";
     if (memchr(line, '\0', len))
         return "there is a NUL byte in the line";
-    if (len >= 11 && memcmp(line, "Set-Cookie:", 11) == 0)
-        return "a Set-Cookie header is no line of a cookies.txt";
     memcpy(text, line, len);
     text[len] = '\0';
     if (line[0] == '#') {
@@ -129,6 +127,8 @@ static const char *read_line(struct cookies_txt *txt, const char *line, size_t l
     size_t n = split(text, fields);
     if (n == N_FIELDS - 1) /* some write no tab where the value is empty */
         fields[n++] = none;
+    if (n < N_FIELDS && strncmp(txt->text, "Set-Cookie:", 11) == 0)
+        return "a Set-Cookie header is no line of a cookies.txt";
     if (n < N_FIELDS)
         return "there are not seven fields with a tab between";
     return read_fields(fields, &txt->cookie);
@@ -160,17 +160,29 @@ void cookies_txt_add_head(struct strbuf *out)
                          "# Written by xhrd. Read it with xhr -b or curl -b.\n\n");
 }
 
+/* A name or an address; nothing that would make the line a comment, or another cookie. */
+static bool is_plain_domain(const char *domain)
+{
+    return domain[0] && domain[0] != '.' &&
+           domain[strspn(domain, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                 "0123456789.-_:[]")] == '\0';
+}
+
 static bool can_hold(const struct xhr_cookie *cookie)
 {
-    return cookie->name[0] && !strchr(cookie->name, '\t') && !strchr(cookie->value, '\t') &&
+    size_t len = strlen(cookie->domain) + strlen(cookie->path) + strlen(cookie->name) +
+                 strlen(cookie->value);
+
+    return len < COOKIES_TXT_LINE_MAX - 64 && is_plain_domain(cookie->domain) &&
+           cookie->name[0] && !strchr(cookie->name, '\t') && !strchr(cookie->value, '\t') &&
            !strchr(cookie->path, '\t');
 }
 
 static void add_left_out(struct strbuf *out, const struct xhr_cookie *cookie)
 {
     strbuf_add_text(out, "# left out: a cookie of ");
-    strbuf_add_text(out, cookie->domain);
-    strbuf_add_text(out, cookie->name[0] ? " with a tab in it\n" : " without a name\n");
+    strbuf_add_shown(out, cookie->domain, strlen(cookie->domain));
+    strbuf_add_text(out, cookie->name[0] ? " that no line can hold\n" : " without a name\n");
 }
 
 bool cookies_txt_add(struct strbuf *out, const struct xhr_cookie *cookie)

@@ -174,6 +174,9 @@ static void test_what_the_format_cannot_hold_is_left_out_and_said(void **state)
     (void)state;
     assert_false(cookies_txt_add(&out, &tab));
     assert_false(cookies_txt_add(&out, &nameless));
+    const struct xhr_cookie comment = {
+        .name = "a", .value = "1", .domain = "#HttpOnly_x", .path = "/"};
+    assert_false(cookies_txt_add(&out, &comment)); /* no daemon would tell such a one */
     assert_non_null(strstr(out.bytes, "left out"));
     cookies_txt_begin(&txt, out.bytes, out.len);
     assert_int_equal(cookies_txt_next(&txt), COOKIES_TXT_END);
