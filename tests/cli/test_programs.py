@@ -130,13 +130,14 @@ class Requests(unittest.TestCase):
                 "-u", "ann:a:b", "-k", "--cacert", ca, "--resolve", "a.test:443:127.0.0.1,[::1]",
                 "--connect-to", "b.test:80:c.test:81", "-6", "--no-keepalive", "-m", "2.5",
                 "--connect-timeout", "0", "--idle-timeout", "3", "--max-redirs", "7", "--raw",
-                "--jar", "work", URL)
+                "--jar", "work", "--cache", URL)
             self.assertEqual(done.status, 0, done)
             request = daemon.requests[0]
         credentials = request.credentials
         self.assertEqual((credentials.user, credentials.password, credentials.preemptive),
                          (b"ann", b"a:b", True))
-        self.assertTrue(request.tls.insecure and request.no_keep_alive and request.raw)
+        self.assertTrue(request.tls.insecure and request.no_keep_alive and request.raw
+                        and request.cache)
         self.assertIn(b"BEGIN CERTIFICATE", request.tls.ca_pem)
         network = request.network
         self.assertEqual(network.family, fetch_pb2.ADDRESS_FAMILY_IPV6)
@@ -721,6 +722,39 @@ class Control(unittest.TestCase):
         self.assertEqual(json.loads(self.control("hsts", "rm", "b.test", "--json",
                                                  admin=admin).out),
                          {"removed": 0, "not_persisted": False})
+
+    def test_stored_answers_are_listed_and_removed(self):
+        asked = []
+
+        def admin(talk, command):
+            asked.append((command.topic, command.host))
+            if command.topic == admin_pb2.ADMIN_TOPIC_CACHE:
+                talk.say("admin", command_id=command.command_id, cache=[
+                    admin_pb2.CacheRow(url=b"http://a.test/\x1b", status=200, body_bytes=2048,
+                                       age_s=age, lifetime_s=60, used_s=86400, vary=b"Accept")
+                    for age in (5, 60)])
+            else:
+                talk.say("admin", command_id=command.command_id,
+                         removed=1 if command.host else 2)
+
+        out = self.control("cache", "show", admin=admin).out
+        self.assertIn(b"2.0 KiB", out)
+        self.assertNotIn(b"\x1b", out)
+        rows = json.loads(self.control("cache", "show", "a.test", "--json", admin=admin).out)
+        self.assertEqual(rows[0], {"url": "http://a.test/\x1b", "status": 200, "body_bytes": 2048,
+                                   "age_s": 5, "lifetime_s": 60, "fresh": True, "used_s": 86400,
+                                   "vary": "Accept"})
+        self.assertFalse(rows[1]["fresh"])
+        self.assertEqual(self.control("cache", "clear", admin=admin).out, b"2 answers removed\n")
+        self.assertEqual(self.control("cache", "clear", "a.test", admin=admin).out,
+                         b"1 answer removed\n")
+        self.assertEqual(json.loads(self.control("cache", "clear", "--json", admin=admin).out),
+                         {"removed": 2})
+        self.assertEqual(asked, [(admin_pb2.ADMIN_TOPIC_CACHE, b""),
+                                 (admin_pb2.ADMIN_TOPIC_CACHE, b"a.test"),
+                                 (admin_pb2.ADMIN_TOPIC_CACHE_CLEAR, b""),
+                                 (admin_pb2.ADMIN_TOPIC_CACHE_CLEAR, b"a.test"),
+                                 (admin_pb2.ADMIN_TOPIC_CACHE_CLEAR, b"")])
 
     def test_a_refusal_of_the_daemon_is_told(self):
         def admin(talk, command):

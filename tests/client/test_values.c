@@ -400,6 +400,11 @@ static void test_every_class_has_a_name_a_number_and_an_errno(void **state)
     }
     assert_string_equal(xhr_error_name((enum xhr_error_class)9999), "unknown");
     assert_string_equal(xhr_phase_name(XHR_PHASE_BODY), "body");
+    assert_string_equal(xhr_from_cache_name(XHR_FROM_CACHE_NO), "");
+    assert_string_equal(xhr_from_cache_name(XHR_FROM_CACHE_HIT), "hit");
+    assert_string_equal(xhr_from_cache_name(XHR_FROM_CACHE_REVALIDATED), "revalidated");
+    assert_string_equal(xhr_from_cache_name(XHR_FROM_CACHE_STALE), "stale");
+    assert_string_equal(xhr_from_cache_name((enum xhr_from_cache)99), "");
     assert_string_equal(xhr_phase_name((enum xhr_phase)99), "unknown");
     assert_string_equal(xhr_ready_state_name(XHR_HEADERS_RECEIVED), "HEADERS_RECEIVED");
 }
