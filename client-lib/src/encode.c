@@ -22,6 +22,7 @@ struct parts {
     Xhrd__V1__FdBody fd;
     Xhrd__V1__Timeouts timeouts;
     Xhrd__V1__TlsOptions tls;
+    ProtobufCBinaryData pins[16];
     Xhrd__V1__Credentials credentials;
     Xhrd__V1__RedirectOptions redirects;
     Xhrd__V1__NetworkOptions network;
@@ -410,12 +411,23 @@ static int put_network(struct parts *parts, const struct xhr_options *options)
 
 static void put_security(struct parts *parts, const struct xhr_request_options *set)
 {
-    if (set->insecure || set->ca_pem_len > 0) {
-        xhrd__v1__tls_options__init(&parts->tls);
-        parts->tls.insecure = set->insecure;
-        parts->tls.ca_pem = borrow(set->ca_pem, set->ca_pem_len);
-        parts->open.tls = &parts->tls;
-    }
+    if (!set->insecure && set->ca_pem_len == 0 && set->client_certificate_len == 0 &&
+        set->n_pinned_keys == 0 && set->tls_version_min == 0 && set->tls_version_max == 0)
+        return;
+    xhrd__v1__tls_options__init(&parts->tls);
+    parts->tls.insecure = set->insecure;
+    parts->tls.ca_pem = borrow(set->ca_pem, set->ca_pem_len);
+    parts->tls.min_version = set->tls_version_min;
+    parts->tls.max_version = set->tls_version_max;
+    parts->tls.client_certificate =
+        borrow(set->client_certificate, set->client_certificate_len);
+    parts->tls.passphrase = borrow_text(set->passphrase);
+    for (size_t i = 0; i < set->n_pinned_keys; i++)
+        parts->pins[i] =
+            borrow((const char *)set->pinned_keys + i * XHR_PIN_BYTES, XHR_PIN_BYTES);
+    parts->tls.n_pins = set->n_pinned_keys;
+    parts->tls.pins = parts->pins;
+    parts->open.tls = &parts->tls;
 }
 
 static void put_credentials(struct parts *parts, const struct xhr_request_options *set)

@@ -5,8 +5,10 @@
 
 #include "xhr_priv.h"
 
-#define LIST_MAX   256     /* overrides of names and of where to connect */
-#define CA_PEM_MAX 786432u /* it must fit a message of 1 MiB */
+#define IDENTITY_MAX (256U * 1024)
+#define PINS_MAX     16
+#define LIST_MAX     256     /* overrides of names and of where to connect */
+#define CA_PEM_MAX   786432u /* it must fit a message of 1 MiB */
 
 int xhr_take_sized(void *to, size_t to_size, const void *from)
 {
@@ -55,9 +57,24 @@ static bool is_sane_proxy(const struct xhr_request_options *set)
            !(set->proxy_username && !is_named);
 }
 
+static bool is_tls_version(unsigned version)
+{
+    return version == 0 || (version >= XHR_TLS_1_0 && version <= XHR_TLS_1_3);
+}
+
+static bool is_sane_tls(const struct xhr_request_options *set)
+{
+    return is_tls_version(set->tls_version_min) && is_tls_version(set->tls_version_max) &&
+           (set->tls_version_max == 0 || set->tls_version_max >= set->tls_version_min) &&
+           set->client_certificate_len <= IDENTITY_MAX && set->n_pinned_keys <= PINS_MAX &&
+           (set->client_certificate || set->client_certificate_len == 0) &&
+           (set->pinned_keys || set->n_pinned_keys == 0) &&
+           !(set->passphrase && set->client_certificate_len == 0);
+}
+
 static bool is_sane(const struct xhr_request_options *set)
 {
-    return (set->family == 0 || set->family == 4 || set->family == 6) &&
+    return is_sane_tls(set) && (set->family == 0 || set->family == 4 || set->family == 6) &&
            set->cookies >= XHR_COOKIES_SEND_AND_STORE && set->cookies <= XHR_COOKIES_NONE &&
            set->http >= XHR_HTTP_BEST && set->http <= XHR_HTTP_2 &&
            xhr_is_body_types(set->body_types) && xhr_is_cache_mode(set->cache) &&
@@ -132,6 +149,19 @@ static int copy_lists(struct xhr_options *options, const struct xhr_request_opti
     return r;
 }
 
+static int copy_tls(struct xhr_options *options, const struct xhr_request_options *from)
+{
+    if (from->client_certificate_len > 0)
+        options->client_certificate =
+            xhr_dup(from->client_certificate, from->client_certificate_len);
+    if (from->n_pinned_keys > 0)
+        options->pinned_keys = xhr_dup(from->pinned_keys, from->n_pinned_keys * XHR_PIN_BYTES);
+    if ((from->client_certificate_len > 0 && !options->client_certificate) ||
+        (from->n_pinned_keys > 0 && !options->pinned_keys))
+        return -ENOMEM;
+    return xhr_dup_string(from->passphrase, &options->passphrase);
+}
+
 static int copy_proxy(struct xhr_options *options, const struct xhr_request_options *from)
 {
     int r = xhr_dup_string(from->proxy, &options->proxy);
@@ -160,6 +190,7 @@ static int copy(struct xhr_options *options, const struct xhr_request_options *f
         options->ca_pem = xhr_dup(from->ca_pem, from->ca_pem_len);
         r = options->ca_pem ? 0 : -ENOMEM;
     }
+    r = r < 0 ? r : copy_tls(options, from);
     if (r == 0 && (from->n_resolve > 0 || from->n_connect_to > 0))
         r = copy_lists(options, from);
     options->set.username = options->username;
@@ -175,6 +206,9 @@ static int copy(struct xhr_options *options, const struct xhr_request_options *f
     options->set.proxy_password = options->proxy_password;
     options->set.no_proxy = options->no_proxy;
     options->set.ca_pem = options->ca_pem;
+    options->set.client_certificate = options->client_certificate;
+    options->set.passphrase = options->passphrase;
+    options->set.pinned_keys = options->pinned_keys;
     options->set.resolve = options->resolve;
     options->set.connect_to = options->connect_to;
     options->set.interface = options->interface;
@@ -238,5 +272,10 @@ void xhr_options_done(struct xhr_options *options)
     free(options->top_level_site);
     free(options->interface);
     free(options->ca_pem);
+    if (options->client_certificate)
+        explicit_bzero(options->client_certificate, options->set.client_certificate_len);
+    free(options->client_certificate);
+    free_secret(options->passphrase);
+    free(options->pinned_keys);
     *options = (struct xhr_options){.set.size = sizeof(options->set)};
 }

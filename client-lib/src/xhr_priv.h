@@ -305,6 +305,9 @@ struct xhr_options {
     char *site;
     char *top_level_site;
     void *ca_pem;
+    void *client_certificate;
+    char *passphrase;
+    void *pinned_keys;
     struct xhr_resolve *resolve;
     struct xhr_connect_to *connect_to;
     char *interface;

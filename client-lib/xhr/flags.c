@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "network.h"
+#include "tls.h"
 
 #define AT(field) offsetof(struct cli_options, field)
 
@@ -270,6 +271,72 @@ static int take_family(struct cli_options *options,
     return 0;
 }
 
+/* "FILE:PASSPHRASE": the first colon ends the name. */
+static int take_cert(struct cli_options *options,
+                     const struct flag *flag,
+                     const char *value,
+                     struct trouble *why)
+{
+    size_t len = strcspn(value, ":");
+    char *file = strndup(value, len);
+
+    (void)flag;
+    if (!file || !words_add(&options->copies, file)) {
+        free(file);
+        return no_memory(why);
+    }
+    if (len == 0)
+        return trouble_set(why, EXIT_USAGE, "-E '%s': the file is missing", value);
+    options->cert_file = file;
+    return value[len] ? copy_secret(options, value + len + 1, &options->pass, why) : 0;
+}
+
+static int take_pass(struct cli_options *options,
+                     const struct flag *flag,
+                     const char *value,
+                     struct trouble *why)
+{
+    (void)flag;
+    return copy_secret(options, value, &options->pass, why);
+}
+
+static int take_pins(struct cli_options *options,
+                     const struct flag *flag,
+                     const char *value,
+                     struct trouble *why)
+{
+    (void)flag;
+    options->n_pins = 0;
+    return tls_add_pins(options, value, why);
+}
+
+static int take_tls_version(struct cli_options *options,
+                            const struct flag *flag,
+                            const char *value,
+                            struct trouble *why)
+{
+    unsigned version = tls_version_of(value);
+
+    if (version == 0)
+        return trouble_set(why, EXIT_USAGE, "--%s '%s': write 1.0, 1.1, 1.2 or 1.3", flag->name,
+                           value);
+    options->tls_max = version;
+    if (strcmp(flag->name, "tls-version") == 0)
+        options->tls_min = version;
+    return 0;
+}
+
+static int take_tls_least(struct cli_options *options,
+                          const struct flag *flag,
+                          const char *value,
+                          struct trouble *why)
+{
+    (void)value;
+    (void)why;
+    options->tls_min = tls_version_of(flag->name + sizeof("tlsv") - 1);
+    return 0;
+}
+
 static int take_http(struct cli_options *options,
                      const struct flag *flag,
                      const char *value,
@@ -509,6 +576,16 @@ const struct flag flags[] = {
 
     {GROUP_TLS, 'k', 0, 0, "insecure", NULL, "do not check the server's certificate", AT(insecure), NULL},
     {GROUP_TLS, 0, 0, 0, "cacert", "FILE", "trust the authorities in FILE (PEM) instead of the system's", AT(ca_file), NULL},
+    {GROUP_TLS, 'E', 0, 0, "cert", "FILE:PASSPHRASE", "show this certificate, PEM or PKCS#12, to a server that asks; or FILE alone", 0, take_cert},
+    {GROUP_TLS, 0, 0, 0, "key", "FILE", "its key, where -E's FILE has none", AT(key_file), NULL},
+    {GROUP_TLS, 0, 0, 0, "pass", "PASSPHRASE", "of that key", 0, take_pass},
+    {GROUP_TLS, 0, 0, 0, "pinnedpubkey", "HASHES", "one of these public keys must be in the chain: sha256//BASE64;…", 0, take_pins},
+    {GROUP_TLS, 0, 0, 0, "tls-version", "VERSION", "this version, 1.0 to 1.3, and no other", 0, take_tls_version},
+    {GROUP_TLS, 0, 0, 0, "tls-max", "VERSION", "no newer version than this", 0, take_tls_version},
+    {GROUP_TLS, 0, 0, 0, "tlsv1.0", NULL, "TLS 1.0 or newer", 0, take_tls_least},
+    {GROUP_TLS, 0, 0, 0, "tlsv1.1", NULL, "TLS 1.1 or newer", 0, take_tls_least},
+    {GROUP_TLS, 0, 0, 0, "tlsv1.2", NULL, "TLS 1.2 or newer: the default", 0, take_tls_least},
+    {GROUP_TLS, 0, 0, 0, "tlsv1.3", NULL, "TLS 1.3 or newer", 0, take_tls_least},
 
     {GROUP_NETWORK, 'x', 0, 0, "proxy", "PROXY", "go through this proxy: [http|https|socks5://][USER:PASSWORD@]HOST[:PORT]; '' is none", 0, take_proxy},
     {GROUP_NETWORK, 'U', 0, 0, "proxy-user", "USER:PASSWORD", "log in to the proxy; asks for the password when there is no colon", 0, take_proxy},

@@ -63,6 +63,7 @@ static void set_switch(struct cli_options *options, const struct flag *flag, boo
 static bool is_secret(const struct flag *flag)
 {
     return flag->letter == 'u' || flag->letter == 'U' || flag->letter == 'x' ||
+           flag->letter == 'E' || strcmp(flag->name, "pass") == 0 ||
            strcmp(flag->name, "oauth2-bearer") == 0;
 }
 

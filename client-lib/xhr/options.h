@@ -13,6 +13,8 @@
 
 #include "trouble.h"
 
+#define CLI_PINS_MAX 16
+
 /* Pointers into argv, or to copies of our own. */
 struct words {
     const char **items;
@@ -129,6 +131,13 @@ struct cli_options {
 
     bool insecure;
     const char *ca_file;
+    const char *cert_file; /* -E; what stood behind its ':' is in pass */
+    const char *key_file;
+    const char *pass; /* copied, and wiped from argv */
+    unsigned tls_min; /* 0x0301 … 0x0304, 0: not given */
+    unsigned tls_max;
+    unsigned char pins[CLI_PINS_MAX][XHR_PIN_BYTES];
+    size_t n_pins;
 
     struct resolve_choice *resolve;
     size_t n_resolve;

@@ -9,6 +9,7 @@
 #include "flags.h"
 #include "password.h"
 #include "proxy.h"
+#include "tls.h"
 #include "transfer.h"
 #include "writeout.h"
 
@@ -73,6 +74,11 @@ static int load_ca(struct session *session, struct trouble *why)
         return trouble_set(why, EXIT_CA_FILE,
                            "--cacert %s: no certificate in PEM form in there", file);
     return 0;
+}
+
+static int load_identity(struct session *session, struct trouble *why)
+{
+    return tls_load_identity(session->options, &session->identity, why);
 }
 
 /* "user:password"; the terminal is asked for what is not there. @login: NULL: nothing. */
@@ -297,6 +303,13 @@ static int make_request_options(struct session *session, struct trouble *why)
         .insecure = options->insecure,
         .ca_pem = session->ca_pem.bytes,
         .ca_pem_len = session->ca_pem.len,
+        .client_certificate = session->identity.bytes,
+        .client_certificate_len = session->identity.len,
+        .passphrase = session->identity.len > 0 ? options->pass : NULL,
+        .pinned_keys = options->pins,
+        .n_pinned_keys = options->n_pins,
+        .tls_version_min = options->tls_min,
+        .tls_version_max = options->tls_max,
         .jar = is_private   ? XHR_JAR_PRIVATE
                : no_cookies ? NULL
                             : options->jar,
@@ -328,7 +341,8 @@ int session_open(struct session *session,
                  struct trouble *why)
 {
     static int (*const steps[])(struct session *, struct trouble *) = {
-        load_client, load_network, load_headers, load_cookies, load_ca, load_user, load_data,
+        load_client, load_network,  load_headers, load_cookies,
+        load_ca,     load_identity, load_user,    load_data,
     };
 
     *session = (struct session){.options = options, .postdata.fd = -1};
@@ -367,6 +381,9 @@ int session_close(struct session *session, struct trouble *why)
     strbuf_done(&session->query);
     strbuf_done(&session->write_out);
     strbuf_done(&session->ca_pem);
+    if (session->identity.bytes)
+        explicit_bzero(session->identity.bytes, session->identity.len);
+    strbuf_done(&session->identity);
     strbuf_done(&session->cookie);
     strbuf_done(&session->range);
     for (size_t i = 0; i < session->n_files; i++)

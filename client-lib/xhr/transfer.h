@@ -22,8 +22,9 @@ struct session {
     struct strbuf query;     /* of -G */
     struct strbuf write_out; /* its format; empty: none */
     struct strbuf ca_pem;
-    struct words headers; /* of -H, files read */
-    struct strbuf *files; /* what the headers of -H @FILE point into */
+    struct strbuf identity; /* of -E and --key */
+    struct words headers;   /* of -H, files read */
+    struct strbuf *files;   /* what the headers of -H @FILE point into */
     size_t n_files;
     struct strbuf cookie;
     struct strbuf range;

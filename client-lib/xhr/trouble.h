@@ -30,6 +30,7 @@ enum exit_code {
     EXIT_EMPTY_REPLY = 52,
     EXIT_SEND = 55,
     EXIT_RECEIVE = 56,
+    EXIT_CERTIFICATE_FILE = 58,
     EXIT_CERTIFICATE = 60,
     EXIT_CODING = 61,
     EXIT_LIMIT = 63,

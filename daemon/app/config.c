@@ -18,6 +18,7 @@ enum config_type {
     TYPE_PROXY,
     TYPE_PROXY_AUTH,
     TYPE_PEOPLE,
+    TYPE_TLS_VERSION,
     TYPE_LIST, /* a second line adds to the first, an empty one begins anew */
 };
 
@@ -46,6 +47,7 @@ static const struct config_key keys[] = {
     KEY("Cookies", "SystemJarRead", TYPE_PEOPLE, system_jar_read, 0, 0, ""),
     KEY("Cookies", "SystemJarWrite", TYPE_PEOPLE, system_jar_write, 0, 0, "@xhrd"),
     KEY("TLS", "CAFile", TYPE_PATH, ca_file, 0, 0, "/etc/ssl/certs/ca-certificates.crt"),
+    KEY("TLS", "MinimumTLSVersion", TYPE_TLS_VERSION, tls_min_version, 0, 0, "1.0"),
     KEY("Network", "ConnectTimeoutSec", TYPE_SECONDS, connect_timeout_us, 1, 3600, "60"),
     KEY("Network", "IdleTimeoutSec", TYPE_SECONDS, idle_timeout_us, 1, 86400, "60"),
     KEY("Network", "KeepAliveSec", TYPE_SECONDS, keep_alive_us, 0, 3600, "50"),
@@ -91,6 +93,7 @@ static const char *type_name(enum config_type type)
     case TYPE_PROXY: return "proxy";
     case TYPE_PROXY_AUTH: return "login";
     case TYPE_PEOPLE: return "people";
+    case TYPE_TLS_VERSION: return "version";
     case TYPE_LIST: return "list";
     }
     return "";
@@ -214,6 +217,20 @@ static int set_proxy_auth(struct config *config,
     return r < 0 ? r : -EINVAL;
 }
 
+static int set_tls_version(struct config *config,
+                           const struct config_key *key,
+                           const char *value,
+                           struct buf *error)
+{
+    if (strlen(value) == 3 && value[0] == '1' && value[1] == '.' && value[2] >= '0' &&
+        value[2] <= '3') {
+        *(uint16_t *)field(config, key) = (uint16_t)(0x0301 + (value[2] - '0'));
+        return 0;
+    }
+    int r = buf_append_format(error, "%s=%s: wants 1.0, 1.1, 1.2 or 1.3", key->name, value);
+    return r < 0 ? r : -EINVAL;
+}
+
 static int add_to_list(struct config *config,
                        const struct config_key *key,
                        const char *value,
@@ -307,6 +324,7 @@ static int set_key(struct config *config,
     case TYPE_DURABILITY: return set_durability(config, key, value, error);
     case TYPE_PROXY: return set_proxy(config, key, value, error);
     case TYPE_PROXY_AUTH: return set_proxy_auth(config, key, value, error);
+    case TYPE_TLS_VERSION: return set_tls_version(config, key, value, error);
     case TYPE_PEOPLE: return set_people(config, key, value, error);
     case TYPE_LIST: return add_to_list(config, key, value, error);
     case TYPE_SECONDS:

@@ -37,6 +37,7 @@ struct config {
     char no_proxy[CONFIG_LIST_MAX];
     uint64_t connections_per_host;
     uint64_t idle_connections_per_user;
+    uint16_t tls_min_version;
     uint64_t clients_max;
     uint64_t clients_per_user;
     uint64_t requests_per_user;

@@ -183,6 +183,7 @@ static struct fetch_options fetch_options_of(const struct daemon *daemon)
         .user_agent = "xhrd/" XHRD_VERSION,
         .proxy = &daemon->proxy,
         .no_proxy = span_of(config->no_proxy),
+        .tls_min_version = config->tls_min_version,
     };
 }
 

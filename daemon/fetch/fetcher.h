@@ -141,6 +141,7 @@ struct fetch_options {
     int64_t connect_timeout_us; /* 60 s; for requests that do not say */
     int64_t idle_timeout_us;    /* 60 s */
     const char *user_agent;
+    uint16_t tls_min_version; /* nobody goes below: 0x0301 … 0x0304 */
 };
 
 struct fetch_counters {

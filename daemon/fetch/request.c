@@ -16,7 +16,8 @@ void fetcher_init(struct fetcher *fetcher, struct loop *loop)
     *fetcher = (struct fetcher){.loop = loop,
                                 .options = {.connect_timeout_us = INT64_C(60000000),
                                             .idle_timeout_us = INT64_C(60000000),
-                                            .user_agent = "xhrd"}};
+                                            .user_agent = "xhrd",
+                                            .tls_min_version = 0x0301}};
     link_init(&fetcher->requests);
     auth_cache_init(&fetcher->logins);
 }

@@ -60,6 +60,9 @@ void request_options_done(struct request_options *options)
     close_fd(&options->body_fd);
     close_fd(&options->response_fd);
     mem_free(options->ca_pem_bytes);
+    mem_free_secret(options->identity_bytes, options->tls.identity.len);
+    mem_free_secret(options->passphrase_bytes, options->tls.passphrase.len);
+    mem_free(options->pin_bytes);
     proxy_done(&options->http_proxy);
     proxy_done(&options->https_proxy);
     mem_free(options->no_proxy);
@@ -391,6 +394,86 @@ int request_options_set_tls(struct request_options *options,
         return no_memory(ret_why);
     options->tls.ca_pem = (struct span){options->ca_pem_bytes, ca_pem.len};
     return 0;
+}
+
+static int refuse_tls(struct failure *ret_why, const char *what)
+{
+    failure_set(ret_why, FAILURE_ARGUMENT, "tls: %s", what);
+    return -EINVAL;
+}
+
+static bool is_version(unsigned version)
+{
+    return version == 0 || (version >= 0x0301 && version <= 0x0304);
+}
+
+static int check_terms(const struct request_tls *from, struct failure *ret_why)
+{
+    unsigned min = from->min_version ? from->min_version : 0x0301;
+
+    if (!is_version(from->min_version) || !is_version(from->max_version))
+        return refuse_tls(ret_why, "a version is 0x0301 (TLS 1.0) to 0x0304 (TLS 1.3)");
+    if (from->max_version && from->max_version < min)
+        return refuse_tls(ret_why, "the highest version is below the lowest");
+    if (from->identity.len > REQUEST_IDENTITY_MAX ||
+        from->passphrase.len > REQUEST_PASSPHRASE_MAX)
+        return refuse_tls(ret_why,
+                          "client certificate: at most 256 KiB, and a passphrase 1 KiB");
+    if (from->n_pins > REQUEST_PINS_MAX)
+        return refuse_tls(ret_why, "pins: at most 16");
+    for (size_t i = 0; i < from->n_pins; i++) {
+        if (from->pins[i].len != REQUEST_PIN_BYTES)
+            return refuse_tls(ret_why, "pins: a SHA-256 digest has 32 bytes");
+    }
+    return 0;
+}
+
+static int copy_span(struct span from, char **ret_bytes, struct span *ret)
+{
+    if (from.len == 0)
+        return 0;
+    *ret_bytes = mem_dup(from);
+    if (!*ret_bytes)
+        return -ENOMEM;
+    *ret = (struct span){*ret_bytes, from.len};
+    return 0;
+}
+
+static int copy_pins(struct request_options *options, const struct request_tls *from)
+{
+    size_t len = from->n_pins * REQUEST_PIN_BYTES;
+
+    if (len == 0)
+        return 0;
+    options->pin_bytes = mem_alloc(len);
+    if (!options->pin_bytes)
+        return -ENOMEM;
+    for (size_t i = 0; i < from->n_pins; i++)
+        memcpy(options->pin_bytes + i * REQUEST_PIN_BYTES, from->pins[i].ptr,
+               REQUEST_PIN_BYTES);
+    options->tls.pins = (struct span){options->pin_bytes, len};
+    return 0;
+}
+
+/* RFC 8996: who asks for no version gets 1.2 at least; below is for those who name it. */
+int request_options_set_tls_terms(struct request_options *options,
+                                  const struct request_tls *from,
+                                  struct failure *ret_why)
+{
+    int r = check_terms(from, ret_why);
+
+    if (r < 0)
+        return r;
+    options->tls.min_version = (uint16_t)from->min_version;
+    options->tls.max_version = (uint16_t)from->max_version;
+    if (from->max_version && !from->min_version && from->max_version < 0x0303)
+        options->tls.min_version = 0x0301;
+    r = copy_span(from->identity, &options->identity_bytes, &options->tls.identity);
+    if (r == 0)
+        r = copy_span(from->passphrase, &options->passphrase_bytes, &options->tls.passphrase);
+    if (r == 0)
+        r = copy_pins(options, from);
+    return r < 0 ? no_memory(ret_why) : 0;
 }
 
 static int refuse_proxy(struct failure *ret_why, const char *what)

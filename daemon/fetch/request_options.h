@@ -21,10 +21,14 @@
 #include "policy/proxy.h"
 #include "pool/pool_key.h"
 
-#define REQUEST_ROUTES_MAX    64 /* --resolve and --connect-to entries */
-#define REQUEST_ADDRESSES_MAX 8  /* of one --resolve entry */
-#define REQUEST_DOMAIN_MAX    255
-#define REQUEST_CA_PEM_MAX    (2U << 20) /* bytes: ten times Debian's bundle */
+#define REQUEST_ROUTES_MAX     64 /* --resolve and --connect-to entries */
+#define REQUEST_ADDRESSES_MAX  8  /* of one --resolve entry */
+#define REQUEST_DOMAIN_MAX     255
+#define REQUEST_CA_PEM_MAX     (2U << 20) /* bytes: ten times Debian's bundle */
+#define REQUEST_IDENTITY_MAX   (256U * 1024)
+#define REQUEST_PASSPHRASE_MAX 1024
+#define REQUEST_PINS_MAX       16
+#define REQUEST_PIN_BYTES      32
 
 enum request_body_kind {
     REQUEST_BODY_NONE,
@@ -130,8 +134,11 @@ struct request_options {
     int64_t total_timeout_us;    /* 0: none */
     bool waits_for_connectivity; /* where there is no network: until there is one */
 
-    struct pool_tls tls; /* ca_pem points to ca_pem_bytes */
-    char *ca_pem_bytes;  /* owned */
+    struct pool_tls tls;  /* its spans point to the next four */
+    char *ca_pem_bytes;   /* owned */
+    char *identity_bytes; /* owned, erased */
+    char *passphrase_bytes;
+    char *pin_bytes;
 
     enum auth_scheme auth_scheme;
     char *user; /* owned, NULL: none */
@@ -196,6 +203,20 @@ MUST_CHECK int request_options_set_tls(struct request_options *options,
                                        bool insecure,
                                        struct span ca_pem,
                                        struct failure *ret_why);
+
+struct request_tls {
+    unsigned min_version; /* 0x0301 … 0x0304; 0: the default */
+    unsigned max_version; /* 0: the highest there is */
+    struct span identity; /* client certificate and key, PEM or PKCS#12 */
+    struct span passphrase;
+    const struct span *pins; /* SHA-256 of public keys */
+    size_t n_pins;
+};
+
+/* Copies everything. */
+MUST_CHECK int request_options_set_tls_terms(struct request_options *options,
+                                             const struct request_tls *from,
+                                             struct failure *ret_why);
 /* An address literal to leave from, once for each family. */
 MUST_CHECK int request_options_add_source(struct request_options *options,
                                           struct span address,

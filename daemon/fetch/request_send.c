@@ -10,6 +10,7 @@
 #include "fetch/request_priv.h"
 #include "http/coding.h"
 
+#define TLS_USUAL_MIN      0x0303        /* TLS 1.2 */
 #define EXPECT_ABOVE_BYTES (1024 * 1024) /* a longer body asks before it goes */
 
 /* ---- where to ---------------------------------------------------------------------------- */
@@ -204,6 +205,26 @@ static struct span jar_of(const struct request *request)
     return span_eq(jar, SPAN_LIT("default")) ? (struct span){0} : jar;
 }
 
+/* The machine's floor raises what a client asks for; RFC 8996: 1.2 for who asks for nothing. */
+static struct pool_tls tls_of(const struct request *request)
+{
+    struct pool_tls tls = request->options.tls;
+    uint16_t least = tls.min_version ? tls.min_version : TLS_USUAL_MIN;
+    uint16_t floor = request->fetcher->options.tls_min_version;
+
+    if (floor > least)
+        tls.min_version = floor;
+    return tls;
+}
+
+/* Return: whether no version is left that both the client and the administrator want. */
+static bool is_below_floor(const struct request *request)
+{
+    uint16_t max = request->options.tls.max_version;
+
+    return request->origin.is_https && max && max < request->fetcher->options.tls_min_version;
+}
+
 static void make_key(const struct request *request, struct route *route, struct pool_key *ret)
 {
     find_route(request, route);
@@ -213,7 +234,7 @@ static void make_key(const struct request *request, struct route *route, struct 
         .origin = request->origin,
         .proxy = request_pool_proxy(request),
         .route = route->dial,
-        .tls = request->options.tls,
+        .tls = tls_of(request),
         .family = request->options.family,
         .source = request->options.source,
         .http = request->options.http,
@@ -315,6 +336,12 @@ void request_acquire(struct request *request, bool fresh_only)
     struct route route;
     struct pool_key key;
 
+    if (is_below_floor(request)) {
+        request_finish_kind(request, FAILURE_TLS_VERSION,
+                            "the administrator allows newer versions of TLS only "
+                            "(MinimumTLSVersion=)");
+        return;
+    }
     if (find_key(request, &route, &key) < 0) {
         request_finish_kind(request, FAILURE_INTERNAL, "out of memory");
         return;

@@ -13,6 +13,7 @@
 #include "net/io_tls_priv.h"
 #include "net/tls_context.h"
 #include "net/tls_failure.h"
+#include "net/tls_identity.h"
 #include "net/tls_verify.h"
 #include "net/tls_wire.h"
 
@@ -238,6 +239,14 @@ static void refuse_handshake(struct io_tls *tls, enum failure_kind kind, const c
     io_tell_failed(&tls->io, -EPROTO);
 }
 
+/* What is resumed was held to the same pins: they are part of the session's key. */
+static bool pins_hold(const struct io_tls *tls)
+{
+    struct span pins = tls_context_pins(tls->context);
+
+    return pins.len == 0 || SSL_session_reused(tls->ssl) || tls_pins_hold(tls->ssl, pins);
+}
+
 static void handshake_done(struct io_tls *tls)
 {
     bool trusted =
@@ -248,6 +257,12 @@ static void handshake_done(struct io_tls *tls)
         refuse_handshake(tls, FAILURE_TLS_VERSION,
                          "can do better than the TLS version agreed upon: somebody between "
                          "pushes it down");
+        return;
+    }
+    if (!pins_hold(tls)) {
+        refuse_handshake(tls, FAILURE_TLS_PIN,
+                         "shows a certificate without a pinned key: the server's key has "
+                         "changed, or somebody is between");
         return;
     }
     if (!note_info(tls)) {

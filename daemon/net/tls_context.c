@@ -17,6 +17,7 @@
 #include "loop/worker.h"
 #include "net/io_tls_priv.h"
 #include "net/tls_digest.h"
+#include "net/tls_identity.h"
 
 #define CA_FILE_MAX_BYTES   (16U << 20)
 #define CHAIN_DEPTH_MAX     16     /* certificates between leaf and root; OpenSSL: 100 */
@@ -37,6 +38,9 @@ struct tls_context {
     struct link by_use;
     unsigned refs;
     bool insecure;
+    bool has_identity; /* its key lives as long as connections use it, not in the cache */
+    char *pins;
+    size_t pins_len;
     struct tls_digest config_digest; /* the node's key */
     struct tls_digest digest;
     SSL_CTX *ssl_ctx;
@@ -77,6 +81,12 @@ struct context_job {
     uint16_t max_version;
     char *pem; /* NULL: the system's store */
     size_t pem_len;
+    char *identity;
+    size_t identity_len;
+    char *passphrase;
+    size_t passphrase_len;
+    char *pins;
+    size_t pins_len;
     const char *ca_file;
     bool own_trust;     /* trust was read by this job */
     unsigned n_skipped; /* certificates of the file that do not parse */
@@ -99,6 +109,9 @@ int tls_config_digest(const struct tls_config *config, struct tls_digest *ret)
 {
     struct {
         struct tls_digest pem;
+        struct tls_digest identity;
+        struct tls_digest passphrase;
+        struct tls_digest pins;
         uint16_t has_pem;
         uint16_t insecure;
         uint16_t min_version;
@@ -113,6 +126,13 @@ int tls_config_digest(const struct tls_config *config, struct tls_digest *ret)
         if (r < 0)
             return r;
     }
+    int r = tls_sha256(config->identity, text.identity.bytes);
+    if (r == 0)
+        r = tls_sha256(config->passphrase, text.passphrase.bytes);
+    if (r == 0)
+        r = tls_sha256(config->pins, text.pins.bytes);
+    if (r < 0)
+        return r;
     return tls_sha256((struct span){(const char *)&text, sizeof(text)}, ret->bytes);
 }
 
@@ -270,6 +290,16 @@ static bool set_up(SSL_CTX *ctx, const struct context_job *job)
            SSL_CTX_set1_groups_list(ctx, GROUPS) == 1;
 }
 
+/* Return: whether there is none, or it is taken. */
+static bool take_identity(struct context_job *job)
+{
+    struct span identity = {job->identity, job->identity_len};
+    struct span passphrase = {job->passphrase, job->passphrase_len};
+
+    return identity.len == 0 ||
+           tls_identity_use(job->ssl_ctx, identity, passphrase, &job->why) == 0;
+}
+
 static void job_run(struct job *base)
 {
     struct context_job *job = (struct context_job *)(void *)base;
@@ -283,6 +313,9 @@ static void job_run(struct job *base)
         SSL_CTX_free(job->ssl_ctx);
         job->ssl_ctx = NULL;
         failure_set(&job->why, FAILURE_INTERNAL, "cannot make a TLS context");
+    } else if (!take_identity(job)) {
+        SSL_CTX_free(job->ssl_ctx);
+        job->ssl_ctx = NULL;
     } else if (job->trust.store) {
         SSL_CTX_set1_cert_store(job->ssl_ctx, job->trust.store);
     }
@@ -302,6 +335,7 @@ struct tls_context *tls_context_unref(struct tls_context *context)
     if (!context || --context->refs > 0)
         return NULL;
     SSL_CTX_free(context->ssl_ctx);
+    mem_free(context->pins);
     return mem_free(context);
 }
 
@@ -313,6 +347,11 @@ SSL_CTX *tls_context_ssl_ctx(const struct tls_context *context)
 bool tls_context_is_insecure(const struct tls_context *context)
 {
     return context->insecure;
+}
+
+struct span tls_context_pins(const struct tls_context *context)
+{
+    return (struct span){context->pins, context->pins_len};
 }
 
 const struct tls_digest *tls_context_digest(const struct tls_context *context)
@@ -383,6 +422,9 @@ static struct tls_context *make_context(struct context_job *job)
     link_init(&context->by_use);
     context->refs = 1;
     context->insecure = job->insecure;
+    context->has_identity = job->identity_len > 0;
+    context->pins = TAKE(job->pins);
+    context->pins_len = job->pins_len;
     context->config_digest = job->config_digest;
     context->ssl_ctx = TAKE(job->ssl_ctx);
     return TAKE(context);
@@ -400,6 +442,9 @@ static void job_free(struct context_job *job)
     X509_STORE_free(job->trust.store);
     SSL_CTX_free(job->ssl_ctx);
     mem_free(job->pem);
+    mem_free_secret(job->identity, job->identity_len);
+    mem_free_secret(job->passphrase, job->passphrase_len);
+    mem_free(job->pins);
     mem_free(job);
 }
 
@@ -431,7 +476,7 @@ static void job_done(struct job *base)
     else if (job->why.kind == FAILURE_NONE && !(context = make_context(job)))
         failure_set(&job->why, FAILURE_INTERNAL, "out of memory for a TLS context");
     job->why.phase = PHASE_TLS;
-    if (context && job->generation == contexts->generation)
+    if (context && !context->has_identity && job->generation == contexts->generation)
         cache(contexts, context);
     while (!list_is_empty(&job->waits)) /* nobody can join any more */
         answer(CONTAINER_OF(list_first(&job->waits), struct tls_context_wait, link), context,
@@ -439,12 +484,33 @@ static void job_done(struct job *base)
     job_free(job);
 }
 
+static int copy(struct span from, char **ret, size_t *ret_len)
+{
+    if (from.len == 0)
+        return 0;
+    *ret = mem_dup(from);
+    *ret_len = from.len;
+    return *ret ? 0 : fault(-ENOMEM);
+}
+
+/* Who we are and whom we expect. Return: 0 or -ENOMEM. */
+static int copy_identity(struct context_job *job, const struct tls_config *config)
+{
+    int r = copy(config->identity, &job->identity, &job->identity_len);
+
+    if (r == 0)
+        r = copy(config->passphrase, &job->passphrase, &job->passphrase_len);
+    if (r == 0)
+        r = copy(config->pins, &job->pins, &job->pins_len);
+    return r;
+}
+
 static int job_new(struct tls_contexts *contexts,
                    const struct tls_config *config,
                    const struct tls_digest *digest,
                    struct context_job **ret)
 {
-    CLEANUP_MEM struct context_job *job = mem_zalloc(sizeof(*job));
+    struct context_job *job = mem_zalloc(sizeof(*job));
 
     if (!job)
         return fault(-ENOMEM);
@@ -458,16 +524,18 @@ static int job_new(struct tls_contexts *contexts,
     job->min_version = (uint16_t)min_version_of(config);
     job->max_version = (uint16_t)max_version_of(config);
     job->ca_file = contexts->options.ca_file;
-    if (config->ca_pem.len > 0 && !config->insecure) {
-        job->pem = mem_dup(config->ca_pem);
-        job->pem_len = config->ca_pem.len;
-        if (!job->pem)
-            return fault(-ENOMEM);
+    int r = copy_identity(job, config);
+    if (r == 0 && config->ca_pem.len > 0 && !config->insecure) {
+        r = copy(config->ca_pem, &job->pem, &job->pem_len);
     } else if (!config->insecure && contexts->system.store) {
         job->trust = contexts->system;
         X509_STORE_up_ref(job->trust.store);
     }
-    *ret = TAKE(job);
+    if (r < 0) {
+        job_free(job);
+        return r;
+    }
+    *ret = job;
     return 0;
 }
 
@@ -503,7 +571,11 @@ static bool is_possible(const struct tls_config *config)
     int max = max_version_of(config);
 
     return min >= TLS_VERSION_1_0 && max <= TLS_VERSION_1_3 && min <= max &&
-           config->ca_pem.len <= TLS_CA_PEM_MAX_BYTES;
+           config->ca_pem.len <= TLS_CA_PEM_MAX_BYTES &&
+           config->identity.len <= TLS_IDENTITY_BYTES_MAX &&
+           config->passphrase.len <= TLS_PASSPHRASE_MAX &&
+           config->pins.len <= (size_t)TLS_PINS_MAX * TLS_PIN_BYTES &&
+           config->pins.len % TLS_PIN_BYTES == 0;
 }
 
 int tls_contexts_get(struct tls_contexts *contexts,

@@ -32,10 +32,13 @@ struct worker_pool;
 #define TLS_CA_FILE_DEFAULT  "/etc/ssl/certs/ca-certificates.crt"
 
 struct tls_config {
-    bool insecure;        /* nothing is verified */
-    struct span ca_pem;   /* trusted instead of the system's store; empty: the system's */
-    uint16_t min_version; /* 0: TLS 1.2; below that only on demand, see tls_context.c */
-    uint16_t max_version; /* 0: the highest there is */
+    bool insecure;          /* nothing is verified */
+    struct span ca_pem;     /* trusted instead of the system's store; empty: the system's */
+    uint16_t min_version;   /* 0: TLS 1.2; below that only on demand, see tls_context.c */
+    uint16_t max_version;   /* 0: the highest there is */
+    struct span identity;   /* client certificate and key, see tls_identity.h; empty: none */
+    struct span passphrase; /* of its key */
+    struct span pins;       /* TLS_PIN_BYTES each; empty: none */
 };
 
 /* SHA-256. Equal digests: may share connections and sessions, as far as TLS is concerned. */
@@ -104,6 +107,7 @@ DEFINE_CLEANUP(tls_context, tls_context_unref)
 
 struct ssl_ctx_st *tls_context_ssl_ctx(const struct tls_context *context);
 bool tls_context_is_insecure(const struct tls_context *context);
+struct span tls_context_pins(const struct tls_context *context);
 
 /* Of the configuration and of the trust store as it was read. */
 const struct tls_digest *tls_context_digest(const struct tls_context *context);

@@ -81,7 +81,7 @@ static int put_proxy(struct buf *out, const struct pool_proxy *proxy)
 static bool tls_is_default(const struct pool_tls *tls)
 {
     return !tls->insecure && tls->ca_pem.len == 0 && tls->min_version == 0 &&
-           tls->max_version == 0;
+           tls->max_version == 0 && tls->identity.len == 0 && tls->pins.len == 0;
 }
 
 /* One byte for what nearly everyone wants, else the digest that net/ itself compares by. */
@@ -105,7 +105,10 @@ struct tls_config pool_tls_config(const struct pool_tls *tls)
     return (struct tls_config){.insecure = tls->insecure,
                                .ca_pem = tls->ca_pem,
                                .min_version = tls->min_version,
-                               .max_version = tls->max_version};
+                               .max_version = tls->max_version,
+                               .identity = tls->identity,
+                               .passphrase = tls->passphrase,
+                               .pins = tls->pins};
 }
 
 int pool_key_encode(struct buf *out, const struct pool_key *key)
@@ -164,7 +167,8 @@ int pool_key_copy(struct pool_key *ret, const struct pool_key *key, void **ret_s
 {
     size_t n = key->route.n_addresses;
     size_t size = sizeof(struct key_storage) + n * sizeof(struct span) + key->jar.len +
-                  key->route.host.len + key->tls.ca_pem.len + key->proxy.user.len +
+                  key->route.host.len + key->tls.ca_pem.len + key->tls.identity.len +
+                  key->tls.passphrase.len + key->tls.pins.len + key->proxy.user.len +
                   key->proxy.password.len;
 
     for (size_t i = 0; i < n; i++)
@@ -178,6 +182,9 @@ int pool_key_copy(struct pool_key *ret, const struct pool_key *key, void **ret_s
     ret->jar = store(&at, key->jar);
     ret->route.host = store(&at, key->route.host);
     ret->tls.ca_pem = store(&at, key->tls.ca_pem);
+    ret->tls.identity = store(&at, key->tls.identity);
+    ret->tls.passphrase = store(&at, key->tls.passphrase);
+    ret->tls.pins = store(&at, key->tls.pins);
     ret->proxy.user = store(&at, key->proxy.user);
     ret->proxy.password = store(&at, key->proxy.password);
     for (size_t i = 0; i < n; i++)

@@ -56,6 +56,9 @@ struct pool_tls {
     struct span ca_pem;   /* trusted instead of the system's store; empty: the system's */
     uint16_t min_version; /* 0x0303: TLS 1.2, 0x0304: TLS 1.3; 0: the default */
     uint16_t max_version; /* 0: the highest there is */
+    struct span identity; /* client certificate and key: PEM or PKCS#12; empty: none */
+    struct span passphrase;
+    struct span pins; /* SHA-256 of public keys, 32 bytes each; empty: none */
 };
 
 /* Which HTTP may be spoken. */

@@ -321,6 +321,25 @@ static int take_private_jar(struct client *client,
     return r;
 }
 
+static int
+take_tls(const Xhrd__V1__TlsOptions *message, struct request_options *to, struct failure *why)
+{
+    struct span pins[REQUEST_PINS_MAX];
+    struct request_tls terms = {
+        .min_version = message->min_version,
+        .max_version = message->max_version,
+        .identity = span_of_bytes(message->client_certificate),
+        .passphrase = span_of_bytes(message->passphrase),
+        .pins = pins,
+        .n_pins = message->n_pins,
+    };
+
+    for (size_t i = 0; i < message->n_pins && i < REQUEST_PINS_MAX; i++)
+        pins[i] = span_of_bytes(message->pins[i]);
+    int r = request_options_set_tls(to, message->insecure, span_of_bytes(message->ca_pem), why);
+    return r < 0 ? r : request_options_set_tls_terms(to, &terms, why);
+}
+
 /* Descriptors first: whatever else is wrong, they leave the session's queue with the message.
  */
 int fetch_options_of_message(struct client *client,
@@ -359,8 +378,7 @@ int fetch_options_of_message(struct client *client,
     if (r == 0)
         r = take_private_jar(client, message, ret, why);
     if (r == 0 && message->tls)
-        r = request_options_set_tls(ret, message->tls->insecure,
-                                    span_of_bytes(message->tls->ca_pem), why);
+        r = take_tls(message->tls, ret, why);
     if (r == 0)
         r = take_credentials(message->credentials, ret, why);
     if (r == 0)

@@ -501,7 +501,7 @@ static int take_charges(struct client_request *entry,
 {
     struct quota *quota = &entry->client->user->quota;
     uint64_t n_fds = (uint64_t)(options->body_fd >= 0) + (options->response_fd >= 0);
-    uint64_t n_bytes = options->tls.ca_pem.len;
+    uint64_t n_bytes = options->tls.ca_pem.len + options->tls.identity.len;
     const char *too_many = NULL;
 
     if (options->body_kind == REQUEST_BODY_INLINE)

@@ -357,6 +357,12 @@ enum xhr_http_choice {
     XHR_HTTP_2 = 2 /* nothing else; over http without asking first */
 };
 
+#define XHR_TLS_1_0      0x0301
+#define XHR_TLS_1_1      0x0302
+#define XHR_TLS_1_2      0x0303
+#define XHR_TLS_1_3      0x0304
+#define XHR_PIN_BYTES    32
+
 #define XHR_NO_TIMEOUT   UINT32_MAX
 #define XHR_NO_REDIRECTS UINT32_MAX
 
@@ -422,6 +428,18 @@ struct xhr_request_options {
     enum xhr_cache_mode cache;
     enum xhr_http_choice http; /* connections are shared among equal choices only */
     bool spill;                /* beyond memory_bytes_max go on in an unlinked temporary file */
+    /* XHR_TLS_1_0 to XHR_TLS_1_3. 0: at least 1.2, and what the administrator asks; the highest
+     * there is. Both the same are Titanium's tlsVersion: that one and no other. */
+    unsigned tls_version_min;
+    unsigned tls_version_max;
+    /* To show a server that asks: PEM, the leaf first, with its key and chain, or PKCS#12. */
+    const void *client_certificate;
+    size_t client_certificate_len;
+    const char *passphrase; /* of its key */
+    /* SHA-256 of public keys (SubjectPublicKeyInfo), XHR_PIN_BYTES each, up to 16. One must be
+     * in the verified chain. */
+    const void *pinned_keys;
+    size_t n_pinned_keys;
 };
 
 /**
