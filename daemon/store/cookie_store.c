@@ -39,7 +39,8 @@ struct change {
     struct map_node node; /* key: id */
     struct link link;
     uint64_t id;
-    struct saved_cookie *saved;
+    const struct cookie *cookie; /* in its jar, which says when it ends; NULL: it is gone */
+    const struct stored_jar *in;
     bool may_be_on_disk; /* else, once the cookie is gone, there is nothing to delete */
 };
 
@@ -193,7 +194,6 @@ static void forget_change(struct cookie_store *store, struct change *change)
 {
     map_remove(&store->changes, &change->node);
     link_remove(&change->link);
-    saved_cookie_free(change->saved);
     mem_free(change);
 }
 
@@ -245,22 +245,24 @@ static struct change *get_change(struct cookie_store *store, uint64_t id, bool m
     return change;
 }
 
-/* Takes @saved. Without memory for the note everything is written anew, which needs none. */
+/* @cookie: NULL: it is gone. It is copied when it is written, so that copies lie together and
+ * leave no gaps between cookies. Without memory for the note everything is written anew, which
+ * needs none. */
 static void note_change(struct cookie_store *store,
                         uint64_t id,
-                        struct saved_cookie *saved,
+                        const struct cookie *cookie,
+                        const struct stored_jar *in,
                         bool may_be_on_disk)
 {
-    struct change *change = saved ? get_change(store, id, may_be_on_disk) : NULL;
+    struct change *change = get_change(store, id, may_be_on_disk);
 
     if (!change) {
-        saved_cookie_free(saved);
         plan_rewrite(store);
         return;
     }
-    saved_cookie_free(change->saved);
-    change->saved = saved;
-    if (saved->is_deleted && !change->may_be_on_disk)
+    change->cookie = cookie;
+    change->in = in;
+    if (!cookie && !change->may_be_on_disk)
         forget_change(store, change);
 }
 
@@ -309,10 +311,7 @@ static void store_on_change(void *owner,
     if (count_change(store)) {
         uint64_t id = after ? after->order : before->order;
 
-        note_change(store, id,
-                    has_row ? saved_cookie_new(after, in->profile, in->name)
-                            : saved_cookie_new_deleted(id),
-                    had_row);
+        note_change(store, id, has_row ? after : NULL, in, had_row);
     }
 }
 
@@ -488,8 +487,7 @@ static bool restore_row(struct cookie_store *store, const struct saved_cookie *s
         return true;
     if (r > 0 && !store->rewrite_all) { /* refused for good; the rest may be another day's */
         store->n_changes++;
-        note_change(store, saved->cookie.order, saved_cookie_new_deleted(saved->cookie.order),
-                    true);
+        note_change(store, saved->cookie.order, NULL, NULL, true);
     }
     return false;
 }
@@ -655,16 +653,26 @@ static int collect_all(struct cookie_store *store)
     return fault(-ENOMEM);
 }
 
-static void collect_changes(struct cookie_store *store)
+/* Return: 0 or -ENOMEM. */
+static int collect_changes(struct cookie_store *store)
 {
     LIST_FOREACH (at, &store->changed) {
         struct change *change = CONTAINER_OF(at, struct change, link);
+        struct saved_cookie *saved =
+            change->cookie
+                ? saved_cookie_new(change->cookie, change->in->profile, change->in->name)
+                : saved_cookie_new_deleted(change->id);
 
-        saved_list_append(&store->disk.rows, TAKE(change->saved));
+        if (!saved) {
+            saved_list_done(&store->disk.rows);
+            return fault(-ENOMEM);
+        }
+        saved_list_append(&store->disk.rows, saved);
         forget_change(store, change);
     }
     hsts_book_take_changes(&store->hosts, &store->disk.rows.hosts);
     jar_book_take_changes(&store->jars, &store->disk.rows.jars);
+    return 0;
 }
 
 static void begin_commit(void *owner)
@@ -682,9 +690,7 @@ static void begin_commit(void *owner)
     store->disk.task = COOKIE_DISK_COMMIT;
     store->disk.wipe = store->rewrite_all;
     store->n_batch = store->n_changes;
-    if (!store->rewrite_all) {
-        collect_changes(store);
-    } else if (collect_all(store) < 0) {
+    if ((store->rewrite_all ? collect_all(store) : collect_changes(store)) < 0) {
         store->disk.outcome = -ENOMEM;
         fail(store);
         return;
