@@ -6,6 +6,7 @@
 
 #include "http/auth_digest.h"
 #include "http/challenge.h"
+#include "policy/auth_offers.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -39,6 +40,26 @@ static void check(const struct challenge *challenge)
         digest_session_free(session);
 }
 
+static void check_offers(const struct headers *headers)
+{
+    struct auth_question question = {.has_body_bytes = true, .domain = SPAN_LIT("a")};
+    struct auth_offers offers;
+    struct digest_session *session = NULL;
+
+    assert(auth_offers_read(headers, &question, &offers) == 0);
+    assert(offers.count <= AUTH_OFFERS_MAX);
+    for (size_t i = 0; i < offers.count; i++)
+        assert(auth_offers_realm(&offers, i).len <= AUTH_OFFER_REALM_MAX);
+    question.scheme = AUTH_SCHEME_ANY;
+    question.may_be_basic = true;
+    int choice = auth_choose(headers, &question, &session);
+    assert(choice >= 0);
+    if (offers.count < AUTH_OFFERS_MAX) /* else what is best may not be told */
+        assert((choice != AUTH_CHOICE_NONE) == (offers.best < offers.count));
+    digest_session_free(session);
+    auth_offers_done(&offers);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct span text = {(const char *)data, size};
@@ -58,6 +79,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         n++;
     }
     assert(n <= CHALLENGES_MAX);
+    check_offers(&headers);
     headers_done(&headers);
     return 0;
 }

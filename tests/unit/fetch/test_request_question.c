@@ -741,6 +741,64 @@ static void test_a_rewind_nobody_answers_is_a_timeout(void **state)
     assert_story(&teller, "redirect(307,http://b.com/,PUT) rewind  failed:timeout-idle");
 }
 
+static void answer_what_is_asked(void)
+{
+    struct failure why;
+
+    if (!teller.request)
+        return;
+    (void)!request_answer_redirect(teller.request, true);
+    (void)!request_answer_challenge(teller.request, &ali, &why);
+    if (request_answer_rewind(teller.request, true) == 0)
+        (void)!request_write_body(teller.request, SPAN_LIT("body"));
+    world_turn(&world);
+}
+
+static void test_every_failing_allocation_ends_in_one_honest_end(void **state)
+{
+    uint64_t n;
+
+    (void)state;
+    request_options_done(&options);
+    for (n = 1; n < 1000; n++) {
+        struct failure why;
+
+        world_done(&world);
+        world_init(&world);
+        teller_init(&teller, &world);
+        options_get(&options, "http://a.com/");
+        assert_int_equal(request_options_set_method(&options, SPAN_LIT("PUT"), &why), 0);
+        options.body_kind = REQUEST_BODY_STREAM;
+        options.body_has_length = options.body_can_rewind = true;
+        options.body_length = 4;
+        options.asks_challenges = options.asks_redirects = true;
+        mem_fail_at(n);
+        int r = teller_try(&teller, &options);
+        if (r == 0)
+            (void)!request_write_body(teller.request, SPAN_LIT("body"));
+        world_turn(&world);
+        for (int i = 0; i < 3 && world.n_servers > 0 && teller.request; i++) {
+            static const char *const says[] = {
+                "HTTP/1.1 307 Go\r\nLocation: /2\r\nContent-Length: 0\r\n\r\n", ASK_DIGEST,
+                OK_2};
+
+            server_says(&world, says[i]);
+            answer_what_is_asked(); /* a redirect or a login */
+            answer_what_is_asked(); /* the body */
+        }
+        bool ran_out = mem_alloc_count() >= n;
+        mem_fail_at(0);
+        request_options_done(&options);
+        world_pass_ms(&world, 100000);
+        assert_int_equal(teller.n_done, r == 0);
+        if (!ran_out)
+            break;
+    }
+    assert_story(&teller,
+                 "ask-redirect(307,http://a.com/2,PUT) rewind " TOLD_DIGEST "rewind " DONE);
+    assert_true(n > 20 && n < 999);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -779,6 +837,7 @@ int main(void)
         T(test_a_login_and_the_body_once_more_are_asked_for_one_after_the_other),
         T(test_lb03_a_stream_begins_anew_on_another_connection),
         T(test_a_rewind_nobody_answers_is_a_timeout),
+        T(test_every_failing_allocation_ends_in_one_honest_end),
     };
 
     return cmocka_run_group_tests_name("fetch/request_question", tests, NULL, NULL);

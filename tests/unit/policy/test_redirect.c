@@ -363,6 +363,81 @@ static void test_every_outcome_has_a_text(void **state)
     }
 }
 
+static void test_rd05_who_trusts_hosts_takes_it_all_along_but_not_down_from_https(void **state)
+{
+    static const struct {
+        const char *from, *to;
+        bool stays;
+    } rows[] = {
+        {"http://a.com/", "http://b.com/", false},
+        {"http://a.com/", "https://b.com/", false},
+        {"https://a.com/", "http://a.com/", true},
+        {"https://a.com/", "http://b.com/", true},
+        {"https://a.com/", "https://a.com:1/", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        struct step step;
+
+        step_init(&step, rows[i].from, 302, rows[i].to);
+        step.input.trusts_hosts = true;
+        assert_leads_to(&step, rows[i].to);
+        assert_true(step.redirect.is_cross_origin);
+        assert_int_equal(step.redirect.leaves_secrets, rows[i].stays);
+        assert_int_equal(keeps(&step, "Authorization"), !rows[i].stays);
+        assert_int_equal(keeps(&step, "Cookie"), !rows[i].stays);
+        assert_false(keeps(&step, "Proxy-Authorization"));
+        step_done(&step);
+    }
+}
+
+static void test_a_post_stays_one_where_the_caller_wants_it(void **state)
+{
+    static const unsigned keeps_of[] = {REDIRECT_POST_301, REDIRECT_POST_302,
+                                        REDIRECT_POST_303};
+
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        for (unsigned k = 0; k < 3; k++) {
+            struct step step;
+
+            step_init(&step, "http://a.com/", 301 + i, "/2");
+            step.input.method = SPAN_LIT("POST");
+            step.input.has_body = step.input.body_can_rewind = true;
+            step.input.keeps_post = keeps_of[k];
+            assert_leads_to(&step, "http://a.com/2");
+            assert_int_equal(span_eq(step.redirect.method, SPAN_LIT("POST")), i == k);
+            assert_int_equal(step.redirect.rewinds_body, i == k);
+            assert_int_equal(step.redirect.drops_body, i != k);
+            step_done(&step);
+        }
+    }
+}
+
+static void test_rd12_a_location_inherits_no_userinfo(void **state)
+{
+    static const struct {
+        const char *location, *to;
+    } rows[] = {
+        {"/2", "http://a.com/2"},
+        {"//a.com/2", "http://a.com/2"},
+        {"?q", "http://a.com/1/x?q"},
+        {"http:3", "http://a.com/1/3"},
+        {"http://e:f@a.com/", "http://e:f@a.com/"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        struct step step;
+
+        step_init(&step, "http://u:p@a.com/1/x", 302, rows[i].location);
+        assert_leads_to(&step, rows[i].to);
+        assert_false(step.redirect.is_cross_origin);
+        step_done(&step);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -371,6 +446,9 @@ int main(void)
         cmocka_unit_test(test_rd03_https_to_http_is_another_origin_and_drops_the_referer),
         cmocka_unit_test(test_rd06_a_sub_domain_is_another_origin),
         cmocka_unit_test(test_within_an_origin_everything_goes_along_but_what_is_a_proxys),
+        cmocka_unit_test(test_rd05_who_trusts_hosts_takes_it_all_along_but_not_down_from_https),
+        cmocka_unit_test(test_a_post_stays_one_where_the_caller_wants_it),
+        cmocka_unit_test(test_rd12_a_location_inherits_no_userinfo),
         cmocka_unit_test(test_rd11_other_schemes_are_refused),
         cmocka_unit_test(test_rd15_twenty_redirects_pass_and_the_next_is_refused),
         cmocka_unit_test(test_methods_and_bodies_follow_fetch),

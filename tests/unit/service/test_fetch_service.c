@@ -1002,6 +1002,121 @@ static void test_every_failing_allocation_fails_one_request_at_most(void **state
     assert_int_equal(count_fds(), before);
 }
 
+/* ---- questions ----------------------------------------------------------------------------
+ */
+
+static void client_answer(struct fake_client *client, Xhrd__V1__Answer *answer)
+{
+    Xhrd__V1__ClientMessage message = XHRD__V1__CLIENT_MESSAGE__INIT;
+
+    message.kind_case = XHRD__V1__CLIENT_MESSAGE__KIND_ANSWER;
+    message.answer = answer;
+    client_tell(client, &message);
+    client_hears(client);
+}
+
+static void test_a_client_that_wants_to_be_asked_is_and_its_answer_counts(void **state)
+{
+    struct service_world world;
+    struct fake_client client;
+    Xhrd__V1__OpenRequest open;
+    Xhrd__V1__RedirectOptions redirects = XHRD__V1__REDIRECT_OPTIONS__INIT;
+    Xhrd__V1__Answer follow = XHRD__V1__ANSWER__INIT;
+    Xhrd__V1__Answer login = XHRD__V1__ANSWER__INIT;
+    Xhrd__V1__ChallengeAnswer said = XHRD__V1__CHALLENGE_ANSWER__INIT;
+
+    (void)state;
+    service_world_init(&world);
+    client_ready(&client, &world, 1000);
+    open_message_init(&open, 1);
+    redirects.ask = true;
+    open.redirect_options = &redirects;
+    open.ask_challenges = true;
+    client_open(&client, &open);
+    client_hears(&client);
+    server_says(&world.net, "HTTP/1.1 302 Go\r\nLocation: /2\r\nContent-Length: 0\r\n\r\n");
+    client_hears(&client);
+    assert_string_equal(client.story, "state(1,1) redirect(1,302,http://a.com/2,GET) ");
+    client_clear(&client);
+    follow.request_id = login.request_id = 1;
+    follow.what_case = XHRD__V1__ANSWER__WHAT_FOLLOW;
+    follow.follow = true;
+    client_answer(&client, &follow);
+    server_says(&world.net, "HTTP/1.1 401 No\r\nContent-Length: 0\r\n"
+                            "WWW-Authenticate: Basic realm=r\r\n\r\n");
+    client_hears(&client);
+    assert_string_equal(client.story, "state(1,1) challenge(1,1,http://a.com,Basic:r) ");
+    client_clear(&client);
+    login.what_case = XHRD__V1__ANSWER__WHAT_CHALLENGE;
+    login.challenge = &said;
+    said.user = pb_bytes("u");
+    said.password = pb_bytes("p");
+    client_answer(&client, &login);
+    assert_non_null(strstr(server_hears(&world.net, world_server(&world.net)), "Basic dTpw"));
+    server_says(&world.net, OK_5);
+    client_hears(&client);
+    assert_string_equal(client.story, "head(1,200) state(1,2) state(1,3) body(1,5) done(1,5) ");
+    client_answer(&client, &follow); /* it crossed the end */
+    assert_false(client.is_over);
+    client_done(&client);
+    service_world_done(&world);
+}
+
+static void test_answers_to_what_was_not_asked_fail_the_request(void **state)
+{
+    struct service_world world;
+    struct fake_client client;
+
+    (void)state;
+    service_world_init(&world);
+    client_ready(&client, &world, 1000);
+    for (uint32_t i = 1; i <= 4; i++) {
+        Xhrd__V1__Answer answer = XHRD__V1__ANSWER__INIT;
+        Xhrd__V1__ChallengeAnswer said = XHRD__V1__CHALLENGE_ANSWER__INIT;
+
+        client_clear(&client);
+        client_get(&client, i);
+        answer.request_id = i;
+        answer.challenge = &said;
+        answer.what_case = i == 1   ? XHRD__V1__ANSWER__WHAT_FOLLOW
+                           : i == 2 ? XHRD__V1__ANSWER__WHAT_CHALLENGE
+                           : i == 3 ? XHRD__V1__ANSWER__WHAT_REWOUND
+                                    : XHRD__V1__ANSWER__WHAT__NOT_SET;
+        client_answer(&client, &answer);
+        assert_non_null(strstr(client.story, i < 4 ? "argument" : "error(protocol)"));
+    }
+    client_done(&client);
+    service_world_done(&world);
+}
+
+static void test_au02_a_login_that_cannot_be_sent_fails_the_request(void **state)
+{
+    struct service_world world;
+    struct fake_client client;
+    Xhrd__V1__OpenRequest open;
+    Xhrd__V1__Answer answer = XHRD__V1__ANSWER__INIT;
+    Xhrd__V1__ChallengeAnswer said = XHRD__V1__CHALLENGE_ANSWER__INIT;
+
+    (void)state;
+    service_world_init(&world);
+    client_ready(&client, &world, 1000);
+    open_message_init(&open, 1);
+    open.ask_challenges = true;
+    client_open(&client, &open);
+    client_hears(&client);
+    server_says(&world.net, "HTTP/1.1 401 No\r\nContent-Length: 0\r\n"
+                            "WWW-Authenticate: Basic realm=r\r\n\r\n");
+    answer.request_id = 1;
+    answer.what_case = XHRD__V1__ANSWER__WHAT_CHALLENGE;
+    answer.challenge = &said;
+    said.user = pb_bytes("a:b");
+    client_answer(&client, &answer);
+    assert_non_null(strstr(client.story, "failed(1,argument)"));
+    assert_non_null(strstr(client.last_text, "':'"));
+    client_done(&client);
+    service_world_done(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1028,6 +1143,9 @@ int main(void)
         cmocka_unit_test(test_cd02_a_descriptor_may_come_when_the_head_is_known),
         cmocka_unit_test(test_ip14_descriptors_of_the_wrong_sort_are_refused_and_closed),
         cmocka_unit_test(test_ip13_a_descriptor_that_no_message_names_ends_the_session),
+        cmocka_unit_test(test_a_client_that_wants_to_be_asked_is_and_its_answer_counts),
+        cmocka_unit_test(test_answers_to_what_was_not_asked_fail_the_request),
+        cmocka_unit_test(test_au02_a_login_that_cannot_be_sent_fails_the_request),
         cmocka_unit_test(test_every_failing_allocation_fails_one_request_at_most),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
