@@ -572,6 +572,9 @@ const struct flag flags[] = {
     {GROUP_AUTH, 0, 0, 0, "basic", NULL, "by Basic: the default", AT(basic), NULL},
     {GROUP_AUTH, 0, 0, 0, "digest", NULL, "by Digest, SHA-256 or MD5", AT(digest), NULL},
     {GROUP_AUTH, 0, 0, 0, "anyauth", NULL, "by the strongest the server offers; Basic over https only", AT(anyauth), NULL},
+    {GROUP_AUTH, 'n', 0, 0, "netrc", NULL, "log in with what ~/.netrc says of the host", AT(netrc), NULL},
+    {GROUP_AUTH, 0, 0, 0, "netrc-optional", NULL, "the same, if there is such a file", AT(netrc_optional), NULL},
+    {GROUP_AUTH, 0, 0, 0, "netrc-file", "FILE", "the same, from FILE", AT(netrc_file), NULL},
     {GROUP_AUTH, 0, 0, 0, "oauth2-bearer", "TOKEN", "log in with this bearer token", 0, take_bearer},
 
     {GROUP_TLS, 'k', 0, 0, "insecure", NULL, "do not check the server's certificate", AT(insecure), NULL},

@@ -234,10 +234,15 @@ static int check_login(const struct cli_options *options, struct trouble *why)
         return trouble_set(why, EXIT_USAGE,
                            "--basic, --digest and --anyauth: take one of them");
     if (options->bearer &&
-        (options->user || options->basic || options->digest || options->anyauth))
+        (options->user || options->basic || options->digest || options->anyauth ||
+         options->netrc || options->netrc_optional || options->netrc_file))
         return trouble_set(why, EXIT_USAGE,
-                           "--oauth2-bearer is a login of its own: leave out -u, --basic, "
+                           "--oauth2-bearer is a login of its own: leave out -u, -n, --basic, "
                            "--digest and --anyauth");
+    if (options->user && (options->netrc || options->netrc_optional || options->netrc_file))
+        return trouble_set(why, EXIT_USAGE,
+                           "-u names the login, -n, --netrc-optional and --netrc-file want it "
+                           "looked up: take one of them");
     return 0;
 }
 

@@ -127,6 +127,9 @@ struct cli_options {
     bool proxy_tunnel;
     const char *noproxy; /* NULL: what no_proxy says */
 
+    bool netrc;
+    bool netrc_optional;
+    const char *netrc_file;
     const char *bearer; /* copied, and wiped from argv */
 
     bool insecure;

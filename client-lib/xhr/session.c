@@ -7,6 +7,7 @@
 
 #include "files.h"
 #include "flags.h"
+#include "netrc.h"
 #include "password.h"
 #include "proxy.h"
 #include "tls.h"
@@ -110,6 +111,41 @@ static int load_user(struct session *session, struct trouble *why)
     return r != 0 ? r
                   : split_login("proxy", "-U", options->proxy_user, &session->proxy_user,
                                 &session->proxy_password, why);
+}
+
+/* The name of the file, or NULL: there is no home to look in. */
+static const char *netrc_path(const struct cli_options *options, struct strbuf *scratch)
+{
+    const char *home = getenv("HOME");
+
+    if (options->netrc_file)
+        return options->netrc_file;
+    if (!home || !*home)
+        return NULL;
+    strbuf_add_text(scratch, home);
+    strbuf_add_text(scratch, "/.netrc");
+    return strbuf_text(scratch);
+}
+
+static int load_netrc(struct session *session, struct trouble *why)
+{
+    const struct cli_options *options = session->options;
+    struct strbuf path = {0};
+
+    if (!options->netrc && !options->netrc_optional && !options->netrc_file)
+        return 0;
+    const char *name = netrc_path(options, &path);
+    int r = path.failed ? -ENOMEM
+            : name      ? read_file(name, NETRC_BYTES_MAX, &session->netrc)
+                        : -ENOENT;
+    if (r == -ENOENT && options->netrc_optional)
+        r = 0;
+    else if (r < 0)
+        r = trouble_set(why, EXIT_READ, "%s: %s", name ? name : "-n: HOME is not set",
+                        strerror(-r));
+    session->netrc_name = options->netrc_file ? options->netrc_file : "~/.netrc";
+    strbuf_done(&path);
+    return r;
 }
 
 static int load_network(struct session *session, struct trouble *why)
@@ -341,8 +377,8 @@ int session_open(struct session *session,
                  struct trouble *why)
 {
     static int (*const steps[])(struct session *, struct trouble *) = {
-        load_client, load_network,  load_headers, load_cookies,
-        load_ca,     load_identity, load_user,    load_data,
+        load_client,   load_network, load_headers, load_cookies, load_ca,
+        load_identity, load_user,    load_netrc,   load_data,
     };
 
     *session = (struct session){.options = options, .postdata.fd = -1};
@@ -392,6 +428,9 @@ int session_close(struct session *session, struct trouble *why)
     free(session->headers.items);
     free(session->resolve);
     free(session->connect_to);
+    if (session->netrc.bytes)
+        explicit_bzero(session->netrc.bytes, session->netrc.len);
+    strbuf_done(&session->netrc);
     free_secret(session->user);
     free_secret(session->password);
     free_secret(session->proxy_user);

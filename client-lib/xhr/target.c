@@ -87,6 +87,14 @@ static const char *host_of(const char *url, size_t *ret_len)
     return host;
 }
 
+bool target_has_userinfo(const char *url)
+{
+    const char *authority = authority_of(url);
+    size_t len;
+
+    return authority && host_of(url, &len) != authority;
+}
+
 void target_add_authority(struct strbuf *out, const char *url)
 {
     size_t len;

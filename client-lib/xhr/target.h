@@ -18,6 +18,8 @@ void target_add_authority(struct strbuf *out, const char *url);
 /* The same without the port. */
 void target_add_host(struct strbuf *out, const char *url);
 
+bool target_has_userinfo(const char *url);
+
 /* "/path?query" as it stands in the request line. */
 void target_add_path(struct strbuf *out, const char *url);
 

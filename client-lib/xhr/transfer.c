@@ -12,6 +12,7 @@
 
 #include "bar.h"
 #include "files.h"
+#include "netrc.h"
 #include "output.h"
 #include "report.h"
 #include "retry.h"
@@ -486,6 +487,62 @@ static int set_file(struct transfer *t)
     return xhr_request_set_file(t->request, &file);
 }
 
+/* The login that the .netrc names for this host; a URL that brings its own keeps it. */
+static int
+find_login(const struct transfer *t, char **ret_user, char **ret_password, struct trouble *why)
+{
+    struct strbuf host = {0};
+    unsigned line;
+
+    target_add_host(&host, t->target.bytes);
+    if (host.failed)
+        return trouble_set(why, EXIT_RESOURCES, "out of memory");
+    char *name = host.bytes;
+    size_t len = host.len;
+    if (len > 1 && name[0] == '[' && name[len - 1] == ']') {
+        name[len - 1] = '\0';
+        name++;
+    }
+    int r = netrc_find(strbuf_text(&t->session->netrc), name, ret_user, ret_password, &line);
+    strbuf_done(&host);
+    if (r == NETRC_E_SYNTAX)
+        return trouble_set(why, EXIT_READ,
+                           "%s, line %u: wants machine NAME, default, login, password, account "
+                           "or macdef, each with its value",
+                           t->session->netrc_name, line);
+    return r < 0 ? trouble_set(why, EXIT_RESOURCES, "out of memory") : 0;
+}
+
+static void free_secret(char *text)
+{
+    if (text)
+        explicit_bzero(text, strlen(text));
+    free(text);
+}
+
+/* Return: 0; an exit code with *why filled; what xhr_request_set_options() says. */
+static int set_options(struct transfer *t, struct trouble *why)
+{
+    struct xhr_request_options options = t->session->request_options;
+    char *user = NULL;
+    char *password = NULL;
+    int r = 0;
+
+    if (t->session->netrc.len > 0 && !target_has_userinfo(t->target.bytes))
+        r = find_login(t, &user, &password, why);
+    if (r == 0) {
+        if (user) {
+            options.username = user;
+            options.password = password;
+            options.preemptive_auth = options.auth_scheme == XHR_AUTH_BASIC;
+        }
+        r = xhr_request_set_options(t->request, &options);
+    }
+    free_secret(user);
+    free_secret(password);
+    return r;
+}
+
 static int set_up(struct transfer *t, struct trouble *why)
 {
     bool watched = t->options->events || t->bar.wanted;
@@ -507,7 +564,9 @@ static int set_up(struct transfer *t, struct trouble *why)
     if (r == 0)
         r = xhr_request_set_callbacks(t->request, &callbacks, t);
     if (r == 0)
-        r = xhr_request_set_options(t->request, &t->session->request_options);
+        r = set_options(t, why);
+    if (r > 0)
+        return r;
     if (r == 0 && t->by_library)
         r = set_file(t);
     if (r == -ENODEV || r == -EADDRNOTAVAIL)

@@ -28,6 +28,8 @@ struct session {
     size_t n_files;
     struct strbuf cookie;
     struct strbuf range;
+    struct strbuf netrc; /* its text; a secret */
+    const char *netrc_name;
     char *user;
     char *password;
     char *proxy_user;

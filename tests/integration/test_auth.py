@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Logins against real servers, and against one that never has enough (AU06, AU07, RD09)."""
+import contextlib
+import fcntl
 import hashlib
+import os
+import pty
 import re
+import termios
 
 import pytest
 from origins import response
@@ -99,6 +104,37 @@ def test_au07_any_answers_basic_over_https_and_not_over_http(xhr, origin_nginx, 
     assert xhr("-f", "--anyauth", "-u", user, plain, check=22)
     assert xhr("--anyauth", "-u", user, "--cacert", ca.pem, tls, check=0).out == "treasure\n"
     assert xhr("--basic", "-u", user, plain, check=0).out == "treasure\n"
+
+
+def on_terminal(xhr, typed, *arguments):
+    """Run with a controlling terminal. Return: (exit status, stdout, what the terminal showed)."""
+    ours, theirs = pty.openpty()
+
+    def take_terminal():
+        os.setsid()
+        fcntl.ioctl(theirs, termios.TIOCSCTTY, 0)
+
+    with xhr.start(*arguments, preexec_fn=take_terminal, pass_fds=(theirs,)) as run:
+        os.close(theirs)
+        shown = b""
+        while b"': " not in shown:  # the question
+            shown += os.read(ours, 1024)
+        os.write(ours, typed)
+        out, _ = run.communicate(timeout=30)
+    with contextlib.suppress(OSError):  # EIO: nobody is left on the other side
+        shown += os.read(ours, 1024)
+    os.close(ours)
+    return run.returncode, out.decode(), shown.decode()
+
+
+def test_a_missing_password_is_asked_for_on_the_terminal(xhr, origin_nginx, origin_apache):
+    for flags, url, body in ((("-u", "ali"), origin_nginx.plain_url("/private"), "treasure\n"),
+                             (("--digest", "-u", "ali"), origin_apache.url(), "private\n")):
+        status, out, shown = on_terminal(xhr, f"{PASSWORD}\n".encode(), *flags, url)
+        assert (status, out) == (0, body)
+        assert "host password for user 'ali'" in shown and PASSWORD not in shown
+    status, _, _ = on_terminal(xhr, b"\x03", "-u", "ali", origin_nginx.plain_url("/private"))
+    assert status in (42, 130, -2)
 
 
 # ---- a server that plays

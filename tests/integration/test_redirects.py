@@ -100,6 +100,36 @@ def test_rd08_proxy_authorization_never_reaches_an_origin(client, xhr, origin_ra
     assert origin_raw.requests == origin_raw2.requests == []
 
 
+def test_rd10_a_netrc_logs_in_at_the_first_host_alone(xhr, xhrd, origin_raw, origin_raw2, folder):
+    """Neither the entry of the first host nor "default" goes to where a redirect leads, and a 401
+    there is the answer (CVE-2024-11053)."""
+    (folder / ".netrc").write_text("machine a.test login ali password sesame\n"
+                                   "default login eve password guess\n")
+    names = ("--resolve", f"a.test:{origin_raw.port}:127.0.0.1")
+    leads(origin_raw, {"/": (origin_raw2.url("/there"),)})
+    origin_raw2.reply(response(b"", status="401 No",
+                               fields=[("WWW-Authenticate", 'Basic realm="x"')]))
+    for flags in (("-n",), ("--netrc-optional",), ("--netrc-file", folder / ".netrc")):
+        xhr("-f", *flags, *names, origin_raw.url(host="a.test"), check=22)
+        assert origin_raw.requests[-1].get("Authorization") == "Basic YWxpOnNlc2FtZQ=="
+    assert [r.get("Authorization") for r in origin_raw2.requests] == [None] * 3
+    xhr("-n", origin_raw.url("/other"), check=0)
+    assert origin_raw.requests[-1].get("Authorization") == "Basic ZXZlOmd1ZXNz"
+    xhr("-n", origin_raw.url("/other").replace("://", "://me:mine@"), check=0)
+    assert origin_raw.requests[-1].get("Authorization") == "Basic bWU6bWluZQ=="
+    assert "sesame" not in xhrd.log()
+
+
+def test_a_netrc_that_is_not_there_or_broken_is_told(xhr, origin_raw, folder):
+    assert ".netrc: No such file" in xhr("-n", origin_raw.url(), check=26).err
+    xhr("--netrc-optional", origin_raw.url(), check=0)
+    (folder / "broken").write_text("machine a.test login ali\nmachin b.test\n")
+    run = xhr("--netrc-file", folder / "broken", origin_raw.url(), check=26)
+    assert "line 2" in run.err and len(origin_raw.requests) == 1
+    for flags in (("-n", "-u", "a:b"), ("-n", "--oauth2-bearer", "t")):
+        xhr(*flags, origin_raw.url(), check=2)
+
+
 # ---- where to
 
 @pytest.mark.shallow
