@@ -528,6 +528,29 @@ def test_a_kill_while_it_is_written_leaves_nothing_that_is_served(xhrd, site):
         wait_until(lambda: not files(xhrd), "what is left to go")
 
 
+@pytest.mark.parametrize("n_files", [1, 7, 20, 33, 60])
+def test_a_kill_in_a_crowd_leaves_answers_that_are_whole_or_nothing(xhrd, site, n_files):
+    """Thirty answers of every size on their way to the disk at once."""
+    bodies = {f"/{n}": bytes([65 + n]) * (n * 9000) for n in range(30)}
+    urls = {path: site.page(path, body, FRESH) for path, body in bodies.items()}
+    with xhrd.client() as client:
+        for url in urls.values():
+            client.open(url, cache=True)
+        wait_until(lambda: client.drain() or len(files(xhrd)) >= n_files, "files")
+        xhrd.kill()
+    xhrd.start()
+    found = 0
+    with xhrd.client() as client:
+        for path, url in urls.items():
+            stored = get(client, url, headers=asking("only-if-cached"))
+            assert stored.status in (200, 504)
+            if stored.status == 200:
+                assert (stored.head.from_cache, stored.body) == (HIT, bodies[path])
+                found += 1
+        wait_until(lambda: len(files(xhrd)) == 2 * found, "what is left to go")
+        assert len(rows(client)) == found
+
+
 def flip(path, at):
     data = bytearray(path.read_bytes())
     data[at] ^= 1
