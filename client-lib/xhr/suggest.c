@@ -79,6 +79,17 @@ const char *flag_instead(char letter, const char *name)
         {'K', "config", "write the flags on the command line"},
         {0, "unix-socket", "--socket is the daemon's"},
         {0, "capath", "--cacert FILE"},
+        {0, "socks5", "-x socks5://HOST:PORT; it looks names up"},
+        {0, "socks5-hostname", "-x socks5://HOST:PORT"},
+        {0, "socks4", "-x socks5://HOST:PORT"},
+        {0, "socks4a", "-x socks5://HOST:PORT"},
+        {0, "proxy1.0", "-x HOST:PORT"},
+        {0, "preproxy", "one proxy is gone through: -x"},
+        {0, "proxy-header", "a proxy is told nothing but whom to reach and the login"},
+        {0, "proxy-insecure", "an https proxy is checked against the daemon's authorities"},
+        {0, "proxy-cacert", "CAFile= in xhrd.conf is for https proxies, too"},
+        {0, "proxy-ntlm", "--proxy-digest"},
+        {0, "proxy-negotiate", "--proxy-digest"},
     };
 
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {

@@ -188,7 +188,9 @@ static void request_on_head(void *owner, const struct response_head *head)
         return;
     }
     request->head = *head;
-    if (request_store_cookies(request, head->headers) < 0 ||
+    /* A 407 is the proxy's own word: it sets no cookies in the origin's name. */
+    bool is_origins = head->status != 407 || request->proxy_way != PROXY_WAY_FORWARD;
+    if ((is_origins && request_store_cookies(request, head->headers) < 0) ||
         request_learn_host(request, head->headers) < 0) {
         request_finish_kind(request, FAILURE_INTERNAL, "no memory for the answer's cookies");
         return;

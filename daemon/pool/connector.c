@@ -148,7 +148,7 @@ static void fail_on_way(struct connect_attempt *attempt,
         return;
     }
     (void)pool_proxy_format(&attempt->key->proxy, name);
-    failure_set(&copy, keeps_kind ? why->kind : FAILURE_PROXY, "the proxy %s: %s", name,
+    failure_set(&copy, keeps_kind ? why->kind : FAILURE_PROXY, "the proxy %.79s: %s", name,
                 why->text);
     copy.phase = phase;
     copy.sys_errno = why->sys_errno;

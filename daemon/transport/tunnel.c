@@ -14,8 +14,8 @@
 
 #define OUT_BYTES_MAX  16384
 #define READ_BYTES     4096
-#define READS_MAX      16  /* in one round: then it is others' turn */
-#define NAME_SIZE      300 /* a proxy's URL without its login */
+#define READS_MAX      16 /* in one round: then it is others' turn */
+#define NAME_SIZE      80 /* of a proxy's URL in a failure, where the reason needs room */
 #define HOST_BYTES_MAX 260
 
 enum tunnel_state {

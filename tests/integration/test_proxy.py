@@ -3,6 +3,7 @@
 import re
 import ssl
 
+import faults
 import origins
 import proxies
 import pytest
@@ -560,3 +561,78 @@ def test_wrong_proxies_are_refused_with_what_is_right(client):
     digest = client.fetch("http://a.test/", network=options(
         "socks5://u:p@p:1", scheme=DIGEST))
     assert digest.failure == "ARGUMENT" and "Digest" in digest.text
+
+
+def test_a_407_sets_no_cookie_in_the_origins_name(client, proxy_raw):
+    proxy_raw.reply(response(b"who?", status="407 Who", fields=[("Set-Cookie", "mine=1")]))
+    assert client.fetch("http://a.test/", network=options(proxy_raw.proxy_url())).status == 407
+    assert not client.cookies()
+    proxy_raw.reply(response(b"ok", fields=[("Set-Cookie", "theirs=1")]))
+    assert client.fetch("http://a.test/", network=options(proxy_raw.proxy_url())).status == 200
+    assert [cookie.name for cookie in client.cookies()] == [b"theirs"]
+
+
+# ---- HTTP/2 inside
+
+def test_http2_goes_through_a_tunnel(client, origin_h2, tinyproxy, ca):
+    for _ in range(2):
+        exchange = client.fetch(origin_h2.url("/hello"), ca=ca.pem,
+                                network=options(tinyproxy.url()))
+        assert (exchange.status, exchange.body) == (200, b"hello\n"), exchange.text
+        assert exchange.head.http_version == 20
+        assert exchange.head.connection.tls.alpn == b"h2"
+        assert exchange.head.connection.proxy_tunnel
+    assert exchange.head.connection.reused
+
+
+# ---- the fault matrix, column "proxy CONNECT"
+
+OPENED = b"HTTP/1.1 200 Connection established\r\n\r\n"
+
+
+@pytest.fixture
+def faulty(origin_tls, make_proxy):  # the origin is the last to stop
+    """A scripted proxy behind a network that is not what it should be."""
+    made = faults.FaultProxy(make_proxy())
+    yield made
+    made.stop()
+
+
+def through(client, faulty, origin, ca, **more):
+    network = options(f"http://127.0.0.1:{faulty.port}")
+    return client.fetch(origin.url(), ca=ca.pem, network=network, **more)
+
+
+@pytest.mark.parametrize("toxics", [faults.Toxics(latency=0.05, jitter=0.02),
+                                    faults.Toxics(bytes_per_s=8192),
+                                    faults.Toxics(slice_bytes=1),
+                                    faults.Toxics(slow_close=0.5)])
+def test_a_slow_way_to_the_proxy_is_slow_and_nothing_else(client, faulty, origin_tls, ca, toxics):
+    faulty.toxics = toxics
+    exchange = through(client, faulty, origin_tls, ca)
+    assert exchange.status == 200, exchange.text
+
+
+@pytest.mark.shallow
+@pytest.mark.parametrize("how", ["fin", "rst", "hole"])
+def test_an_answer_to_connect_may_end_at_each_byte(client, faulty, origin_tls, ca, how):
+    # each wait for a hole costs its time: fewer of them
+    step = 13 if how == "hole" else 3
+    for limit in range(1, len(OPENED), step):
+        faulty.toxics = faults.Toxics(limit_down=limit, at_limit=how)
+        exchange = through(client, faulty, origin_tls, ca, connect_ms=300)
+        assert_failed(exchange, "TIMEOUT_CONNECT" if how == "hole" else "PROXY")
+    assert not origin_tls.requests
+    faulty.toxics = faults.Toxics()
+    assert through(client, faulty, origin_tls, ca).status == 200
+
+
+def test_a_flipped_bit_in_the_answer_to_connect_opens_nothing_it_should_not(
+        client, faulty, origin_tls, ca):
+    for place in range(len(OPENED)):
+        faulty.toxics = faults.Toxics(corrupt_at=place)
+        exchange = through(client, faulty, origin_tls, ca, connect_ms=300, no_keep_alive=True)
+        if exchange.status == 200:  # in the reason phrase, or a digit that stays a success
+            continue
+        assert exchange.failure in ("PROXY", "PROTOCOL", "TIMEOUT_CONNECT", "TLS"), exchange.text
+        assert exchange.head is None
