@@ -14,8 +14,9 @@ from waiting import wait_until
 
 pytestmark = pytest.mark.shallow
 
-# Provoked with the features that have them: downloads that go on, pinned keys.
-ELSEWHERE = {33, 90}
+# Provoked with the features that have them: downloads that go on, certificates of clients, pinned
+# keys.
+ELSEWHERE = {33, 58, 90}
 
 
 def after_request(*data, reset=False):
