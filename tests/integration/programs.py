@@ -117,6 +117,20 @@ class Daemon:
     def client(self, **options) -> wire.Client:
         return wire.Client(self.socket_path, **options)
 
+    def reload(self):
+        """Read the configuration again, and be done with it."""
+        lines = self.log().count("reloaded")
+        os.kill(self.pid, signal.SIGHUP)
+        wait_until(lambda: self.log().count("reloaded") > lines, "the configuration to be read")
+
+    def client_count(self) -> int:
+        """Connections to its socket that it holds."""
+        links = (os.readlink(f"/proc/{self.pid}/fd/{fd}") for fd in os.listdir(f"/proc/{self.pid}/fd"))
+        held = {link[8:-1] for link in links if link.startswith("socket:[")}
+        unix = pathlib.Path(f"/proc/{self.pid}/net/unix").read_text().splitlines()[1:]
+        return sum(row[6] in held and row[5] == "03" and row[-1] == str(self.socket_path)
+                   for row in map(str.split, unix))
+
     # -- what can be seen from outside
 
     def log(self) -> str:

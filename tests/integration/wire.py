@@ -172,6 +172,7 @@ class Client:
         self.error = None
         self.exchanges = {}
         self.replies = []      # of cookie and admin commands
+        self.changes = []
         self.networks = []     # NetworkState, as they came
         self._in = bytearray()
         self._next_id = 0
@@ -267,6 +268,8 @@ class Client:
             self.error = part
         elif kind == "network":
             self.networks.append(part)
+        elif kind == "cookie_changes":
+            self.changes.append(part)
         elif kind in ("cookie", "admin"):
             self.replies.append(part)
         else:
@@ -405,6 +408,29 @@ class Client:
         replies = self._command("cookie", jar=jar, filter=cookie_filter,
                                 list=cookie_pb2.CookieList())
         return [cookie for reply in replies for cookie in reply.cookies]
+
+    def cookie_command(self, jar="", **operation):
+        """One of CookieCommand's operations. Return: its replies; the last may hold a failure."""
+        return self._command("cookie", jar=jar, **operation)
+
+    def grant(self, jar, right, **whom):
+        grant = cookie_pb2.JarGrant(right=right, **whom)
+        return self.cookie_command(jar, jar_grant=cookie_pb2.JarGive(grant=grant))[-1]
+
+    def revoke(self, jar, **whom):
+        grant = cookie_pb2.JarGrant(**whom)
+        return self.cookie_command(jar, jar_revoke=cookie_pb2.JarRevoke(grant=grant))[-1]
+
+    def jars(self, **of):
+        replies = self.cookie_command(jar_list=cookie_pb2.JarList(**of))
+        return [jar for reply in replies for jar in reply.jars]
+
+    def end_session(self, jar=""):
+        return self.cookie_command(jar, end_session=cookie_pb2.SessionEnd())[-1]
+
+    def watch(self, jar=""):
+        """Return: the replies that hold the snapshot; what changes is in .changes."""
+        return self.cookie_command(jar, watch=cookie_pb2.CookieWatch())
 
     def remove_cookies(self, jar="", **matching):
         cookie_filter = cookie_pb2.CookieFilter(
