@@ -125,8 +125,10 @@ class Daemon:
 
     def client_count(self) -> int:
         """Connections to its socket that it holds."""
-        links = (os.readlink(f"/proc/{self.pid}/fd/{fd}") for fd in os.listdir(f"/proc/{self.pid}/fd"))
-        held = {link[8:-1] for link in links if link.startswith("socket:[")}
+        held = set()
+        for fd in os.listdir(f"/proc/{self.pid}/fd"):
+            with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+                held.add(os.readlink(f"/proc/{self.pid}/fd/{fd}")[8:-1])
         unix = pathlib.Path(f"/proc/{self.pid}/net/unix").read_text().splitlines()[1:]
         return sum(row[6] in held and row[5] == "03" and row[-1] == str(self.socket_path)
                    for row in map(str.split, unix))
