@@ -7,6 +7,7 @@
 
 #include "base/fault.h"
 #include "base/num.h"
+#include "net/deny_networks.h"
 
 enum config_type {
     TYPE_SECONDS,
@@ -19,7 +20,8 @@ enum config_type {
     TYPE_PROXY_AUTH,
     TYPE_PEOPLE,
     TYPE_TLS_VERSION,
-    TYPE_LIST, /* a second line adds to the first, an empty one begins anew */
+    TYPE_NETWORKS, /* a list, too */
+    TYPE_LIST,     /* a second line adds to the first, an empty one begins anew */
 };
 
 struct config_key {
@@ -61,6 +63,7 @@ static const struct config_key keys[] = {
         "256"),
     KEY("Network", "Proxy", TYPE_PROXY, proxy, 0, 0, ""),
     KEY("Network", "ProxyAuth", TYPE_PROXY_AUTH, proxy_auth, 0, 0, "basic"),
+    KEY("Network", "DenyNetworks", TYPE_NETWORKS, deny_networks, 0, 0, "169.254.169.254"),
     KEY("Network", "NoProxy", TYPE_LIST, no_proxy, 0, 0, ""),
     KEY("Cache", "SizeMax", TYPE_BYTES, cache_bytes, 0, UINT64_C(1) << 44, "256M"),
     KEY("Cache", "AnswerSizeMax", TYPE_BYTES, cache_answer_bytes, 0, UINT64_C(1) << 40, "32M"),
@@ -94,6 +97,7 @@ static const char *type_name(enum config_type type)
     case TYPE_PROXY_AUTH: return "login";
     case TYPE_PEOPLE: return "people";
     case TYPE_TLS_VERSION: return "version";
+    case TYPE_NETWORKS: return "networks";
     case TYPE_LIST: return "list";
     }
     return "";
@@ -251,6 +255,27 @@ static int add_to_list(struct config *config,
     return 0;
 }
 
+static int add_networks(struct config *config,
+                        const struct config_key *key,
+                        const char *value,
+                        struct buf *error)
+{
+    struct deny_networks networks;
+    struct span bad = span_of(value);
+    int r = add_to_list(config, key, value, error);
+
+    if (r == 0)
+        r = deny_networks_parse(span_of(field(config, key)), &networks, &bad);
+    if (r == 0)
+        return 0;
+    if (error->len > 0)
+        return -EINVAL;
+    r = buf_append_format(error,
+                          "%s=%.*s: wants at most %d addresses or networks, as 10.0.0.0/8",
+                          key->name, (int)bad.len, bad.ptr, DENY_NETWORKS_MAX);
+    return r < 0 ? r : -EINVAL;
+}
+
 /* Words of users and groups, one blank between them. */
 static int set_people(struct config *config,
                       const struct config_key *key,
@@ -327,6 +352,7 @@ static int set_key(struct config *config,
     case TYPE_TLS_VERSION: return set_tls_version(config, key, value, error);
     case TYPE_PEOPLE: return set_people(config, key, value, error);
     case TYPE_LIST: return add_to_list(config, key, value, error);
+    case TYPE_NETWORKS: return add_networks(config, key, value, error);
     case TYPE_SECONDS:
     case TYPE_COUNT:
     case TYPE_BYTES: break;

@@ -35,6 +35,7 @@ struct config {
     char proxy[CONFIG_TEXT_MAX]; /* its URL; empty: none */
     enum auth_scheme proxy_auth; /* of a login in it */
     char no_proxy[CONFIG_LIST_MAX];
+    char deny_networks[CONFIG_LIST_MAX];
     uint64_t connections_per_host;
     uint64_t idle_connections_per_user;
     uint16_t tls_min_version;

@@ -18,6 +18,7 @@
 #include "loop/loop.h"
 #include "loop/timer.h"
 #include "loop/worker.h"
+#include "net/deny_networks.h"
 #include "net/network.h"
 #include "net/resolver.h"
 #include "net/tls_context.h"
@@ -34,6 +35,7 @@
 
 struct daemon {
     struct daemon_options options;
+    struct deny_networks deny;
     struct sockets *sockets;
     struct loop *loop;
     struct signals *signals;
@@ -187,6 +189,19 @@ static struct fetch_options fetch_options_of(const struct daemon *daemon)
     };
 }
 
+/* Checked when the configuration was read. Connections that are there were judged by the
+ * networks of their day: those that nobody uses do not outlive it. */
+static void take_networks(struct daemon *daemon)
+{
+    struct span bad;
+
+    if (deny_networks_parse(span_of(daemon->options.config.deny_networks), &daemon->deny,
+                            &bad) < 0)
+        log_err(NULL, "DenyNetworks=: not taken, going on with those before");
+    if (daemon->pool)
+        pool_close_idle(daemon->pool, POOL_EVERY_UID);
+}
+
 /* Requests under way have a copy of the one they chose. */
 static void take_proxy(struct daemon *daemon)
 {
@@ -249,6 +264,7 @@ static void apply_config(struct daemon *daemon)
         log_warning(NULL, "cookie jars go on with the rights they had: out of memory, or too "
                           "many names");
     take_proxy(daemon);
+    take_networks(daemon);
     cache_stores_set_limits(daemon->caches, &cache);
     daemon->fetcher->options = fetch_options_of(daemon);
     daemon_on_idle(daemon, service_is_idle(daemon->service));
@@ -366,6 +382,8 @@ static int make_pool(struct daemon *daemon)
         .proxy_logins = &daemon->proxy_logins,
         .dialer = dialer_options_default(),
     };
+    parts.dialer.deny = &daemon->deny;
+    take_networks(daemon);
     struct pool_options options = pool_options_of(&daemon->options.config);
     int r = net_connector_new(&daemon->connector, &parts);
 

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "loop/loop.h"
 #include "loop/timer.h"
+#include "net/deny_networks.h"
 
 #define TEXT_TRIED_MAX 80 /* bytes of the failure's text for further addresses */
 
@@ -31,6 +32,7 @@ struct dialer {
     size_t i_why;       /* whose failure it is */
     struct failure why; /* the most telling failure so far */
     struct address addresses[DIALER_ADDRESSES_MAX];
+    struct address denied; /* one that was left out */
     struct attempt attempts[DIALER_ADDRESSES_MAX];
 };
 
@@ -186,9 +188,27 @@ static void begin_next(struct dialer *dialer)
         fail(dialer);
 }
 
+static void fail_denied(struct dialer *dialer)
+{
+    char where[ADDRESS_TEXT_MAX];
+
+    failure_set(&dialer->why, FAILURE_POLICY,
+                "%s lies in a network that the administrator denies (DenyNetworks=)",
+                address_format(&dialer->denied, where));
+    dialer->why.phase = PHASE_CONNECT;
+    const struct dialer_events *events = dialer->events;
+    end(dialer);
+    events->on_failed(dialer->owner, &dialer->why);
+}
+
 static void dialer_on_begin(void *owner)
 {
-    begin_next(owner);
+    struct dialer *dialer = owner;
+
+    if (dialer->n == 0)
+        fail_denied(dialer);
+    else
+        begin_next(dialer);
 }
 
 static void attempt_on_connected(void *owner)
@@ -214,6 +234,20 @@ static void attempt_on_failed(void *owner, const struct failure *why)
     begin_next(dialer);
 }
 
+static void leave_out_denied(struct dialer *dialer)
+{
+    const struct deny_networks *deny = dialer->options.deny;
+    size_t n = 0;
+
+    for (size_t i = 0; i < dialer->n; i++) {
+        if (deny && deny_networks_has(deny, &dialer->addresses[i]))
+            dialer->denied = dialer->addresses[i];
+        else
+            dialer->addresses[n++] = dialer->addresses[i];
+    }
+    dialer->n = n;
+}
+
 int dialer_start(struct loop *loop,
                  struct address_list addresses,
                  const struct dialer_options *options,
@@ -236,6 +270,7 @@ int dialer_start(struct loop *loop,
     timer_init(&dialer->timer, loop, dialer_on_begin, dialer);
     dialer->task = (struct deferred){.fn = dialer_on_begin, .owner = dialer};
     dialer->n = dialer_interleave(addresses, dialer->addresses, DIALER_ADDRESSES_MAX);
+    leave_out_denied(dialer);
     loop_defer(loop, &dialer->task);
     *ret = dialer;
     return 0;

@@ -16,6 +16,7 @@
 #include "base/fault.h"
 #include "base/mem.h"
 #include "http/host.h"
+#include "net/deny_networks.h"
 #include "net/io_tls.h"
 #include "net/resolver.h"
 #include "net/tls_context.h"
@@ -367,6 +368,31 @@ static void go_on(struct connect_attempt *attempt)
 
 /* ---- name and TCP ------------------------------------------------------------------------ */
 
+/* What a proxy is asked for by its address; of a name only the proxy knows where it leads. */
+static bool target_is_denied(const struct connect_attempt *attempt)
+{
+    const struct deny_networks *deny = attempt->parts->dialer.deny;
+    struct span host = attempt->key->route.host;
+    struct address address;
+
+    if (!deny || !is_proxied(attempt))
+        return false;
+    if (host.len == 0)
+        host = host_strip_brackets(origin_host(&attempt->key->origin));
+    return address_parse(host, 0, &address) == 0 && deny_networks_has(deny, &address);
+}
+
+static void fail_denied(struct connect_attempt *attempt)
+{
+    struct failure why;
+
+    failure_set(&why, FAILURE_POLICY,
+                "%s lies in a network that the administrator denies (DenyNetworks=)",
+                attempt->key->origin.host);
+    why.phase = PHASE_PROXY;
+    fail(attempt, &why);
+}
+
 static void dialer_on_connected(void *owner, struct io *io)
 {
     struct connect_attempt *attempt = owner;
@@ -374,6 +400,10 @@ static void dialer_on_connected(void *owner, struct io *io)
     attempt->dialer = NULL;
     attempt->io = io;
     attempt->timing.connected_us = now_us(attempt);
+    if (target_is_denied(attempt)) {
+        fail_denied(attempt);
+        return;
+    }
     if (is_proxied(attempt))
         attempt->events->on_stage(attempt->owner, WAIT_PROXY);
     go_on(attempt);
