@@ -140,7 +140,8 @@ static void fail_on_way(struct connect_attempt *attempt,
                         enum failure_phase phase,
                         const struct failure *why)
 {
-    bool keeps_kind = why->kind == FAILURE_INTERNAL || phase == PHASE_PROXY;
+    bool keeps_kind =
+        why->kind == FAILURE_INTERNAL || why->kind == FAILURE_POLICY || phase == PHASE_PROXY;
     char name[PROXY_TEXT_SIZE];
     struct failure copy;
 

@@ -117,6 +117,18 @@ def test_ck10_international_suffix_is_refused_in_both_spellings(site, domain):
     assert site.visit("b.xn--55qx5d.cn") is None
 
 
+def test_ck12_no_host_field_of_the_callers_chooses_the_cookies(client, origin_raw):
+    """The field is the engine's: what goes along is chosen by the URL, always."""
+    site = Site(client, origin_raw)
+    site.visit("bank.example", "money=1")
+    for name in ("Host", "hOST"):
+        exchange = client.fetch(origin_raw.url(host="evil.example"), resolve=[
+            ("evil.example", origin_raw.port)], headers=[(name, "bank.example")])
+        assert exchange.failure == "ARGUMENT" and "Host" in exchange.text.title()
+    assert site.visit("evil.example") is None
+    assert site.visit("bank.example") == "money=1"
+
+
 def test_ck13_http_does_not_overlay_a_secure_cookie(client, make_tls_origin, origin_raw, ca):
     secure = Site(client, make_tls_origin("site.example"), ca)
     plain = Site(client, origin_raw)
