@@ -34,6 +34,11 @@ char *xhr_dup(const void *from, size_t len);
 /* A copy of a string; NULL is 0 and *ret NULL. Return: 0 or -ENOMEM. */
 int xhr_dup_string(const char *text, char **ret);
 
+static inline char xhr_lower(char c) /* ASCII */
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+}
+
 /* For interfaces that forgot a const (protobuf-c's structures, iovec) and for freeing what is
  * const to everybody else. */
 static inline void *xhr_unconst(const void *pointer)

@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#include "xhr_priv.h"
+#include "bytes.h"
 
 #define PRESCAN_BYTES 1024
 #define LABEL_MAX     64

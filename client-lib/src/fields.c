@@ -41,13 +41,6 @@ static const char *const engines[] = {
     "trailer",    "transfer-encoding", "upgrade",
 };
 
-char xhr_lower(char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return (char)(c | 0x20);
-    return c;
-}
-
 bool xhr_name_eq(const char *a, const char *b)
 {
     while (*a && xhr_lower(*a) == xhr_lower(*b)) {

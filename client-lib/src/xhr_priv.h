@@ -258,7 +258,6 @@ const struct xhr_field *xhr_fields_find(const struct xhr_fields *fields, const c
 void xhr_fields_done(struct xhr_fields *fields);
 bool xhr_is_token(const char *text);
 bool xhr_name_eq(const char *a, const char *b); /* ASCII, without case */
-char xhr_lower(char c);
 
 struct xhr_lines { /* of an answer: name NUL value NUL … */
     char *text;

@@ -25,4 +25,19 @@ for program in "$dir/build/program" "$dir/by_pkg_config"; do
     *) echo "$program said: $said" && exit 1 ;;
     esac
 done
+# The optional part, where it was built: a library, a header and a pkg-config file of its own.
+if [ -f "$build/client-lib/xml/libxhr-xml.pc" ]; then
+    if [ -e "$dir/usr/include/xhr/xml.h" ] || [ -e "$lib/libxhr-xml.so" ]; then
+        echo "libxhr alone brought libxhr-xml" && exit 1
+    fi
+    cmake --install "$build" --component libxhr-xml --prefix "$dir/usr" >/dev/null
+    # shellcheck disable=SC2046 # words are wanted
+    cc -std=c99 -o "$dir/feed" "$source/client-lib/xml/feed.c" \
+        $(pkg-config --cflags --libs libxhr-xml)
+    said=$(LD_LIBRARY_PATH=$lib XHRD_SOCKET=$dir/none "$dir/feed" http://a.test/ 2>&1) && exit 1
+    case $said in
+    *"no daemon at $dir/none"*) ;;
+    *) echo "feed said: $said" && exit 1 ;;
+    esac
+fi
 echo "a stranger's program builds and runs"

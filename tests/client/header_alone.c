@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+#ifdef HEADER
+#include HEADER
+#else
 #include <xhr/xhr.h>
+#endif
 
 int main(void)
 {

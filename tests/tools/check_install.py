@@ -18,6 +18,8 @@ WANTED = [
     "usr/bin/xhr", "usr/bin/xhrctl", "usr/libexec/xhrd",
     f"{LIB}/libxhr.so", f"{LIB}/libxhr.so.0",
     f"{LIB}/pkgconfig/libxhr.pc", f"{LIB}/cmake/libxhr/libxhr-config.cmake",
+    f"{LIB}/libxhr-xml.so", f"{LIB}/libxhr-xml.so.0", f"{LIB}/pkgconfig/libxhr-xml.pc",
+    "usr/include/xhr/xml.h", "usr/share/man/man3/libxhr-xml.3",
     "usr/include/xhr/xhr.h", "usr/include/xhr/cookies.h", "usr/include/xhr/network.h", "usr/include/xhr/adapter_libevent.h",
     "usr/include/xhr/adapter_sd_event.h",
     "usr/share/man/man1/xhr.1", "usr/share/man/man1/xhrctl.1", "usr/share/man/man3/libxhr.3",
@@ -70,7 +72,7 @@ def loads(program: pathlib.Path):
 def stray(have):
     """Whatever is there without being asked for, versions and headers apart."""
     return [name for name in sorted(have - set(WANTED))
-            if not name.startswith((f"{LIB}/libxhr.so.", f"{LIB}/cmake/libxhr/", "usr/include/xhr/",
+            if not name.startswith((f"{LIB}/libxhr.so.", f"{LIB}/libxhr-xml.so.", f"{LIB}/cmake/libxhr/", "usr/include/xhr/",
                                     "usr/share/man/", "usr/share/doc/"))]
 
 
