@@ -60,6 +60,20 @@ static int fail_to_read(struct xhr_xml_error *error, int result)
                 strerrordesc_np(-result));
 }
 
+/* What fails while the tree or a decoder is made is told to the thread, not to the parser. */
+static bool memory_ended(void)
+{
+    const xmlError *last = xmlGetLastError();
+
+    return last && last->code == XML_ERR_NO_MEMORY;
+}
+
+static int fail_without_memory(struct xhr_xml_error *error)
+{
+    *error = (struct xhr_xml_error){0};
+    return fail(error, -ENOMEM, "no memory");
+}
+
 /* The first of the gravest: those behind it follow from it. Nothing goes to stderr. */
 static void take_error(void *context, XML_ERROR *said)
 {
@@ -87,7 +101,7 @@ static int fail_by_parser(struct parse *parse)
     if (parse->has_entities)
         return fail(error, -EPERM, "the document declares entities, which are not taken");
     if (error->code == 0 || error->code == XML_ERR_NO_MEMORY)
-        return fail(error, -ENOMEM, "no memory");
+        return fail_without_memory(error);
     return error->code == XML_ERR_UNSUPPORTED_ENCODING ? -EILSEQ : -EBADMSG;
 }
 
@@ -174,6 +188,8 @@ static int choose_charset(struct xhr_request *request, struct parse *parse)
     if (!charset)
         return 0;
     xmlCharEncodingHandler *handler = xmlFindCharEncodingHandler(name_of(charset));
+    if (!handler && memory_ended())
+        return fail_without_memory(parse->error);
     if (!handler)
         return fail(parse->error, -EILSEQ, "the charset %s cannot be decoded", charset->name);
     (void)xmlCharEncCloseFunc(handler); /* the parser finds it again */
@@ -227,10 +243,9 @@ static int read_document(struct parse *parse, const char *url, xmlDoc **ret)
 {
     int options = XML_PARSE_NONET | (parse->charset ? XML_PARSE_IGNORE_ENC : 0);
 
-    xmlInitParser();
     xmlParserCtxt *parser = xmlNewParserCtxt();
     if (!parser)
-        return fail(parse->error, -ENOMEM, "no memory");
+        return fail_without_memory(parse->error);
     parser->_private = parse;
     parser->sax->serror = take_error;
     parser->sax->entityDecl = refuse_entity;
@@ -238,8 +253,10 @@ static int read_document(struct parse *parse, const char *url, xmlDoc **ret)
     parser->sax->externalSubset = skip_subset;
     xmlDoc *document = xmlCtxtReadIO(parser, read_source, close_nothing, &parse->source, url,
                                      parse->charset, options);
-    bool is_good =
-        document && !parse->has_entities && parse->source.error == 0 && parser->nsWellFormed;
+    if (memory_ended())
+        parse->error->code = XML_ERR_NO_MEMORY;
+    bool is_good = document && parse->error->code != XML_ERR_NO_MEMORY &&
+                   !parse->has_entities && parse->source.error == 0 && parser->nsWellFormed;
     int r = is_good ? 0 : fail_by_parser(parse);
 
     if (r == 0) {
@@ -266,6 +283,8 @@ int xhr_request_response_xml(struct xhr_request *request,
     if (options && options->size < sizeof(*options))
         return fail(parse.error, -EINVAL, "size of the options is %zu, not %zu", options->size,
                     sizeof(*options));
+    xmlInitParser();
+    xmlResetLastError();
     r = open_source(request, bytes_max, &parse);
     if (r == 0)
         r = choose_charset(request, &parse);

@@ -13,6 +13,11 @@
 #include "support/peer.h"
 #include "xhr/xml.h"
 
+#if LIBXML_VERSION >= 21200
+#define XML_ERROR const xmlError
+#else
+#define XML_ERROR xmlError
+#endif
 #define BYTES(text) (text), sizeof(text) - 1
 
 struct body {
@@ -21,6 +26,8 @@ struct body {
     size_t len;
 };
 
+static unsigned n_allocated;
+static unsigned fail_at;  /* 0: never */
 static unsigned n_loaded; /* what the parser asked the world for */
 
 static xmlParserInput *count_load(const char *url, const char *id, xmlParserCtxt *parser)
@@ -336,6 +343,78 @@ static void test_long_document_is_read_from_its_file_piece_by_piece(void **state
     free(text);
 }
 
+static void *failing_malloc(size_t size)
+{
+    return ++n_allocated == fail_at ? NULL : malloc(size);
+}
+
+static void *failing_realloc(void *old, size_t size)
+{
+    return ++n_allocated == fail_at ? NULL : realloc(old, size);
+}
+
+static char *failing_strdup(const char *text)
+{
+    return ++n_allocated == fail_at ? NULL : strdup(text);
+}
+
+/* Without a parser there is nobody else to tell of it. */
+static void say_nothing(void *context, XML_ERROR *said)
+{
+    (void)context;
+    (void)said;
+}
+
+static void test_every_allocation_of_the_parser_may_fail(void **state)
+{
+    static const struct body body = {
+        "text/xml; charset=utf-8",
+        BYTES("<a xmlns='u:a' b='c'>text<b>\xC3\xA4</b><!-- x --></a>")};
+    struct peer peer;
+    struct record record = {0};
+    unsigned failed = 0;
+    unsigned n_told = 0;
+    bool has_ended = false;
+    int r = -ENOMEM;
+
+    (void)state;
+    xmlSetStructuredErrorFunc(NULL, say_nothing);
+    struct xhr_request *request = answered(&peer, &record, &body, false);
+    for (unsigned at = 1; !has_ended; at++) {
+        struct xhr_xml_error error;
+        xmlDoc *document = NULL;
+
+        n_allocated = 0;
+        fail_at = at;
+        r = xhr_request_response_xml(request, NULL, &error, &document);
+        fail_at = 0;
+        has_ended = n_allocated < at;
+        if (r == 0) {
+            xmlChar *got = xmlNodeGetContent(xmlDocGetRootElement(document));
+            assert_string_equal((const char *)got, "text\xC3\xA4");
+            xmlFree(got);
+            xmlFreeDoc(document);
+        } else {
+            /* libxml2 takes a URI there is no memory for as one that is none. */
+            assert_true(r == -ENOMEM || r == -EBADMSG);
+            assert_true(error.text[0]);
+            n_told += r == -ENOMEM;
+            failed++;
+        }
+    }
+    assert_int_equal(r, 0);
+    assert_true(failed > 10 && n_told > failed / 2);
+    xmlSetStructuredErrorFunc(NULL, NULL);
+    xhr_request_free(request);
+    peer_done(&peer);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    return xmlMemSetup(free, failing_malloc, failing_realloc, failing_strdup);
+}
+
 static int clean_up(void **state)
 {
     (void)state;
@@ -353,7 +432,8 @@ int main(void)
         cmocka_unit_test(test_size_and_depth_have_limits),
         cmocka_unit_test(test_wrong_use_is_told),
         cmocka_unit_test(test_long_document_is_read_from_its_file_piece_by_piece),
+        cmocka_unit_test(test_every_allocation_of_the_parser_may_fail),
     };
 
-    return cmocka_run_group_tests(tests, NULL, clean_up);
+    return cmocka_run_group_tests(tests, set_up, clean_up);
 }

@@ -463,8 +463,9 @@ XHR_API int xhr_request_set_options(struct xhr_request *request,
 
 /**
  * xhr_request_set_response_fd() - the daemon writes the body to @fd itself, decoded
- * @fd:     duplicated; -1: back to memory or on_body
- * @offset: of the first byte, for a regular file; 0 for pipes and sockets
+ * @fd:     duplicated; a regular file or a pipe, open for writing: another fails the request
+ *          with class argument; -1: back to memory or on_body
+ * @offset: of the first byte, for a regular file; 0 for a pipe
  *
  * Holds for the next send alone. Bodies of error answers go there, too.
  * Return: 0, -EBUSY, -EBADF.
