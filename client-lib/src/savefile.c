@@ -190,9 +190,10 @@ static void take_after(const struct xhr_savefile *save, int fd)
 
     if (!save->has_target || fstat(fd, &status) < 0)
         return;
-    bool is_same = status.st_uid == save->uid && status.st_gid == save->gid;
-    if (!is_same && fchown(fd, save->uid, save->gid) < 0)
-        is_same = fchown(fd, (uid_t)-1, save->gid) == 0;
+    bool is_other = status.st_uid != save->uid || status.st_gid != save->gid;
+    if (is_other && fchown(fd, save->uid, save->gid) < 0 &&
+        fchown(fd, (uid_t)-1, save->gid) < 0)
+        return; /* the owner of a new file, and its mode */
     if ((status.st_mode & 0777) != save->mode && fchmod(fd, save->mode) < 0)
         return; /* then it has the mode of a new file */
 }
