@@ -49,7 +49,16 @@ class Real:
     def __init__(self, name):
         self.root = pathlib.Path(tempfile.mkdtemp(prefix=f"xhrd-{name}-", dir="/tmp"))
         self.root.chmod(0o777)
-        self.port = free_port()
+        self._held = []
+        self.port = self.hold_port()
+
+    def hold_port(self):
+        """For the program to bind, as it has SO_REUSEADDR too; to nobody else the kernel gives it."""
+        held = socket.socket()
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind((LOOPBACK, 0))
+        self._held.append(held)
+        return held.getsockname()[1]
 
     def run(self, *command):
         self.output = open(self.root / "output", "wb")
@@ -63,8 +72,12 @@ class Real:
 
     def _answers(self):
         assert self.process.poll() is None, (self.root / "output").read_text()
+        return all(self._listens(held.getsockname()[1]) for held in self._held)
+
+    @staticmethod
+    def _listens(port):
         with socket.socket() as probe:
-            return probe.connect_ex((LOOPBACK, self.port)) == 0
+            return probe.connect_ex((LOOPBACK, port)) == 0
 
     def url(self, scheme="http", login=""):
         return f"{scheme}://{login and login + '@'}{LOOPBACK}:{self.port}"
@@ -72,6 +85,8 @@ class Real:
     def stop(self):
         stop_process(self.process)
         self.output.close()
+        for held in self._held:
+            held.close()
         shutil.rmtree(self.root, ignore_errors=True)
 
 
@@ -141,7 +156,7 @@ class Squid(Real):
 
     def __init__(self, authority):
         super().__init__("squid")
-        self.basic, self.digest, self.tls = free_port(), free_port(), free_port()
+        self.basic, self.digest, self.tls = (self.hold_port() for _ in range(3))
         cert, key = self._certificate(authority)
         secret = hashlib.md5(f"{USER}:cave:{PASSWORD}".encode()).hexdigest()
         (self.root / "digest").write_text(f"{USER}:cave:{secret}\n")
