@@ -199,6 +199,7 @@ class Stage:
             url = f"http://held.test:{origin.port}/"
         elif phase == "tls":
             url = url.replace("http:", "https:")
+            self._read_trust_store(request.client, url)
         elif phase == "send":
             method = "PUT"
             self.body = request.body("STREAM", read=lambda size: bytes(size), length=1 << 40)
@@ -209,6 +210,14 @@ class Stage:
         assert request.open(url, method, is_async) == 0
         if phase == "send":
             assert request.set_header("Expect", None) == 0
+
+    @staticmethod
+    def _read_trust_store(client, url):
+        """Which may take longer than a test's time, and TLS does not begin before."""
+        first = client.request()
+        assert first.open(url) == 0 and first.send() == 0
+        client.pump_until(lambda: "wait:tls" in first.words)
+        first.free()
 
     def _fill(self, client):
         for n in range(6):
@@ -226,11 +235,10 @@ class Stage:
             return "up" in self.request.words
         if self.phase == "body":
             return "down" in self.request.words
-        if self.phase == "tls":
-            return any(c.received for c in self.origin.connections)
         if self.phase in ("wait", "head"):
             return bool(self.origin.requests)
-        word = {"queue": "wait:queued", "dns": "wait:dns", "connect": "wait:connect"}[self.phase]
+        word = {"queue": "wait:queued", "dns": "wait:dns", "connect": "wait:connect",
+                "tls": "wait:tls"}[self.phase]
         return word in self.request.words
 
     def reach(self):
