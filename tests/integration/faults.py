@@ -32,7 +32,7 @@ class _Link:
 
     def __init__(self, proxy, near, far, toxics):
         self.proxy, self.near, self.far, self.toxics = proxy, near, far, toxics
-        self.passed = {UP: 0, DOWN: 0}
+        self.taken, self.passed = {UP: 0, DOWN: 0}, {UP: 0, DOWN: 0}
         self.over = threading.Event()
         self.hole = threading.Event()
         self._random = random.Random(1)  # the same in every run
@@ -47,6 +47,7 @@ class _Link:
     def _pump(self, source, sink, way):
         try:
             while data := source.recv(1 << 16):
+                self.taken[way] += len(data)
                 self._pass(data, sink, way)
             self._rest(self.toxics.slow_close)
             if not self.over.is_set() and not self.hole.is_set():
@@ -54,6 +55,10 @@ class _Link:
         except OSError:
             if not self.hole.is_set():
                 self.end("fin")
+
+    def has_passed_all(self):
+        """That it took so far."""
+        return self.taken == self.passed
 
     def _rest(self, seconds):
         self.over.wait(seconds) if seconds > 0 else None

@@ -93,6 +93,7 @@ class Connection:
         self._read = 0                   # bytes of `received` already parsed
         self.peer_port = sock.getpeername()[1]
         self.closed = threading.Event()  # by either side
+        self.has_said_half = False       # for scripts: so much of it is with the client
 
     def recv(self) -> bytes:
         try:

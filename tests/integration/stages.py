@@ -45,7 +45,8 @@ def silent(connection):
 
 def half_a_head(connection):
     connection.request()
-    connection.send(b"HTTP/1.1 200 OK\r\nContent-")
+    connection.send_and_see_read(b"HTTP/1.1 200 OK\r\nContent-")
+    connection.has_said_half = True
     connection.wait_gone()
 
 
