@@ -365,6 +365,7 @@ int xhr_request_on_message(struct xhr_request *request,
     case XHRD__V1__SERVER_MESSAGE__KIND_COOKIE_CHANGES:
     case XHRD__V1__SERVER_MESSAGE__KIND_ADMIN:
     case XHRD__V1__SERVER_MESSAGE__KIND_NETWORK:
+    case XHRD__V1__SERVER_MESSAGE__KIND_CONNECTION_QUESTION:
     case XHRD__V1__SERVER_MESSAGE__KIND_ERROR:
     default: return refuse(why, "a message that is not for a request");
     }

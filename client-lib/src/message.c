@@ -114,6 +114,7 @@ static uint32_t request_id_of(const Xhrd__V1__ServerMessage *message)
     case XHRD__V1__SERVER_MESSAGE__KIND_COOKIE_CHANGES:
     case XHRD__V1__SERVER_MESSAGE__KIND_ADMIN:
     case XHRD__V1__SERVER_MESSAGE__KIND_NETWORK:
+    case XHRD__V1__SERVER_MESSAGE__KIND_CONNECTION_QUESTION:
     case XHRD__V1__SERVER_MESSAGE__KIND_ERROR:
     default: return 0;
     }

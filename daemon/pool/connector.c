@@ -255,6 +255,12 @@ static const struct io_events tls_events = {
     .on_failed = tls_on_failed,
 };
 
+/* What was resumed would have asked nobody. */
+static struct tls_sessions *sessions_of(const struct connect_attempt *attempt)
+{
+    return attempt->key->tls.answerer ? NULL : attempt->parts->tls_sessions;
+}
+
 /* Stream and context are there. The name that is verified is the URL's, wherever we dialled. */
 static void start_tls(struct connect_attempt *attempt)
 {
@@ -263,7 +269,7 @@ static void start_tls(struct connect_attempt *attempt)
         .host = host_strip_brackets(origin_host(&attempt->key->origin)),
         .port = attempt->key->origin.port,
         .alpn = alpn_offer(attempt->key->http),
-        .sessions = attempt->parts->tls_sessions,
+        .sessions = sessions_of(attempt),
         .partition = attempt->key->partition,
         .jar = attempt->key->jar,
     };

@@ -5,6 +5,7 @@
 
 #include "base/fault.h"
 #include "base/mem.h"
+#include "loop/answerer.h"
 #include "net/tls_context.h"
 #include "net/tls_digest.h"
 #include "pool/pool_priv.h"
@@ -81,23 +82,43 @@ static int put_proxy(struct buf *out, const struct pool_proxy *proxy)
 static bool tls_is_default(const struct pool_tls *tls)
 {
     return !tls->insecure && tls->ca_pem.len == 0 && tls->min_version == 0 &&
-           tls->max_version == 0 && tls->identity.len == 0 && tls->pins.len == 0;
+           tls->max_version == 0 && tls->identity.len == 0 && tls->pins.len == 0 &&
+           !tls->answerer;
+}
+
+static int put_answerer(struct buf *out, const struct pool_tls *tls)
+{
+    uint64_t names[2] = {answerer_id(tls->answerer), tls->answer_handle};
+
+    return put(out, names, sizeof(names));
+}
+
+enum tls_mark { TLS_MARK_PLAIN, TLS_MARK_DEFAULT, TLS_MARK_TERMS, TLS_MARK_ANSWERED };
+
+static enum tls_mark tls_mark(const struct pool_key *key)
+{
+    if (!key->origin.is_https)
+        return TLS_MARK_PLAIN;
+    if (tls_is_default(&key->tls))
+        return TLS_MARK_DEFAULT;
+    return key->tls.answerer ? TLS_MARK_ANSWERED : TLS_MARK_TERMS;
 }
 
 /* One byte for what nearly everyone wants, else the digest that net/ itself compares by. */
 static int put_tls(struct buf *out, const struct pool_key *key)
 {
-    uint8_t mark = !key->origin.is_https ? 0 : tls_is_default(&key->tls) ? 1 : 2;
+    uint8_t mark = (uint8_t)tls_mark(key);
 
     int r = put(out, &mark, sizeof(mark));
-    if (r < 0 || mark != 2)
+    if (r < 0 || mark < TLS_MARK_TERMS)
         return r;
     struct tls_config config = pool_tls_config(&key->tls);
     struct tls_digest digest;
     r = tls_config_digest(&config, &digest);
     if (r < 0)
         return r;
-    return put(out, digest.bytes, sizeof(digest.bytes));
+    r = put(out, digest.bytes, sizeof(digest.bytes));
+    return r < 0 || mark != TLS_MARK_ANSWERED ? r : put_answerer(out, &key->tls);
 }
 
 struct tls_config pool_tls_config(const struct pool_tls *tls)
@@ -160,6 +181,7 @@ static struct span store(char **at, struct span bytes)
 /* What a copy's spans point into. Holds a password, so its size is known when it goes. */
 struct key_storage {
     size_t size;
+    struct answerer *answerer;
     struct span addresses[];
 };
 
@@ -177,6 +199,7 @@ int pool_key_copy(struct pool_key *ret, const struct pool_key *key, void **ret_s
     if (!storage)
         return fault(-ENOMEM);
     storage->size = size;
+    storage->answerer = key->tls.answerer ? answerer_ref(key->tls.answerer) : NULL;
     char *at = (char *)(storage->addresses + n);
     *ret = *key;
     ret->jar = store(&at, key->jar);
@@ -196,6 +219,10 @@ int pool_key_copy(struct pool_key *ret, const struct pool_key *key, void **ret_s
 
 void pool_key_storage_free(void *storage)
 {
-    if (storage)
-        mem_free_secret(storage, ((const struct key_storage *)storage)->size);
+    struct key_storage *of_key = storage;
+
+    if (!of_key)
+        return;
+    of_key->answerer = answerer_unref(of_key->answerer);
+    mem_free_secret(of_key, of_key->size);
 }

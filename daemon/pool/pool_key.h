@@ -50,6 +50,8 @@ struct pool_source {
     char v6[POOL_V6_SIZE];
 };
 
+struct answerer;
+
 /* What TLS must insist on; all zero is right for nearly all. Ignored for http. */
 struct pool_tls {
     bool insecure;        /* nothing is verified */
@@ -59,6 +61,10 @@ struct pool_tls {
     struct span identity; /* client certificate and key: PEM or PKCS#12; empty: none */
     struct span passphrase;
     struct span pins; /* SHA-256 of public keys, 32 bytes each; empty: none */
+    /* Who keeps the key of the client certificate, and his name for it; NULL: it is in
+     * identity. Connections serve nobody else. Counted by whoever makes a copy. */
+    struct answerer *answerer;
+    uint64_t answer_handle;
 };
 
 /* Which HTTP may be spoken. */

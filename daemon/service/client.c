@@ -196,6 +196,9 @@ static void dispatch(struct client *client, const Xhrd__V1__ClientMessage *messa
     case XHRD__V1__CLIENT_MESSAGE__KIND_ANSWER:
         fetch_service_answer(client, message->answer);
         return;
+    case XHRD__V1__CLIENT_MESSAGE__KIND_CONNECTION_ANSWER:
+        answer_service_answer(client, message->connection_answer);
+        return;
     case XHRD__V1__CLIENT_MESSAGE__KIND__NOT_SET:
     case _XHRD__V1__CLIENT_MESSAGE__KIND__CASE_IS_INT_SIZE: break;
     }
@@ -287,6 +290,7 @@ static void client_on_end(void *owner, enum session_end end)
     case SESSION_END_EOF:
         client->half_closed = true;
         cookie_watch_close_all(client); /* it could not end them any more */
+        answer_service_leave(client);
         fetch_service_end_of_input(client);
         client_check_done(client);
         return;
@@ -342,6 +346,7 @@ void client_close(struct client *client)
         return;
     client->closed = true;
     loop_defer_cancel(service->loop, &client->leave);
+    answer_service_leave(client);
     fetch_service_close_all(client);
     cookie_service_close_all(client);
     cookie_watch_close_all(client);

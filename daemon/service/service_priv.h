@@ -60,6 +60,7 @@ struct client {
     unsigned n_hsts_jobs;
     struct link cache_jobs;
     unsigned n_cache_jobs;
+    struct answerer *answerer; /* NULL until client_answerer() */
     struct network_watcher network_watcher;
     uint32_t network_command; /* that it answers; 0: it does not watch */
     struct deferred leave;    /* closes it at the end of the round */
@@ -115,6 +116,18 @@ MUST_CHECK int fetch_options_of_message(struct client *client,
                                         const Xhrd__V1__OpenRequest *message,
                                         struct request_options *ret,
                                         struct failure *ret_why);
+
+/* ---- answer_service.c: what connections in the making ask a client --------------------------
+ */
+
+struct answerer;
+
+/* The client as one who answers; the client's, to be counted by who keeps it. Return: 0 or
+ * -ENOMEM. */
+MUST_CHECK int client_answerer(struct client *client, struct answerer **ret);
+void answer_service_answer(struct client *client, const Xhrd__V1__ConnectionAnswer *message);
+/* It answers no more: it has gone, or sends nothing. */
+void answer_service_leave(struct client *client);
 
 /* ---- cookie_service.c, hsts_service.c, admin_service.c
  * --------------------------------------------------- */

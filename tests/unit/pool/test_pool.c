@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "loop/answerer.h"
 #include "loop/loop.h"
 #include "pool/connector.h"
 #include "pool/pool.h"
@@ -525,6 +526,55 @@ test_pl01_pl04_pl06_pl07_pl08_pl09_any_difference_in_the_key_is_another_connecti
     }
     for (int i = 0; i < n; i++)
         release(&clients[i]);
+    world_done(&world);
+}
+
+static int nobody_sends(void *owner, const struct ask *ask)
+{
+    (void)owner;
+    (void)ask;
+    return -ECONNREFUSED;
+}
+
+static void nobody_withdraws(void *owner, const struct ask *ask)
+{
+    (void)owner;
+    (void)ask;
+}
+
+/* PL05: a certificate whose key another client keeps is another login, and so is another key.
+ */
+static void test_pl05_what_one_client_answers_for_serves_no_other(void **state)
+{
+    static const struct answerer_ops ops = {nobody_sends, nobody_withdraws};
+    struct client clients[4] = {0};
+    struct pool_key keys[4];
+    struct answerer *answerers[2];
+    struct world world;
+
+    (void)state;
+    world_init(&world);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(answerer_new(&answerers[i], world.loop, &ops, NULL), 0);
+    for (int i = 0; i < 4; i++) {
+        keys[i] = key_of(1000, "a.test");
+        keys[i].tls.answerer = i == 0 ? NULL : answerers[i == 3];
+        keys[i].tls.answer_handle = i == 2 ? 2 : 1;
+        ask_for(&world, &clients[i], &keys[i]);
+        turn(&world);
+        assert_int_equal(world.n_attempts, 1);
+        succeed(first_attempt(&world));
+        release(&clients[i]);
+        assert_holds(&world, 0, 0, (unsigned)i + 1);
+    }
+    for (int i = 0; i < 4; i++) {
+        ask_for(&world, &clients[i], &keys[i]);
+        turn(&world);
+        assert_true(lease_is_reused(clients[i].lease));
+        release(&clients[i]);
+    }
+    for (int i = 0; i < 2; i++) /* the pool's keys keep them */
+        answerer_unref(answerers[i]);
     world_done(&world);
 }
 
@@ -1394,6 +1444,7 @@ int main(void)
         cmocka_unit_test(test_a_waiter_takes_what_becomes_free_before_its_own_is_made),
         cmocka_unit_test(
             test_pl01_pl04_pl06_pl07_pl08_pl09_any_difference_in_the_key_is_another_connection),
+        cmocka_unit_test(test_pl05_what_one_client_answers_for_serves_no_other),
         cmocka_unit_test(test_the_defaults_written_out_are_the_same_tls),
         cmocka_unit_test(test_a_dead_idle_connection_is_gone_at_once),
         cmocka_unit_test(test_a_connection_that_dies_before_it_is_handed_over_is_replaced),

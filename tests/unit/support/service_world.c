@@ -282,6 +282,17 @@ static void hear_question(struct fake_client *client, const Xhrd__V1__Question *
         fail_msg("a question about nothing");
 }
 
+static void hear_connection_question(struct fake_client *client,
+                                     const Xhrd__V1__ConnectionQuestion *question)
+{
+    bool signs = question->what_case == XHRD__V1__CONNECTION_QUESTION__WHAT_SIGN;
+
+    if (!signs && !question->withdrawn)
+        fail_msg("a connection's question about nothing");
+    say(client, "%s(%llu,%llu) ", signs ? "sign" : "withdrawn",
+        (unsigned long long)question->question_id, (unsigned long long)question->handle);
+}
+
 static void hear_message(struct fake_client *client, const Xhrd__V1__ServerMessage *message)
 {
     switch (message->kind_case) {
@@ -338,6 +349,9 @@ static void hear_message(struct fake_client *client, const Xhrd__V1__ServerMessa
     case XHRD__V1__SERVER_MESSAGE__KIND_ERROR: hear_error(client, message->error); return;
     case XHRD__V1__SERVER_MESSAGE__KIND_QUESTION:
         hear_question(client, message->question);
+        return;
+    case XHRD__V1__SERVER_MESSAGE__KIND_CONNECTION_QUESTION:
+        hear_connection_question(client, message->connection_question);
         return;
     case XHRD__V1__SERVER_MESSAGE__KIND__NOT_SET:
     case _XHRD__V1__SERVER_MESSAGE__KIND__CASE_IS_INT_SIZE: break;

@@ -16,7 +16,8 @@ struct service_world {
 };
 
 /* What it hears is written down as a story, one word a message: "hello ", "state(1,2) ",
- * "head(1,200) ", "body(1,5) ", "done(1,5) ", "failed(1,argument) ", "error(protocol) "… */
+ * "head(1,200) ", "body(1,5) ", "done(1,5) ", "failed(1,argument) ", "error(protocol) ",
+ * "sign(1,7) "… */
 struct fake_client {
     struct service_world *world;
     int fd;
