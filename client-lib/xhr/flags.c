@@ -205,8 +205,8 @@ static int take_jar(struct cli_options *options,
     (void)flag;
     if (value[0] == '\0')
         return trouble_set(why, EXIT_USAGE,
-                           "--jar '': name a jar: default, one of your own, or none "
-                           "for no cookies");
+                           "--jar '': name a jar: default, system, one of your own, another's "
+                           "as UID/NAME, or none for no cookies");
     options->jar = value;
     return 0;
 }
@@ -563,7 +563,7 @@ const struct flag flags[] = {
 
     {GROUP_EVENTS, 0, 0, 1, "events", "FILE", "every event as a line of JSON, on stderr or in FILE", 0, take_events},
 
-    {GROUP_COOKIES, 0, 0, 0, "jar", "NAME", "cookie jar: default, or one of your own; none: no cookies", 0, take_jar},
+    {GROUP_COOKIES, 0, 0, 0, "jar", "NAME", "cookie jar: default, system, one of your own or, as UID/NAME, another's; none: no cookies", 0, take_jar},
     {GROUP_COOKIES, 'b', 0, 0, "cookie", "DATA", "send 'a=1; b=2' with this request, too; without = a cookies.txt to begin with", 0, take_cookie},
     {GROUP_COOKIES, 'c', 0, 0, "cookie-jar", "FILE", "write the cookies of this command to a cookies.txt, - is stdout", AT(cookie_jar), take_jar_file},
     {GROUP_COOKIES, 'j', 0, 0, "junk-session-cookies", NULL, "leave out session cookies of -b FILE", AT(junk_session_cookies), NULL},

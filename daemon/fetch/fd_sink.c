@@ -8,7 +8,7 @@
 
 #include "base/fault.h"
 #include "base/mem.h"
-#include "fetch/pipe_relay.h"
+#include "fetch/passed_stream.h"
 #include "loop/loop.h"
 #include "loop/watch.h"
 #include "loop/worker.h"
@@ -16,7 +16,7 @@
 #define BLOCK_BYTES (256 * 1024)
 
 struct block {
-    size_t start; /* of a pipe: what has been written */
+    size_t start; /* of a stream: what has been written */
     size_t len;   /* where the bytes end */
     char bytes[BLOCK_BYTES];
 };
@@ -29,9 +29,9 @@ struct fd_sink {
     void *owner;
     struct block *filling;
     struct block *writing; /* of a file */
-    struct deferred step;  /* a pipe is written, a failure told: at the end of the round */
-    struct watch watch;    /* of a pipe that is full */
-    struct pipe_relay relay;
+    struct deferred step;  /* a stream is written, a failure told: at the end of the round */
+    struct watch watch;    /* of a stream that is full */
+    struct passed_stream stream;
     uint64_t offset;
     int fd;
     int err;
@@ -39,7 +39,7 @@ struct fd_sink {
     bool is_file;
     bool must_sync;  /* nothing is left to do before it is on the disk */
     bool is_syncing; /* the job under way ends with that */
-    bool is_blocked; /* the pipe is full */
+    bool is_blocked; /* the stream is full */
     bool flushing;
     bool closed;
 };
@@ -47,7 +47,7 @@ struct fd_sink {
 static void free_now(struct fd_sink *sink)
 {
     watch_done(&sink->watch);
-    pipe_relay_done(&sink->relay);
+    passed_stream_done(&sink->stream);
     if (sink->fd >= 0)
         close(sink->fd);
     mem_free(sink->filling);
@@ -143,7 +143,8 @@ static void sink_done(struct job *job)
         tell_flushed(sink);
 }
 
-/* ---- pipes, from the loop ---------------------------------------------------------------- */
+/* ---- pipes and sockets, from the loop
+ * ---------------------------------------------------------------- */
 
 static int set_blocked(struct fd_sink *sink, bool is_blocked)
 {
@@ -164,15 +165,15 @@ static void make_room(struct block *block)
 }
 
 /* Return: whether anything went out; sink->err when it failed. */
-static bool write_pipe(struct fd_sink *sink)
+static bool write_stream(struct fd_sink *sink)
 {
     struct block *block = sink->filling;
     size_t before = block->start;
     ssize_t n = 0;
 
     while (block->start < block->len && n >= 0) {
-        n = pipe_relay_write(&sink->relay, sink->fd, block->bytes + block->start,
-                             block->len - block->start);
+        n = passed_stream_write(&sink->stream, block->bytes + block->start,
+                                block->len - block->start);
         block->start += n > 0 ? (size_t)n : 0;
     }
     if (n < 0 && n != -EAGAIN)
@@ -188,7 +189,7 @@ static bool write_pipe(struct fd_sink *sink)
 static void sink_on_step(void *owner)
 {
     struct fd_sink *sink = owner;
-    bool has_moved = !sink->is_file && sink->err == 0 && write_pipe(sink);
+    bool has_moved = !sink->is_file && sink->err == 0 && write_stream(sink);
 
     if (sink->err)
         tell_failed(sink);
@@ -206,9 +207,9 @@ static void sink_on_writable(void *owner, unsigned ready)
 
 /* ---- life -------------------------------------------------------------------------------- */
 
-static int open_pipe(struct fd_sink *sink)
+static int open_stream(struct fd_sink *sink)
 {
-    int r = pipe_relay_init(&sink->relay);
+    int r = passed_stream_init(&sink->stream, sink->fd);
 
     if (r == 0)
         r = watch_init(&sink->watch, sink->loop, sink->fd, sink_on_writable, sink);
@@ -235,8 +236,8 @@ static int open_fd(struct fd_sink *sink, int fd)
         return fault(-ENOMEM);
     sink->filling->start = 0;
     sink->filling->len = 0;
-    sink->is_file = lseek(sink->fd, 0, SEEK_CUR) >= 0; /* O_APPEND wins over an offset anyway */
-    return sink->is_file ? open_file(sink) : open_pipe(sink);
+    sink->is_file = lseek(sink->fd, 0, SEEK_CUR) >= 0;
+    return sink->is_file ? open_file(sink) : open_stream(sink);
 }
 
 int fd_sink_new(struct fd_sink **ret,
@@ -250,7 +251,7 @@ int fd_sink_new(struct fd_sink **ret,
         return fault(-ENOMEM);
     sink->job = (struct job){.run = sink_run, .done = sink_done};
     sink->step = (struct deferred){.fn = sink_on_step, .owner = sink};
-    sink->relay = PIPE_RELAY_NONE;
+    sink->stream = PASSED_STREAM_NONE;
     sink->loop = options->loop;
     sink->workers = options->workers;
     sink->events = events;

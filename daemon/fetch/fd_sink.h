@@ -3,8 +3,10 @@
 
 /*
  * Writes the answer to a passed descriptor. A regular file is written on a worker thread; two
- * blocks take turns: one fills while the other is being written. A pipe is written from the
- * loop, as much as it takes at the end of each round: who does not read it holds no thread.
+ * blocks take turns: one fills while the other is being written. A pipe or a socket is
+ * written from the loop, as much as it takes at the end of each round: who does not read it
+ * holds no thread. A file that was opened with O_APPEND is written behind its end. Of a socket
+ * neither half is shut down: it is its owner's.
  */
 
 #include <stdbool.h>
@@ -27,7 +29,7 @@ struct fd_sink_events {
 struct fd_sink_options {
     struct loop *loop;
     struct worker_pool *workers;
-    int fd;          /* a regular file or a pipe; duplicated */
+    int fd;          /* a regular file, a pipe or a connected stream socket; duplicated */
     uint64_t offset; /* for a regular file */
     bool sync;       /* the same: on the disk before on_flushed */
 };

@@ -7,13 +7,13 @@
 
 #include "base/fault.h"
 #include "base/mem.h"
-#include "fetch/pipe_relay.h"
+#include "fetch/passed_stream.h"
 #include "loop/loop.h"
 #include "loop/watch.h"
 #include "loop/worker.h"
 
-#define FILE_BLOCK_BYTES (256 * 1024)
-#define PIPE_BLOCK_BYTES 65536
+#define FILE_BLOCK_BYTES   (256 * 1024)
+#define STREAM_BLOCK_BYTES 65536
 
 struct fd_source {
     struct job job; /* first; of a file */
@@ -22,8 +22,8 @@ struct fd_source {
     struct worker_pool *workers;
     const struct fd_source_events *events;
     void *owner;
-    struct watch watch; /* of a pipe */
-    struct pipe_relay relay;
+    struct watch watch; /* of a stream */
+    struct passed_stream stream;
     int fd; /* a duplicate: lives as long as a read needs it */
     bool is_file;
     bool closed;
@@ -44,7 +44,7 @@ static size_t want(const struct fd_source *source)
 static void free_now(struct fd_source *source)
 {
     watch_done(&source->watch);
-    pipe_relay_done(&source->relay);
+    passed_stream_done(&source->stream);
     if (source->fd >= 0)
         close(source->fd);
     mem_free(source->block);
@@ -92,13 +92,14 @@ static void source_done(struct job *job)
         tell(source, source->n_read, job->cancelled ? ECANCELED : source->err);
 }
 
-/* ---- pipes, from the loop ---------------------------------------------------------------- */
+/* ---- pipes and sockets, from the loop
+ * ---------------------------------------------------------------- */
 
 static void source_on_readable(void *owner, unsigned ready)
 {
     struct fd_source *source = owner;
     size_t size = want(source);
-    ssize_t n = size > 0 ? pipe_relay_read(&source->relay, source->fd, source->block, size) : 0;
+    ssize_t n = size > 0 ? passed_stream_read(&source->stream, source->block, size) : 0;
 
     (void)ready;
     if (n == -EAGAIN)
@@ -109,9 +110,9 @@ static void source_on_readable(void *owner, unsigned ready)
     tell(source, n > 0 ? (size_t)n : 0, n < 0 ? (int)-n : 0);
 }
 
-static int open_pipe(struct fd_source *source, struct loop *loop)
+static int open_stream(struct fd_source *source, struct loop *loop)
 {
-    int r = pipe_relay_init(&source->relay);
+    int r = passed_stream_init(&source->stream, source->fd);
 
     if (r == 0)
         r = watch_init(&source->watch, loop, source->fd, source_on_readable, source);
@@ -126,11 +127,11 @@ static int open_fd(struct fd_source *source, const struct fd_source_options *opt
     if (source->fd < 0)
         return fault(-errno);
     source->is_file = lseek(source->fd, 0, SEEK_CUR) >= 0;
-    source->block_size = source->is_file ? FILE_BLOCK_BYTES : PIPE_BLOCK_BYTES;
+    source->block_size = source->is_file ? FILE_BLOCK_BYTES : STREAM_BLOCK_BYTES;
     source->block = mem_alloc(source->block_size);
     if (!source->block)
         return fault(-ENOMEM);
-    return source->is_file ? 0 : open_pipe(source, options->loop);
+    return source->is_file ? 0 : open_stream(source, options->loop);
 }
 
 int fd_source_new(struct fd_source **ret,
@@ -143,7 +144,7 @@ int fd_source_new(struct fd_source **ret,
     if (!source)
         return fault(-ENOMEM);
     source->job = (struct job){.run = source_run, .done = source_done};
-    source->relay = PIPE_RELAY_NONE;
+    source->stream = PASSED_STREAM_NONE;
     source->loop = options->loop;
     source->workers = options->workers;
     source->events = events;

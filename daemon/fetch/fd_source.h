@@ -4,8 +4,9 @@
 /*
  * Reads a passed descriptor a block at a time. A regular file is read on a worker thread, for a
  * disk that hangs must not stop the loop, and at an offset of our own, so that the owner's
- * position does not move and the body can be read again. A pipe is read from the loop when
- * there is something in it: it may stay silent for ever, and must hold no thread meanwhile.
+ * position does not move and the body can be read again. A pipe or a socket is read from
+ * the loop when there is something in it: it may stay silent for ever, and must hold no thread
+ * meanwhile. A socket's bytes end where its other end has shut it down.
  */
 
 #include <stdbool.h>
@@ -27,7 +28,7 @@ struct fd_source_events {
 struct fd_source_options {
     struct loop *loop;
     struct worker_pool *workers;
-    int fd; /* a regular file or a pipe; duplicated */
+    int fd; /* a regular file, a pipe or a connected stream socket; duplicated */
     uint64_t offset;
     uint64_t length; /* UINT64_MAX: to the end */
 };

@@ -643,8 +643,11 @@ static int refuse_fd_now(struct failure *ret_why, const char *what)
 int request_give_to_fd(
     struct request *request, int fd, uint64_t offset, bool sync, struct failure *ret_why)
 {
+    if (!request->sink) {
+        request->options.response_offset = offset;
+        request->options.response_sync = sync;
+    }
     int r = request_options_set_response_fd(&request->options, fd, ret_why);
-
     if (r < 0)
         return r;
     if (request->sink)
@@ -654,8 +657,6 @@ int request_give_to_fd(
     if (request->pipeline.body_bytes > 0)
         return refuse_fd_now(ret_why, "bytes of the body were sent already; open with "
                                       "response_credit_bytes 0");
-    request->options.response_offset = offset;
-    request->options.response_sync = sync;
     r = open_sink(request);
     if (r < 0) {
         failure_set(ret_why, FAILURE_INTERNAL, "the answer's descriptor: %s",

@@ -8,6 +8,7 @@
 
 #include "base/fault.h"
 #include "base/mem.h"
+#include "fetch/passed_stream.h"
 #include "http/auth_basic.h"
 #include "http/auth_bearer.h"
 
@@ -230,7 +231,7 @@ int request_options_set_inline_body(struct request_options *options,
     return 0;
 }
 
-/* A regular file or a pipe that is open the right way; O_PATH can do neither. */
+/* A regular file, a pipe or a socket that is open the right way; O_PATH can do neither. */
 static bool fd_is_open_for(int fd, int unwanted_mode, struct stat *ret_st)
 {
     int flags = fcntl(fd, F_GETFL);
@@ -238,7 +239,8 @@ static bool fd_is_open_for(int fd, int unwanted_mode, struct stat *ret_st)
     if (flags < 0 || (flags & O_PATH) || (flags & O_ACCMODE) == unwanted_mode ||
         fstat(fd, ret_st) < 0)
         return false;
-    return S_ISREG(ret_st->st_mode) || S_ISFIFO(ret_st->st_mode);
+    return S_ISREG(ret_st->st_mode) || S_ISFIFO(ret_st->st_mode) ||
+           (S_ISSOCK(ret_st->st_mode) && passed_stream_is_socket(fd));
 }
 
 static int refuse_fd(int fd, struct failure *ret_why, const char *whose, const char *wanted)
@@ -247,7 +249,15 @@ static int refuse_fd(int fd, struct failure *ret_why, const char *whose, const c
         failure_set(ret_why, FAILURE_ARGUMENT, "%s descriptor did not come along", whose);
     else
         failure_set(ret_why, FAILURE_ARGUMENT,
-                    "%s descriptor: wants a regular file or a pipe open for %s", whose, wanted);
+                    "%s descriptor: wants a regular file, a pipe or a connected stream socket, "
+                    "open for %s",
+                    whose, wanted);
+    return -EINVAL;
+}
+
+static int refuse_place(struct failure *ret_why, const char *whose, const char *what)
+{
+    failure_set(ret_why, FAILURE_ARGUMENT, "%s descriptor: %s", whose, what);
     return -EINVAL;
 }
 
@@ -262,6 +272,8 @@ int request_options_set_fd_body(struct request_options *options,
     options->body_kind = REQUEST_BODY_FD;
     if (fd < 0 || !fd_is_open_for(fd, O_WRONLY, &st))
         return refuse_fd(fd, ret_why, "the body's", "reading");
+    if (!S_ISREG(st.st_mode) && options->body_offset > 0)
+        return refuse_place(ret_why, "the body's", "a pipe or a socket wants offset 0");
     if (S_ISREG(st.st_mode) && !options->body_has_length) {
         uint64_t size = (uint64_t)st.st_size;
 
@@ -281,6 +293,13 @@ int request_options_set_response_fd(struct request_options *options,
     options->response_fd = fd;
     if (fd < 0 || !fd_is_open_for(fd, O_RDONLY, &st))
         return refuse_fd(fd, ret_why, "the answer's", "writing");
+    if (!S_ISREG(st.st_mode) && (options->response_offset > 0 || options->response_sync))
+        return refuse_place(ret_why, "the answer's",
+                            "a pipe or a socket wants offset 0 and no sync");
+    if (options->response_offset > 0 && (fcntl(fd, F_GETFL) & O_APPEND))
+        return refuse_place(
+            ret_why, "the answer's",
+            "opened with O_APPEND it is written behind its end and wants offset 0");
     return 0;
 }
 

@@ -186,10 +186,13 @@ MUST_CHECK int request_options_omit_header(struct request_options *options,
 MUST_CHECK int request_options_set_inline_body(struct request_options *options,
                                                struct span bytes,
                                                struct failure *ret_why);
-/* @fd: taken, whatever the result. The rest of a regular file is its length, from body_offset
- * on, unless body_has_length says how much of it. */
+/* @fd: taken, whatever the result; a regular file, a pipe or a connected stream socket. The
+ * rest of a file is its length, from body_offset on, unless body_has_length says how much of
+ * it; only a file has an offset. */
 MUST_CHECK int
 request_options_set_fd_body(struct request_options *options, int fd, struct failure *ret_why);
+/* The same for the answer: response_offset and response_sync are of a regular file, no offset
+ * of one that is open with O_APPEND. */
 MUST_CHECK int request_options_set_response_fd(struct request_options *options,
                                                int fd,
                                                struct failure *ret_why);

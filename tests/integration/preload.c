@@ -3,16 +3,22 @@
  * Preloaded into a daemon: name servers and a sandbox as a test wants them. "held.test" is not
  * answered as long as the file $HELD_NAMES exists, and is 127.0.0.1 then. Any other name is the
  * C library's. With $DENY_NETLINK there is no AF_NETLINK, as under RestrictAddressFamilies=.
+ * Files under the folder $QUOTA_OF are its owner's with a quota of 64 KiB each: what is written
+ * behind that fails with EDQUOT.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <netdb.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/types.h>
 #include <unistd.h>
+
+#define QUOTA_BYTES 65536
 
 typedef int look_up(const char *host,
                     const char *port,
@@ -54,4 +60,32 @@ int socket(int family, int type, int protocol)
         return -1;
     }
     return next(family, type, protocol);
+}
+
+static int has_quota(int fd)
+{
+    const char *folder = getenv("QUOTA_OF");
+    char link[64], path[256];
+
+    if (!folder)
+        return 0;
+    (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    ssize_t n = readlink(link, path, sizeof(path));
+    return n > 0 && (size_t)n >= strlen(folder) && memcmp(path, folder, strlen(folder)) == 0;
+}
+
+ssize_t pwrite(int fd, const void *bytes, size_t size, off_t offset)
+{
+    void *found = dlsym(RTLD_NEXT, "pwrite");
+    ssize_t (*next)(int, const void *, size_t, off_t);
+
+    memcpy(&next, &found, sizeof(next));
+    if (has_quota(fd) && offset + (off_t)size > QUOTA_BYTES) {
+        if (offset >= QUOTA_BYTES) {
+            errno = EDQUOT;
+            return -1;
+        }
+        size = (size_t)(QUOTA_BYTES - offset); /* as the kernel does: first what still fits */
+    }
+    return next(fd, bytes, size, offset);
 }

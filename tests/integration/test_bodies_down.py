@@ -8,11 +8,12 @@ import pathlib
 import re
 import socket
 import subprocess
+import threading
 
 import pytest
 from downloading import Downloader
 from origins import response
-from programs import BUILD, Program
+from programs import BUILD, SANITIZED, XHR, Program
 from test_downloads import DATA, Store, names
 from waiting import wait_until
 
@@ -125,21 +126,72 @@ def test_cd03_pipe_without_reader_fails_that_request_alone(library, origin_nginx
     assert library.fetch(origin_nginx.plain_url("/hello")) == 200
 
 
-@pytest.mark.parametrize("sort", ["read only", "socket", "device", "folder"])
+def sockets(family):
+    """Two ends of a stream."""
+    if family == "unix":
+        return socket.socketpair()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        left = socket.create_connection(server.getsockname())
+        return left, server.accept()[0]
+
+
+@pytest.mark.parametrize("family", ["unix", "tcp"])
+def test_cd03_socket_gets_the_body_and_stays_its_owners(library, origin_nginx, family):
+    """It may block: that is its owner's choice, the daemon never waits for it."""
+    origin_nginx.sparse("long", 8 << 20)
+    left, right = sockets(family)
+    assert to_fd(library, left.fileno()) == 0
+    library.start(origin_nginx.plain_url("/long"))
+    got = [0]
+
+    def read():
+        while data := right.recv(1 << 18):
+            got[0] += len(data)
+    reader = threading.Thread(target=read)
+    reader.start()
+    assert library.run() == 200
+    left.sendall(b"behind")  # nobody has shut it down
+    left.close()
+    reader.join()
+    right.close()
+    assert got[0] == (8 << 20) + len(b"behind")
+
+
+@pytest.mark.parametrize("family", ["unix", "tcp"])
+def test_cd03_socket_that_nobody_reads_holds_the_server_back_alone(library, xhrd, origin_nginx,
+                                                                   family):
+    origin_nginx.sparse("long", 256 << 20)
+    left, right = sockets(family)
+    assert to_fd(library, left.fileno()) == 0
+    library.start(origin_nginx.plain_url("/long"))
+    other = Downloader(xhrd.socket_path)
+    for _ in range(5):
+        assert other.fetch(origin_nginx.plain_url("/hello")) == 200
+    other.close()
+    assert library.client.in_flight() == 1
+    right.close()  # and while it is full the reader goes
+    assert library.run() == "write"
+    assert library.error().sys_errno in (errno.EPIPE, errno.ECONNRESET)
+    left.close()
+    assert to_fd(library, -1) == 0
+    assert library.fetch(origin_nginx.plain_url("/hello")) == 200
+
+
+@pytest.mark.parametrize("sort", ["read only", "unconnected", "listening", "datagrams", "device",
+                                  "folder"])
 def test_cd03_descriptor_of_another_sort_is_refused_before_anything_is_sent(library, origin_raw,
                                                                            shelf, sort):
-    left, right = socket.socketpair()
-    fd = {"read only": lambda: os.open("/etc/hostname", os.O_RDONLY),
-          "socket": lambda: os.dup(left.fileno()),
-          "device": lambda: os.open("/dev/null", os.O_WRONLY),
-          "folder": lambda: os.open(shelf, os.O_RDONLY)}[sort]()
-    said = to_fd(library, fd)
-    if said == 0:
-        assert library.fetch(origin_raw.url()) == "argument"
+    made = {"read only": lambda: open("/etc/hostname", "rb"),
+            "unconnected": socket.socket,
+            "listening": lambda: socket.create_server(("127.0.0.1", 0)),
+            "datagrams": lambda: socket.socketpair(type=socket.SOCK_DGRAM)[0],
+            "device": lambda: open("/dev/null", "wb"),
+            "folder": lambda: os.open(shelf, os.O_RDONLY)}[sort]()
+    fd = made if isinstance(made, int) else os.dup(made.fileno())
+    assert to_fd(library, fd) == 0
+    assert library.fetch(origin_raw.url()) == "argument"
     assert not origin_raw.requests
     os.close(fd)
-    left.close()
-    right.close()
 
 
 def test_cd03_descriptor_that_appends_keeps_what_was_there(library, origin_raw, shelf):
@@ -147,8 +199,41 @@ def test_cd03_descriptor_that_appends_keeps_what_was_there(library, origin_raw, 
     fd = os.open(shelf / "log", os.O_WRONLY | os.O_APPEND)
     assert to_fd(library, fd) == 0
     assert library.fetch(origin_raw.url()) == 200
-    os.close(fd)
     assert (shelf / "log").read_bytes() == b"before hello\n"
+    assert to_fd(library, fd, 3) == 0  # it would go to the end all the same
+    assert library.fetch(origin_raw.url()) == "argument"
+    assert (shelf / "log").read_bytes() == b"before hello\n"
+    os.close(fd)
+
+
+def test_cd03_quota_that_is_used_up_fails_that_request_alone(make_xhrd, origin_raw, shelf, folder):
+    shim = BUILD / "tests/libpreload.so"
+    env = {"LD_PRELOAD": str(shim), "QUOTA_OF": str(shelf)}
+    if SANITIZED:
+        env["ASAN_OPTIONS"] = "verify_asan_link_order=0:detect_leaks=0"
+    daemon = make_xhrd(env=env)
+    library = Downloader(daemon.socket_path)
+    xhr = Program(XHR, folder, XHRD_SOCKET=str(daemon.socket_path))
+    (shelf / "a").write_bytes(b"old")
+    other = Downloader(daemon.socket_path)
+    for target in ("descriptor", "file"):
+        Store(origin_raw)
+        fd = os.open(shelf / "b", os.O_WRONLY | os.O_CREAT)
+        assert (library.set_file(shelf / "a") if target == "file" else to_fd(library, fd)) == 0
+        assert library.fetch(origin_raw.url()) == "write"
+        assert library.error().sys_errno == errno.EDQUOT
+        os.close(fd)
+        os.unlink(shelf / "b")
+        assert (shelf / "a").read_bytes() == b"old" and names(shelf) == ["a"]
+        assert other.fetch(origin_raw.url()) == 200
+    run = xhr("-s", "-S", "-o", shelf / "a", origin_raw.url(), check=23)
+    assert os.strerror(errno.EDQUOT) in run.err
+    assert (shelf / "a").read_bytes() == b"old" and names(shelf) == ["a"]
+    Store(origin_raw, b"hello\n")
+    xhr("-s", "-o", shelf / "a", origin_raw.url(), check=0)
+    assert (shelf / "a").read_bytes() == b"hello\n"
+    library.close()
+    other.close()
 
 
 def test_cd03_full_disk_is_exit_23_and_the_target_is_untouched(xhr, origin_raw, shelf):

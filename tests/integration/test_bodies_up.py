@@ -7,6 +7,7 @@ import gzip
 import os
 import pathlib
 import re
+import socket
 import threading
 
 import pytest
@@ -151,6 +152,46 @@ def test_lb01_put_then_post_on_one_object_sends_the_posts_own_body(request_, ori
 def test_any_method_may_carry_a_body(request_, origin_raw, method):
     send(request_, origin_raw.url(), request_.body("BYTES", b"carried"), method=method)
     assert (origin_raw.requests[0].method, origin_raw.requests[0].body) == (method, b"carried")
+
+
+@pytest.mark.parametrize("sort", ["pipe", "socket"])
+def test_cd04_a_stream_is_read_as_it_comes_to_its_end(request_, origin_raw, sort):
+    reader, writer = os.pipe() if sort == "pipe" else (s.detach() for s in socket.socketpair())
+    request_.forget()
+    assert request_.open(origin_raw.url(), "POST") == 0
+    length = (1 << 64) - 1
+    assert request_.send(request_.body("FD", fd=reader, length=length)) == 0
+    os.close(reader)
+
+    def write():
+        for at in range(0, len(LONG), 10_000):
+            os.write(writer, LONG[at:at + 10_000])
+        os.close(writer)
+    thread = threading.Thread(target=write)
+    thread.start()
+    request_.finish()
+    thread.join()
+    sent, = origin_raw.requests
+    assert (sent.body, sent.get("Transfer-Encoding")) == (LONG, "chunked")
+
+
+@pytest.mark.parametrize("sort", ["device", "unconnected", "write only", "offset"])
+def test_ip14_cd04_a_descriptor_that_cannot_be_read_fails_before_anything_is_sent(
+        request_, origin_raw, folder, sort):
+    reader, writer = os.pipe()
+    other = {"device": lambda: os.open("/dev/zero", os.O_RDONLY),
+             "unconnected": lambda: socket.socket().detach(),
+             "write only": lambda: os.open(folder / "w", os.O_WRONLY | os.O_CREAT),
+             "offset": lambda: os.dup(reader)}[sort]()
+    request_.forget()
+    assert request_.open(origin_raw.url(), "POST") == 0
+    offset = 3 if sort == "offset" else 0
+    assert request_.send(request_.body("FD", fd=other, offset=offset, length=5)) == 0
+    request_.finish()
+    assert request_.story() == "1 4 error:argument"
+    assert not origin_raw.requests
+    for fd in (reader, writer, other):
+        os.close(fd)
 
 
 def test_cd04_a_file_that_is_cut_while_it_is_sent_fails(request_, origin_raw, folder):

@@ -765,7 +765,7 @@ def test_cd03_descriptor_that_appends_is_written_behind_its_end(client, origin_r
 
 def test_cd03_descriptors_of_another_sort_or_mode_are_refused(client, origin_raw, shelf):
     (shelf / "a").write_bytes(b"")
-    left, right = socket.socketpair()
+    left, right = socket.socketpair(type=socket.SOCK_SEQPACKET)
     reader, writer = os.pipe()
     for fd in (os.open(shelf / "a", os.O_RDONLY | os.O_APPEND), os.dup(left.fileno()), reader,
                os.open("/dev/null", os.O_WRONLY), os.open(shelf, os.O_RDONLY),

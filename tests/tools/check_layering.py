@@ -36,7 +36,7 @@ OUTSIDE = {
     "systemd": {"base", "app"},
     "ini.h": {"app"},
     "protobuf-c": {"service"},
-    "sys/socket.h": {"net", "ipc", "app"},
+    "sys/socket.h": {"net", "fetch", "ipc", "app"},  # fetch: sockets that a client passed
     "wire": {"ipc", "service"},  # proto/wire; service: precheck, heads of body chunks
     "xhrd": {"service"},  # generated protobuf; ipc sees frames only
 }

@@ -463,9 +463,15 @@ XHR_API int xhr_request_set_options(struct xhr_request *request,
 
 /**
  * xhr_request_set_response_fd() - the daemon writes the body to @fd itself, decoded
- * @fd:     duplicated; a regular file or a pipe, open for writing: another fails the request
- *          with class argument; -1: back to memory or on_body
- * @offset: of the first byte, for a regular file; 0 for a pipe
+ * @fd:     duplicated; a regular file, a pipe or a connected stream socket (AF_UNIX or TCP),
+ * open for writing: another, a device too, fails the request with class argument; -1: back to
+ * memory or on_body
+ * @offset: of the first byte, for a regular file; 0 for a pipe, a socket, and a file that is
+ *          open with O_APPEND: that is written behind its end
+ *
+ * The daemon never waits for a reader, whether the descriptor blocks or not, and holds the
+ * server back instead. A socket is not shut down behind the body: it stays the program's. What
+ * it does not take (ENOSPC, EDQUOT, EPIPE …) fails this request, with class write.
  *
  * Holds for the next send alone. Bodies of error answers go there, too.
  * Return: 0, -EBUSY, -EBADF.
@@ -546,7 +552,8 @@ enum xhr_body_kind {
     XHR_BODY_STRING = 1, /* Content-Type as enum xhr_body_types says unless set */
     XHR_BODY_BYTES = 2,  /* the same */
     XHR_BODY_JSON = 3, /* Content-Type application/json unless set; the text is not looked at */
-    XHR_BODY_FD = 4,   /* read by the daemon; the best way for files */
+    XHR_BODY_FD = 4, /* read by the daemon; the best way for files; a pipe or a connected stream
+                      * socket, too, to its end */
     XHR_BODY_STREAM = 5, /* asked of a callback */
     XHR_BODY_PATH = 6    /* a regular file from @offset to its end; its type is its ending's */
 };

@@ -210,14 +210,19 @@ static void test_only_defaults_can_be_left_out(void **state)
 /* ---- descriptors --------------------------------------------------------------------------
  */
 
-static void test_ip14_cd03_descriptors_are_files_or_pipes_open_the_right_way(void **state)
+static void
+test_ip14_cd03_descriptors_are_files_pipes_or_sockets_open_the_right_way(void **state)
 {
     int before = count_fds();
-    int sockets[2];
+    int sockets[2], packets[2], datagrams[2];
     int pipes[2];
+    int listening = socket(AF_INET, SOCK_STREAM, 0);
 
     (void)state;
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, packets), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM, 0, datagrams), 0);
+    assert_int_equal(listen(listening, 1), 0);
     assert_int_equal(pipe(pipes), 0);
     const struct {
         int fd;
@@ -229,7 +234,12 @@ static void test_ip14_cd03_descriptors_are_files_or_pipes_open_the_right_way(voi
         {open("/tmp", O_TMPFILE | O_WRONLY | O_APPEND, 0600), false, true},
         {pipes[0], true, false},
         {pipes[1], false, true},
-        {sockets[0], false, false},
+        {sockets[0], true, true},
+        {packets[0], false, false},
+        {datagrams[0], false, false},
+        {listening, false, false},
+        {socket(AF_INET, SOCK_STREAM, 0), false, false}, /* connected to nobody */
+        {socket(AF_UNIX, SOCK_STREAM, 0), false, false},
         {open("/tmp", O_RDONLY | O_DIRECTORY), false, false},
         {open("/etc/passwd", O_PATH), false, false},
         {open("/dev/null", O_RDWR), false, false},
@@ -240,14 +250,16 @@ static void test_ip14_cd03_descriptors_are_files_or_pipes_open_the_right_way(voi
         int r = request_options_set_fd_body(&options, dup(rows[i].fd), &why);
         assert_int_equal(r, rows[i].reads ? 0 : -EINVAL);
         if (r < 0)
-            assert_refused(r, FAILURE_ARGUMENT, "wants a regular file or a pipe open for read");
+            assert_refused(r, FAILURE_ARGUMENT, "connected stream socket, open for reading");
         r = request_options_set_response_fd(&options, dup(rows[i].fd), &why);
         assert_int_equal(r, rows[i].writes ? 0 : -EINVAL);
         if (r < 0)
-            assert_refused(r, FAILURE_ARGUMENT, "wants a regular file or a pipe open for writ");
+            assert_refused(r, FAILURE_ARGUMENT, "connected stream socket, open for writing");
         close(rows[i].fd);
     }
     close(sockets[1]);
+    close(packets[1]);
+    close(datagrams[1]);
     anew();
     assert_refused(request_options_set_fd_body(&options, -1, &why), FAILURE_ARGUMENT,
                    "did not come along");
@@ -255,6 +267,32 @@ static void test_ip14_cd03_descriptors_are_files_or_pipes_open_the_right_way(voi
                    "did not come along");
     anew();
     assert_int_equal(count_fds(), before); /* taken, whatever the result */
+}
+
+/* What would be ignored is refused. */
+static void test_cd03_only_a_file_has_an_offset_and_none_that_appends(void **state)
+{
+    int pipes[2];
+
+    (void)state;
+    assert_int_equal(pipe(pipes), 0);
+    anew();
+    options.body_offset = 1;
+    assert_refused(request_options_set_fd_body(&options, dup(pipes[0]), &why), FAILURE_ARGUMENT,
+                   "wants offset 0");
+    options.response_offset = 1;
+    assert_refused(request_options_set_response_fd(&options, dup(pipes[1]), &why),
+                   FAILURE_ARGUMENT, "wants offset 0 and no sync");
+    int appending = open("/tmp", O_TMPFILE | O_WRONLY | O_APPEND, 0600);
+    assert_refused(request_options_set_response_fd(&options, appending, &why), FAILURE_ARGUMENT,
+                   "O_APPEND");
+    options.response_offset = 0;
+    options.response_sync = true;
+    assert_refused(request_options_set_response_fd(&options, dup(pipes[1]), &why),
+                   FAILURE_ARGUMENT, "wants offset 0 and no sync");
+    anew();
+    close(pipes[0]);
+    close(pipes[1]);
 }
 
 static void test_the_length_of_a_file_is_what_lies_behind_the_offset(void **state)
@@ -425,7 +463,8 @@ int main(void)
         TEST(test_ur02_ur13_fields_are_the_callers_to_set_or_refused),
         TEST(test_ex03_fields_are_counted),
         TEST(test_only_defaults_can_be_left_out),
-        TEST(test_ip14_cd03_descriptors_are_files_or_pipes_open_the_right_way),
+        TEST(test_ip14_cd03_descriptors_are_files_pipes_or_sockets_open_the_right_way),
+        TEST(test_cd03_only_a_file_has_an_offset_and_none_that_appends),
         TEST(test_the_length_of_a_file_is_what_lies_behind_the_offset),
         TEST(test_basic_credentials_must_be_what_basic_can_carry),
         TEST(test_a_ca_bundle_has_a_limit),

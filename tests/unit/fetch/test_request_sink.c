@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -204,7 +205,7 @@ static void test_a_file_comes_too_early_too_late_or_twice(void **state)
     assert_int_equal(
         request_give_to_fd(teller.request, open("/dev/null", O_WRONLY), 0, false, &why),
         -EINVAL);
-    assert_non_null(strstr(why.text, "wants a regular file or a pipe"));
+    assert_non_null(strstr(why.text, "wants a regular file, a pipe or a connected"));
     assert_int_equal(request_give_to_fd(teller.request, memfd_create("a", 0), 0, false, &why),
                      0);
     assert_int_equal(request_give_to_fd(teller.request, memfd_create("b", 0), 0, false, &why),
@@ -253,17 +254,30 @@ static void test_an_answer_that_says_itself_that_it_is_too_long_is_not_fetched(v
     }
 }
 
-static void test_a_pipe_gets_what_has_come_without_waiting_for_more(void **state)
+enum stream_sort { PIPE, SOCKET, N_SORTS };
+
+/* @ends: as pipe2() has them. */
+static void make_stream(enum stream_sort sort, int flags, int ends[2])
+{
+    if (sort == PIPE)
+        assert_int_equal(pipe2(ends, flags), 0);
+    else
+        assert_int_equal(socketpair(AF_UNIX,
+                                    SOCK_STREAM | (flags & O_NONBLOCK ? SOCK_NONBLOCK : 0), 0,
+                                    ends),
+                         0);
+}
+
+static void gets_what_has_come(enum stream_sort sort)
 {
     struct fetch_world world;
     struct teller teller;
     int ends[2];
     char got[16] = "";
 
-    (void)state;
     world_init(&world);
     teller_init(&teller, &world);
-    assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+    make_stream(sort, O_CLOEXEC | O_NONBLOCK, ends);
     get_to(&teller, ends[1], 0);
     server_begins(&world, 10);
     server_says(&world, "HELLO");
@@ -278,7 +292,14 @@ static void test_a_pipe_gets_what_has_come_without_waiting_for_more(void **state
     world_done(&world);
 }
 
-static void test_a_full_pipe_halts_the_server_and_holds_no_thread(void **state)
+static void test_a_stream_gets_what_has_come_without_waiting_for_more(void **state)
+{
+    (void)state;
+    for (enum stream_sort sort = PIPE; sort < N_SORTS; sort++)
+        gets_what_has_come(sort);
+}
+
+static void full_halts_the_server(enum stream_sort sort)
 {
     enum { PIPES = 6 };
     struct fetch_world world;
@@ -289,13 +310,12 @@ static void test_a_full_pipe_halts_the_server_and_holds_no_thread(void **state)
     static char bytes[65536];
     int before = count_fds();
 
-    (void)state;
     world_init(&world);
     for (int i = 0; i < PIPES; i++) {
         int ends[2];
 
         teller_init(&tellers[i], &world);
-        assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+        make_stream(sort, O_CLOEXEC, ends);
         assert_int_equal(fcntl(ends[0], F_SETFL, O_NONBLOCK), 0);
         readers[i] = ends[0];
         get_to(&tellers[i], ends[1], 0);
@@ -330,9 +350,17 @@ static void test_a_full_pipe_halts_the_server_and_holds_no_thread(void **state)
     assert_int_equal(count_fds(), before);
 }
 
-static void test_cd03_a_pipe_without_reader_fails_that_request_only(void **state)
+static void test_a_full_stream_halts_the_server_and_holds_no_thread(void **state)
 {
-    for (int when = 0; when < 2; when++) { /* from the start; while it is full */
+    (void)state;
+    for (enum stream_sort sort = PIPE; sort < N_SORTS; sort++)
+        full_halts_the_server(sort);
+}
+
+static void test_cd03_a_stream_without_reader_fails_that_request_only(void **state)
+{
+    for (int i = 0; i < 2 * N_SORTS; i++) {
+        int when = i % 2; /* from the start; while it is full */
         struct fetch_world world;
         struct teller teller;
         int ends[2];
@@ -340,7 +368,7 @@ static void test_cd03_a_pipe_without_reader_fails_that_request_only(void **state
         (void)state;
         world_init(&world);
         teller_init(&teller, &world);
-        assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+        make_stream(i / 2 ? SOCKET : PIPE, O_CLOEXEC, ends);
         get_to(&teller, ends[1], 0);
         if (when == 0)
             close(ends[0]);
@@ -536,9 +564,9 @@ int main(void)
         cmocka_unit_test(test_an_answer_that_is_whole_already_waits_for_its_file),
         cmocka_unit_test(test_a_file_comes_too_early_too_late_or_twice),
         cmocka_unit_test(test_an_answer_that_says_itself_that_it_is_too_long_is_not_fetched),
-        cmocka_unit_test(test_a_pipe_gets_what_has_come_without_waiting_for_more),
-        cmocka_unit_test(test_a_full_pipe_halts_the_server_and_holds_no_thread),
-        cmocka_unit_test(test_cd03_a_pipe_without_reader_fails_that_request_only),
+        cmocka_unit_test(test_a_stream_gets_what_has_come_without_waiting_for_more),
+        cmocka_unit_test(test_a_full_stream_halts_the_server_and_holds_no_thread),
+        cmocka_unit_test(test_cd03_a_stream_without_reader_fails_that_request_only),
         cmocka_unit_test(test_cd03_a_file_that_takes_no_more_fails_that_request_only),
         cmocka_unit_test(test_an_offset_that_no_file_has_fails),
         cmocka_unit_test(test_an_answer_that_ends_early_fails_and_keeps_what_came),

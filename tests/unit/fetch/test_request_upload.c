@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/num.h"
@@ -706,6 +707,40 @@ static void test_a_pipe_is_read_as_it_is_written_and_sent_chunked(void **state)
     assert_int_equal(count_fds(), before);
 }
 
+/* What its writer has shut down is the end of the body; nobody waits for it in between. */
+static void test_a_socket_is_read_as_a_pipe_is(void **state)
+{
+    struct fetch_world world;
+    struct teller teller;
+    struct request_options options;
+    CLEANUP_BUF struct buf heard = BUF_INIT(0);
+    char got[16];
+    int before = count_fds();
+    int ends[2];
+
+    (void)state;
+    world_init(&world);
+    teller_init(&teller, &world);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    fd_options(&options, ends[0]);
+    teller_send(&teller, &options);
+    world_pass_ms(&world, 1000); /* Expect */
+    assert_int_equal(write(ends[1], "bo", 2), 2);
+    world_pass_ms(&world, 59000);
+    assert_int_equal(teller.n_done, 0);
+    assert_int_equal(write(ends[1], "dy", 2), 2);
+    assert_int_equal(shutdown(ends[1], SHUT_WR), 0);
+    hear_body(&world, &heard);
+    assert_int_equal(body_of(heard.storage, heard.len, got, sizeof(got)), 4);
+    assert_memory_equal(got, "body", 4);
+    server_says(&world, OK_0);
+    assert_story(&teller, "head(200,0)  done");
+    assert_int_equal(teller.last_up.done_bytes, 4);
+    close(ends[1]);
+    world_done(&world);
+    assert_int_equal(count_fds(), before);
+}
+
 static void test_a_pipe_not_read_yet_goes_to_where_the_redirect_leads(void **state)
 {
     struct fetch_world world;
@@ -967,6 +1002,7 @@ int main(void)
         cmocka_unit_test(test_cd04_a_file_that_became_shorter_fails),
         cmocka_unit_test(test_lb03_a_file_is_sent_again_a_pipe_is_not),
         cmocka_unit_test(test_a_pipe_is_read_as_it_is_written_and_sent_chunked),
+        cmocka_unit_test(test_a_socket_is_read_as_a_pipe_is),
         cmocka_unit_test(test_a_pipe_not_read_yet_goes_to_where_the_redirect_leads),
         cmocka_unit_test(test_ip14_pipes_that_nobody_writes_hold_up_nothing),
         cmocka_unit_test(test_a_pipe_that_another_empties_does_not_halt_the_loop),
