@@ -412,7 +412,8 @@ static int put_network(struct parts *parts, const struct xhr_options *options)
 static void put_security(struct parts *parts, const struct xhr_request_options *set)
 {
     if (!set->insecure && set->ca_pem_len == 0 && set->client_certificate_len == 0 &&
-        set->n_pinned_keys == 0 && set->tls_version_min == 0 && set->tls_version_max == 0)
+        set->n_pinned_keys == 0 && set->tls_version_min == 0 && set->tls_version_max == 0 &&
+        !set->certificate_status)
         return;
     xhrd__v1__tls_options__init(&parts->tls);
     parts->tls.insecure = set->insecure;
@@ -426,6 +427,7 @@ static void put_security(struct parts *parts, const struct xhr_request_options *
         parts->pins[i] =
             borrow((const char *)set->pinned_keys + i * XHR_PIN_BYTES, XHR_PIN_BYTES);
     parts->tls.n_pins = set->n_pinned_keys;
+    parts->tls.status = set->certificate_status;
     parts->tls.pins = parts->pins;
     parts->open.tls = &parts->tls;
 }

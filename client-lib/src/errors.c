@@ -42,6 +42,7 @@ static const struct {
     [XHR_ERROR_ABORTED] = {"aborted", -999, -ECANCELED},
     [XHR_ERROR_SHUTDOWN] = {"shutdown", -1005, -ESHUTDOWN},
     [XHR_ERROR_INTERNAL] = {"internal", -1, -EIO},
+    [XHR_ERROR_TLS_STATUS] = {"tls-status", -1202, -EKEYREVOKED},
     [XHR_ERROR_HTTP_STATUS] = {"http-status", 0, -EREMOTEIO},
     [XHR_ERROR_DAEMON_LOST] = {"daemon-lost", -1005, -ECONNRESET},
     [XHR_ERROR_DAEMON_UNREACHABLE] = {"daemon-unreachable", -1004, -EHOSTDOWN},
@@ -170,8 +171,9 @@ static void take_text(struct xhr_failure *failure, const ProtobufCBinaryData *te
 
 int xhr_failure_of_wire(const Xhrd__V1__Failure *wire, struct xhr_failure *ret)
 {
-    if (wire->kind <= XHRD__V1__FAILURE_KIND__FAILURE_KIND_UNSPECIFIED ||
-        wire->kind > XHRD__V1__FAILURE_KIND__FAILURE_KIND_INTERNAL ||
+    size_t kind = (size_t)wire->kind;
+
+    if (kind == XHR_ERROR_NONE || kind >= XHR_ERROR_HTTP_STATUS || !classes[kind].name[0] ||
         (size_t)wire->phase >= sizeof(phases) / sizeof(*phases))
         return -EPROTO;
     *ret = (struct xhr_failure){

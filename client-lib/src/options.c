@@ -69,6 +69,7 @@ static bool is_sane_tls(const struct xhr_request_options *set)
            set->client_certificate_len <= IDENTITY_MAX && set->n_pinned_keys <= PINS_MAX &&
            (set->client_certificate || set->client_certificate_len == 0) &&
            (set->pinned_keys || set->n_pinned_keys == 0) &&
+           !(set->certificate_status && set->insecure) &&
            !(set->passphrase && set->client_certificate_len == 0);
 }
 

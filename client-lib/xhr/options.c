@@ -303,10 +303,19 @@ static int check_redirects(const struct cli_options *options, struct trouble *wh
     return 0;
 }
 
+static int check_tls(const struct cli_options *options, struct trouble *why)
+{
+    if (options->cert_status && options->insecure)
+        return trouble_set(why, EXIT_USAGE,
+                           "--cert-status and -k contradict each other: what is proved of a "
+                           "certificate that nobody checks?");
+    return 0;
+}
+
 static int check_groups(const struct cli_options *options, struct trouble *why)
 {
     static int (*const checks[])(const struct cli_options *, struct trouble *) = {
-        check_proxy, check_saving, check_redirects, check_cookies, check_login,
+        check_proxy, check_saving, check_redirects, check_cookies, check_login, check_tls,
     };
     int r = 0;
 

@@ -133,6 +133,7 @@ struct cli_options {
     const char *bearer; /* copied, and wiped from argv */
 
     bool insecure;
+    bool cert_status;
     const char *ca_file;
     const char *cert_file; /* -E; what stood behind its ':' is in pass */
     const char *key_file;

@@ -337,6 +337,7 @@ static int make_request_options(struct session *session, struct trouble *why)
         .auth_scheme = scheme_of(options),
         .bearer_token = options->bearer,
         .insecure = options->insecure,
+        .certificate_status = options->cert_status,
         .ca_pem = session->ca_pem.bytes,
         .ca_pem_len = session->ca_pem.len,
         .client_certificate = session->identity.bytes,

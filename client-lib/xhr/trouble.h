@@ -37,6 +37,7 @@ enum exit_code {
     EXIT_REWIND = 65,
     EXIT_CA_FILE = 77,
     EXIT_PIN = 90,
+    EXIT_CERTIFICATE_STATUS = 91,
     EXIT_PROXY_HANDSHAKE = 97,
     EXIT_DAEMON = 100,
     EXIT_POLICY = 101,

@@ -37,6 +37,7 @@ static const char *const kinds[FAILURE_KIND_COUNT] = {
     [FAILURE_ABORTED] = "aborted",
     [FAILURE_SHUTDOWN] = "shutdown",
     [FAILURE_INTERNAL] = "internal",
+    [FAILURE_TLS_STATUS] = "tls-status",
 };
 
 static const char *const phases[PHASE_COUNT] = {
@@ -48,7 +49,7 @@ static const char *const phases[PHASE_COUNT] = {
 
 const char *failure_kind_name(enum failure_kind kind)
 {
-    return kinds[kind];
+    return kinds[kind] ? kinds[kind] : "unknown"; /* a number nobody has taken yet */
 }
 
 const char *failure_phase_name(enum failure_phase phase)

@@ -42,6 +42,8 @@ enum failure_kind {
     FAILURE_ABORTED,         /* by the client */
     FAILURE_SHUTDOWN,        /* the daemon is leaving */
     FAILURE_INTERNAL,        /* our own trouble: memory, descriptors */
+    FAILURE_TLS_STATUS =
+        33, /* revoked, or not proved not to be; code: X509_V_ERR_ value or 0 */
     FAILURE_KIND_COUNT,
 };
 
@@ -60,7 +62,7 @@ enum failure_phase {
     PHASE_COUNT,
 };
 
-#define FAILURE_TEXT_MAX 160
+#define FAILURE_TEXT_MAX 240
 
 struct failure {
     enum failure_kind kind;

@@ -483,8 +483,11 @@ int request_options_set_tls_terms(struct request_options *options,
 
     if (r < 0)
         return r;
+    if (from->status && options->tls.insecure)
+        return refuse_tls(ret_why, "status: with insecure there is no issuer to trust for it");
     options->tls.min_version = (uint16_t)from->min_version;
     options->tls.max_version = (uint16_t)from->max_version;
+    options->tls.status = from->status;
     if (from->max_version && !from->min_version && from->max_version < 0x0303)
         options->tls.min_version = 0x0301;
     r = copy_span(from->identity, &options->identity_bytes, &options->tls.identity);

@@ -214,6 +214,7 @@ struct request_tls {
     struct span passphrase;
     const struct span *pins; /* SHA-256 of public keys */
     size_t n_pins;
+    bool status; /* the server must prove that its certificate is not revoked */
 };
 
 /* Copies everything. */

@@ -14,6 +14,7 @@
 #include "net/tls_context.h"
 #include "net/tls_failure.h"
 #include "net/tls_identity.h"
+#include "net/tls_status.h"
 #include "net/tls_verify.h"
 #include "net/tls_wire.h"
 
@@ -156,7 +157,7 @@ static int verify_cb(int ok, X509_STORE_CTX *store)
     SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
     struct io_tls *tls = SSL_get_app_data(ssl);
 
-    if (!ok && tls)
+    if (!ok && tls && !tls_context_is_insecure(tls->context))
         tls_verify_failure(&tls->io.failure, store, &tls->host);
     return ok;
 }
@@ -231,12 +232,21 @@ static bool was_pushed_down(const struct io_tls *tls)
            io_tls_random_is_marked(random);
 }
 
+/* With io->failure. The session may have been put away already (TLS 1.2): to resume it would
+ * skip what was refused here (TV16, CVE-2024-0853). */
+static void fail_handshake(struct io_tls *tls)
+{
+    if (tls->sessions)
+        tls_sessions_drop(tls->sessions, &tls->key);
+    tls->wrong = true;
+    io_tell_failed(&tls->io, -EPROTO);
+}
+
 static void refuse_handshake(struct io_tls *tls, enum failure_kind kind, const char *what)
 {
     failure_set(&tls->io.failure, kind, "%s %s", tls->host.name, what);
     tls->io.failure.phase = PHASE_TLS;
-    tls->wrong = true;
-    io_tell_failed(&tls->io, -EPROTO);
+    fail_handshake(tls);
 }
 
 /* What is resumed was held to the same pins: they are part of the session's key. */
@@ -245,6 +255,13 @@ static bool pins_hold(const struct io_tls *tls)
     struct span pins = tls_context_pins(tls->context);
 
     return pins.len == 0 || SSL_session_reused(tls->ssl) || tls_pins_hold(tls->ssl, pins);
+}
+
+/* As with pins: the session that is resumed had a good one. */
+static bool status_holds(struct io_tls *tls)
+{
+    return !tls_context_wants_status(tls->context) || SSL_session_reused(tls->ssl) ||
+           tls_status_holds(tls->ssl, loop_wall_s(tls->io.loop), &tls->io.failure);
 }
 
 static void handshake_done(struct io_tls *tls)
@@ -263,6 +280,10 @@ static void handshake_done(struct io_tls *tls)
         refuse_handshake(tls, FAILURE_TLS_PIN,
                          "shows a certificate without a pinned key: the server's key has "
                          "changed, or somebody is between");
+        return;
+    }
+    if (!status_holds(tls)) {
+        fail_handshake(tls);
         return;
     }
     if (!note_info(tls)) {

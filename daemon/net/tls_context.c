@@ -38,6 +38,7 @@ struct tls_context {
     struct link by_use;
     unsigned refs;
     bool insecure;
+    bool status;
     bool has_identity; /* its key lives as long as connections use it, not in the cache */
     char *pins;
     size_t pins_len;
@@ -77,6 +78,7 @@ struct context_job {
     unsigned generation;
     struct tls_digest config_digest;
     bool insecure;
+    bool status;
     uint16_t min_version;
     uint16_t max_version;
     char *pem; /* NULL: the system's store */
@@ -116,8 +118,10 @@ int tls_config_digest(const struct tls_config *config, struct tls_digest *ret)
         uint16_t insecure;
         uint16_t min_version;
         uint16_t max_version;
+        uint16_t status;
     } text = {.has_pem = config->ca_pem.len > 0,
               .insecure = config->insecure,
+              .status = config->status,
               .min_version = (uint16_t)min_version_of(config),
               .max_version = (uint16_t)max_version_of(config)};
 
@@ -279,6 +283,8 @@ static bool set_up(SSL_CTX *ctx, const struct context_job *job)
                                             SSL_SESS_CACHE_NO_AUTO_CLEAR);
     SSL_CTX_sess_set_new_cb(ctx, io_tls_on_new_session);
     SSL_CTX_set_security_level(ctx, 2);
+    if (job->status)
+        (void)SSL_CTX_set_tlsext_status_type(ctx, TLSEXT_STATUSTYPE_ocsp);
     if (job->min_version < TLS_VERSION_1_2)
         allow_old_versions(ctx);
     if (job->pem) /* who names a certificate trusts it, root or not: as curl's --cacert */
@@ -347,6 +353,11 @@ SSL_CTX *tls_context_ssl_ctx(const struct tls_context *context)
 bool tls_context_is_insecure(const struct tls_context *context)
 {
     return context->insecure;
+}
+
+bool tls_context_wants_status(const struct tls_context *context)
+{
+    return context->status;
 }
 
 struct span tls_context_pins(const struct tls_context *context)
@@ -422,6 +433,7 @@ static struct tls_context *make_context(struct context_job *job)
     link_init(&context->by_use);
     context->refs = 1;
     context->insecure = job->insecure;
+    context->status = job->status;
     context->has_identity = job->identity_len > 0;
     context->pins = TAKE(job->pins);
     context->pins_len = job->pins_len;
@@ -521,6 +533,7 @@ static int job_new(struct tls_contexts *contexts,
     job->generation = contexts->generation;
     job->config_digest = *digest;
     job->insecure = config->insecure;
+    job->status = config->status;
     job->min_version = (uint16_t)min_version_of(config);
     job->max_version = (uint16_t)max_version_of(config);
     job->ca_file = contexts->options.ca_file;
@@ -570,8 +583,8 @@ static bool is_possible(const struct tls_config *config)
     int min = min_version_of(config);
     int max = max_version_of(config);
 
-    return min >= TLS_VERSION_1_0 && max <= TLS_VERSION_1_3 && min <= max &&
-           config->ca_pem.len <= TLS_CA_PEM_MAX_BYTES &&
+    return min >= TLS_VERSION_1_0 && !(config->status && config->insecure) &&
+           max <= TLS_VERSION_1_3 && min <= max && config->ca_pem.len <= TLS_CA_PEM_MAX_BYTES &&
            config->identity.len <= TLS_IDENTITY_BYTES_MAX &&
            config->passphrase.len <= TLS_PASSPHRASE_MAX &&
            config->pins.len <= (size_t)TLS_PINS_MAX * TLS_PIN_BYTES &&

@@ -11,7 +11,6 @@
 #include "net/address.h"
 
 #define LABEL_MAX     63 /* bytes: RFC 1035 §2.3.4 */
-#define NAME_MAX_TEXT 64 /* bytes of a certificate's name in a failure's text */
 #define SAN_SHOWN_MAX 3  /* names a certificate is told to be for */
 
 /* Letters, digits, hyphens; underscores too, which resolvers and certificates do allow. */
@@ -80,24 +79,22 @@ int tls_verify_setup(SSL *ssl, const struct tls_host *host, int64_t now_s)
 }
 
 /* What is left in @bio as text that fits, "?" for what has none. */
-static void read_text(BIO *bio, char ret[NAME_MAX_TEXT])
+static void read_text(BIO *bio, char ret[TLS_NAME_TEXT_MAX])
 {
-    int n = BIO_read(bio, ret, NAME_MAX_TEXT - 1);
+    int n = BIO_read(bio, ret, TLS_NAME_TEXT_MAX - 1);
 
     if (n <= 0) {
         (void)memcpy(ret, "?", 2);
         return;
     }
     ret[n] = '\0';
-    if (n == NAME_MAX_TEXT - 1)
+    if (n == TLS_NAME_TEXT_MAX - 1)
         (void)memcpy(ret + n - 3, "...", 3);
 }
 
-/* Control characters and all that is not ASCII are escaped: the certificate's maker is not
- * to be trusted (UR16). */
-static void name_text(const X509_NAME *name, char ret[NAME_MAX_TEXT])
+void tls_name_text(const X509_NAME *name, char ret[TLS_NAME_TEXT_MAX])
 {
-    BIO *bio = BIO_new(BIO_s_mem());
+    BIO *bio = name ? BIO_new(BIO_s_mem()) : NULL;
 
     if (bio)
         (void)X509_NAME_print_ex(bio, name, 0, XN_FLAG_RFC2253);
@@ -108,12 +105,12 @@ static void name_text(const X509_NAME *name, char ret[NAME_MAX_TEXT])
     BIO_free(bio);
 }
 
-static void time_text(const ASN1_TIME *time, char ret[NAME_MAX_TEXT])
+void tls_time_text(const ASN1_TIME *time, char ret[TLS_NAME_TEXT_MAX])
 {
     struct tm tm;
 
     if (!time || ASN1_TIME_to_tm(time, &tm) != 1 ||
-        strftime(ret, NAME_MAX_TEXT, "%Y-%m-%d %H:%M UTC", &tm) == 0)
+        strftime(ret, TLS_NAME_TEXT_MAX, "%Y-%m-%d %H:%M UTC", &tm) == 0)
         (void)memcpy(ret, "?", 2);
 }
 
@@ -143,7 +140,7 @@ static void print_san(BIO *bio, const GENERAL_NAME *name)
 }
 
 /* "a.example, b.example, ..."; "no name" for a certificate without any. */
-static void san_text(const X509 *cert, char ret[NAME_MAX_TEXT])
+static void san_text(const X509 *cert, char ret[TLS_NAME_TEXT_MAX])
 {
     GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
     BIO *bio = BIO_new(BIO_s_mem());
@@ -173,7 +170,7 @@ static void san_text(const X509 *cert, char ret[NAME_MAX_TEXT])
 static void
 set_name_mismatch(struct failure *ret, const X509 *cert, const struct tls_host *host)
 {
-    char names[NAME_MAX_TEXT];
+    char names[TLS_NAME_TEXT_MAX];
 
     san_text(cert, names);
     failure_set(ret, FAILURE_TLS_VERIFY,
@@ -183,9 +180,9 @@ set_name_mismatch(struct failure *ret, const X509 *cert, const struct tls_host *
 
 static void set_date(struct failure *ret, const X509 *cert, const char *subject, bool expired)
 {
-    char when[NAME_MAX_TEXT];
+    char when[TLS_NAME_TEXT_MAX];
 
-    time_text(expired ? X509_get0_notAfter(cert) : X509_get0_notBefore(cert), when);
+    tls_time_text(expired ? X509_get0_notAfter(cert) : X509_get0_notBefore(cert), when);
     failure_set(ret, FAILURE_TLS_VERIFY,
                 expired ? "certificate %s expired on %s: it must be renewed (or this clock is "
                           "wrong)"
@@ -195,9 +192,9 @@ static void set_date(struct failure *ret, const X509 *cert, const char *subject,
 
 static void set_unknown_issuer(struct failure *ret, const X509 *cert, const char *subject)
 {
-    char issuer[NAME_MAX_TEXT];
+    char issuer[TLS_NAME_TEXT_MAX];
 
-    name_text(X509_get_issuer_name(cert), issuer);
+    tls_name_text(X509_get_issuer_name(cert), issuer);
     failure_set(ret, FAILURE_TLS_VERIFY,
                 "issuer %s is not trusted: pass --cacert or install the CA (certificate %s)",
                 issuer, subject);
@@ -227,10 +224,10 @@ void tls_verify_failure(struct failure *ret, X509_STORE_CTX *store, const struct
 {
     int error = X509_STORE_CTX_get_error(store);
     const X509 *cert = X509_STORE_CTX_get_current_cert(store);
-    char subject[NAME_MAX_TEXT] = "?";
+    char subject[TLS_NAME_TEXT_MAX] = "?";
 
     if (cert)
-        name_text(X509_get_subject_name(cert), subject);
+        tls_name_text(X509_get_subject_name(cert), subject);
     if (!cert)
         failure_set(ret, FAILURE_TLS_VERIFY, "%s", X509_verify_cert_error_string(error));
     else if (error == X509_V_ERR_HOSTNAME_MISMATCH || error == X509_V_ERR_IP_ADDRESS_MISMATCH)

@@ -13,10 +13,13 @@
 #include "base/failure.h"
 #include "base/span.h"
 
+struct X509_name_st;
+struct asn1_string_st;
 struct ssl_st;
 struct x509_store_ctx_st;
 
-#define TLS_HOST_MAX 253 /* bytes */
+#define TLS_HOST_MAX      253 /* bytes */
+#define TLS_NAME_TEXT_MAX 64  /* bytes of a certificate's name in a failure's text */
 
 /* A host as TLS wants it: without brackets, zone and the root's dot. */
 struct tls_host {
@@ -41,3 +44,8 @@ MUST_CHECK int tls_verify_setup(struct ssl_st *ssl, const struct tls_host *host,
 void tls_verify_failure(struct failure *ret,
                         struct x509_store_ctx_st *store,
                         const struct tls_host *host);
+
+/* For people: control characters and all that is not ASCII are escaped, for the certificate's
+ * maker is not to be trusted (UR16); what is too long is cut. "?" for NULL. */
+void tls_name_text(const struct X509_name_st *name, char ret[TLS_NAME_TEXT_MAX]);
+void tls_time_text(const struct asn1_string_st *time, char ret[TLS_NAME_TEXT_MAX]);

@@ -83,7 +83,7 @@ static bool tls_is_default(const struct pool_tls *tls)
 {
     return !tls->insecure && tls->ca_pem.len == 0 && tls->min_version == 0 &&
            tls->max_version == 0 && tls->identity.len == 0 && tls->pins.len == 0 &&
-           !tls->answerer;
+           !tls->status && !tls->answerer;
 }
 
 static int put_answerer(struct buf *out, const struct pool_tls *tls)
@@ -129,7 +129,8 @@ struct tls_config pool_tls_config(const struct pool_tls *tls)
                                .max_version = tls->max_version,
                                .identity = tls->identity,
                                .passphrase = tls->passphrase,
-                               .pins = tls->pins};
+                               .pins = tls->pins,
+                               .status = tls->status};
 }
 
 int pool_key_encode(struct buf *out, const struct pool_key *key)

@@ -332,6 +332,7 @@ take_tls(const Xhrd__V1__TlsOptions *message, struct request_options *to, struct
         .passphrase = span_of_bytes(message->passphrase),
         .pins = pins,
         .n_pins = message->n_pins,
+        .status = message->status,
     };
 
     for (size_t i = 0; i < message->n_pins && i < REQUEST_PINS_MAX; i++)

@@ -210,8 +210,8 @@ def s_server(ca):
     """Start `openssl s_server` with options; stopped at the end."""
     made = []
 
-    def make(*options):
-        made.append(origins.OpensslServer(ca, *options))
+    def make(*options, **more):
+        made.append(origins.OpensslServer(ca, *options, **more))
         return made[-1]
 
     yield make

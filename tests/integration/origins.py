@@ -422,11 +422,54 @@ class Nginx:
             listener.close()
 
 
+STAPLING_NGINX = """
+daemon off; worker_processes 1; {user}
+pid {prefix}/nginx.pid; error_log {prefix}/error.log;
+events {{ worker_connections 64; }}
+http {{
+  access_log off;
+  server {{
+    listen {address} ssl;
+    ssl_certificate {cert}; ssl_certificate_key {key};
+    ssl_stapling on; ssl_stapling_file {staple};
+    location / {{ return 200 "stapled\\n"; }}
+  }}
+}}
+"""
+
+
+class StaplingNginx:
+    """nginx that staples an OCSP response from a file."""
+
+    def __init__(self, prefix: pathlib.Path, cert, key, staple):
+        prefix.mkdir()
+        self._listener = Nginx._listen()
+        self.port = self._listener.getsockname()[1]
+        (prefix / "nginx.conf").write_text(STAPLING_NGINX.format(
+            prefix=prefix, address=f"{LOOPBACK}:{self.port}", cert=cert, key=key, staple=staple,
+            user="user root;" if os.geteuid() == 0 else ""))
+        fd = self._listener.fileno()
+        self.process = subprocess.Popen(
+            ["nginx", "-p", str(prefix), "-c", "nginx.conf", "-e", str(prefix / "error.log")],
+            pass_fds=[fd], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, env={**os.environ, "NGINX": f"{fd};"})
+        wait_until(lambda: (prefix / "nginx.pid").exists() or self.process.poll() is not None,
+                   "nginx to start")
+        assert self.process.poll() is None, (prefix / "error.log").read_text()
+
+    def url(self, path="/", host="localhost"):
+        return f"https://{host}:{self.port}{path}"
+
+    def stop(self):
+        stop_process(self.process)
+        self._listener.close()
+
+
 class OpensslServer:
     """`openssl s_server -www`: a TLS stack to be told its versions and ciphers."""
 
-    def __init__(self, authority: Authority, *options):
-        cert, key = authority.issue()
+    def __init__(self, authority: Authority, *options, certificate=None):
+        cert, key = certificate or authority.issue()
         self.process = subprocess.Popen(
             ["openssl", "s_server", "-accept", f"{LOOPBACK}:0", "-cert", str(cert),
              "-key", str(key), "-www", *options],

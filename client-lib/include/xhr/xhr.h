@@ -107,6 +107,7 @@ enum xhr_error_class {
     XHR_ERROR_ABORTED = 27,      /* by the program */
     XHR_ERROR_SHUTDOWN = 28,     /* the daemon is leaving */
     XHR_ERROR_INTERNAL = 29,     /* the daemon's own trouble: memory, descriptors */
+    XHR_ERROR_TLS_STATUS = 33,   /* the certificate is revoked, or not proved not to be */
     /* from this library */
     XHR_ERROR_HTTP_STATUS = 64,        /* an answer of status 400 or more; code is the status */
     XHR_ERROR_DAEMON_LOST = 65,        /* the daemon went away in the middle */
@@ -440,6 +441,8 @@ struct xhr_request_options {
      * in the verified chain. */
     const void *pinned_keys;
     size_t n_pinned_keys;
+    bool certificate_status; /* the server must prove that its certificate is not revoked: by an
+                                OCSP response stapled to the handshake; not with insecure */
 };
 
 /**
