@@ -37,6 +37,7 @@ struct daemon {
     struct daemon_options options;
     struct deny_networks deny;
     struct sockets *sockets;
+    struct kept *kept; /* NULL: nobody keeps our clients */
     struct loop *loop;
     struct signals *signals;
     struct notify *notify;
@@ -135,6 +136,8 @@ static void daemon_on_leave(void *owner)
     log_notice(NULL, "leaving");
     notify_stopping(daemon->notify);
     daemon->leaving = true;
+    if (!daemon->sockets->is_ours)
+        stop_listening(daemon);         /* who comes now waits there for the next of us */
     service_shut_down(daemon->service); /* on_idle follows when the last client is gone */
     if (service_is_idle(daemon->service) || timer_arm(&daemon->goodbye, GOODBYE_US) < 0)
         loop_stop(daemon->loop);
@@ -164,6 +167,7 @@ static struct service_options service_options_of(const struct daemon *daemon)
         .version = XHRD_VERSION,
         .state_dir = daemon->options.state_dir,
         .socket_path = daemon->sockets->path,
+        .keeper = kept_keeper(daemon->kept),
     };
 
     quota_init(&options.limits);
@@ -455,12 +459,15 @@ static int make_all(struct daemon *daemon)
         r = make_pool(daemon);
     if (r == 0)
         r = make_service(daemon);
+    if (r == 0)
+        kept_adopt(daemon->kept, daemon->service);
     return r == 0 ? start_listening(daemon) : r;
 }
 
 int daemon_new(struct daemon **ret,
                const struct daemon_options *options,
-               struct sockets *sockets)
+               struct sockets *sockets,
+               struct kept *kept)
 {
     CLEANUP(daemon_free) struct daemon *daemon = mem_zalloc(sizeof(*daemon));
 
@@ -468,6 +475,7 @@ int daemon_new(struct daemon **ret,
         return fault(-ENOMEM);
     daemon->options = *options;
     daemon->sockets = sockets;
+    daemon->kept = kept;
     int r = make_all(daemon);
     if (r < 0) {
         log_err(NULL, "cannot start: %s", strerrordesc_np(-r));
@@ -530,6 +538,6 @@ int daemon_run(struct daemon *daemon)
               daemon->options.per_user ? "its user" : "all users",
               daemon->sockets->path[0] ? daemon->sockets->path : "a passed socket");
     notify_ready(daemon->notify);
-    daemon_on_idle(daemon, true);
+    daemon_on_idle(daemon, service_is_idle(daemon->service));
     return loop_run(daemon->loop);
 }

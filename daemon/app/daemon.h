@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "app/config.h"
+#include "app/kept.h"
 #include "app/sockets.h"
 #include "base/cleanup.h"
 
@@ -21,9 +22,12 @@ struct daemon_options {
     char state_dir[CONFIG_TEXT_MAX];
 };
 
-/* @sockets: its descriptors are taken on success. Return: 0 or -errno; the reason is logged. */
-MUST_CHECK int
-daemon_new(struct daemon **ret, const struct daemon_options *options, struct sockets *sockets);
+/* @sockets: its descriptors are taken on success; @kept: borrowed, may be NULL.
+ * Return: 0 or -errno; the reason is logged. */
+MUST_CHECK int daemon_new(struct daemon **ret,
+                          const struct daemon_options *options,
+                          struct sockets *sockets,
+                          struct kept *kept);
 struct daemon *daemon_free(struct daemon *daemon);
 DEFINE_CLEANUP(daemon, daemon_free)
 

@@ -19,10 +19,10 @@ static void tune_malloc(void)
     (void)mallopt(M_ARENA_MAX, 2);
 }
 
-static int serve(struct options *options, struct sockets *sockets)
+static int serve(struct options *options, struct sockets *sockets, struct kept *kept)
 {
     struct daemon *daemon = NULL;
-    int r = daemon_new(&daemon, &options->daemon, sockets);
+    int r = daemon_new(&daemon, &options->daemon, sockets, kept);
 
     if (r < 0)
         return r;
@@ -35,13 +35,19 @@ static int serve(struct options *options, struct sockets *sockets)
 
 int main(int argc, char **argv)
 {
+    CLEANUP(kept_free) struct kept *kept = NULL;
     struct options options = {0};
     struct sockets sockets;
+    struct passed passed = {0};
 
     tune_malloc();
     (void)umask(0077);
     (void)signal(SIGPIPE, SIG_IGN);
     int r = signals_block();
+    if (r == 0)
+        r = passed_take(&passed);
+    if (kept_open(&kept, &passed) < 0)
+        log_warning(NULL, "clients' connections will not outlive this process");
     if (r == 0)
         r = options_parse(&options, argc, argv);
     if (r == OPTIONS_LEAVE)
@@ -49,7 +55,8 @@ int main(int argc, char **argv)
     if (r < 0)
         return r == -EINVAL ? 2 : EXIT_FAILURE;
 
-    r = sockets_open(&sockets, options.socket_path, !options.daemon.per_user);
+    r = sockets_open(&sockets, &passed, options.socket_path, !options.daemon.per_user);
+    passed_done(&passed);
     if (r < 0) {
         if (r == -EADDRINUSE)
             log_err(NULL, "%s: a daemon listens there already", options.socket_path);
@@ -60,7 +67,7 @@ int main(int argc, char **argv)
                     strerrordesc_np(-r));
         return EXIT_FAILURE;
     }
-    r = serve(&options, &sockets);
+    r = serve(&options, &sockets, kept);
     sockets_done(&sockets);
     return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -14,6 +14,7 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "app/kept.h"
 #include "base/fault.h"
 #include "base/log.h"
 
@@ -42,13 +43,16 @@ static void learn_file(struct sockets *sockets)
     }
 }
 
-static int take_over(struct sockets *sockets, int n)
+/* Not those that app/kept.c has taken. */
+static int take_over(struct sockets *sockets, const struct passed *passed)
 {
-    if (n > SOCKETS_MAX)
-        return fault(-E2BIG);
-    for (int i = 0; i < n; i++) {
+    for (int i = 0; i < passed->n; i++) {
         int fd = SD_LISTEN_FDS_START + i;
 
+        if (kept_is_name(passed->names[i]))
+            continue;
+        if (sockets->count == SOCKETS_MAX)
+            return fault(-E2BIG);
         if (sd_is_socket_unix(fd, SOCK_STREAM, 1, NULL, 0) <= 0) {
             log_err(NULL,
                     "descriptor %d that was handed over is no listening Unix stream socket",
@@ -57,6 +61,8 @@ static int take_over(struct sockets *sockets, int n)
         }
         sockets->fds[sockets->count++] = fd;
     }
+    if (sockets->count == 0)
+        return 0;
     learn_path(sockets);
     learn_file(sockets);
     /* systemd keeps its sockets; what a client bound for us it let go of. */
@@ -132,15 +138,33 @@ static int bind_path(struct sockets *sockets, const char *path, bool for_everyon
     return 0;
 }
 
-int sockets_open(struct sockets *ret, const char *path, bool for_everyone)
+int passed_take(struct passed *ret)
+{
+    char **names = NULL;
+    int n = sd_listen_fds_with_names(1, &names);
+
+    *ret = (struct passed){.names = names, .n = n < 0 ? 0 : n};
+    return n < 0 ? n : 0;
+}
+
+void passed_done(struct passed *passed)
+{
+    for (int i = 0; i < passed->n; i++)
+        free(passed->names[i]);
+    free(passed->names);
+    *passed = (struct passed){0};
+}
+
+int sockets_open(struct sockets *ret,
+                 const struct passed *passed,
+                 const char *path,
+                 bool for_everyone)
 {
     *ret = (struct sockets){.lock_fd = -1};
 
-    int n = sd_listen_fds(1);
-    if (n < 0)
-        return n;
-    if (n > 0)
-        return take_over(ret, n);
+    int r = passed ? take_over(ret, passed) : 0;
+    if (r < 0 || ret->count > 0)
+        return r;
     return path ? bind_path(ret, path, for_everyone) : -ENOENT;
 }
 

@@ -15,6 +15,16 @@
 #define SOCKETS_MAX       16
 #define SOCKET_PATH_BYTES 108 /* sun_path */
 
+/* What was handed over when we were started: descriptors from 3 on, and what they are for. */
+struct passed {
+    char **names;
+    int n;
+};
+
+/* Once. Return: 0 or -errno. */
+MUST_CHECK int passed_take(struct passed *ret);
+void passed_done(struct passed *passed); /* of the names; the descriptors are others' by then */
+
 struct sockets {
     int fds[SOCKETS_MAX];
     unsigned count;
@@ -28,12 +38,16 @@ struct sockets {
 
 /**
  * sockets_open() - those handed over, else bind @path
+ * @passed: NULL: nothing was
  * @path: NULL when it was not given
  * @for_everyone: who may connect to @path: all users, or our own alone
  * Return: 0; -ENOENT: neither; -EADDRINUSE: a daemon is there; -EEXIST: what is there is no
  * socket; -errno.
  */
-MUST_CHECK int sockets_open(struct sockets *ret, const char *path, bool for_everyone);
+MUST_CHECK int sockets_open(struct sockets *ret,
+                            const struct passed *passed,
+                            const char *path,
+                            bool for_everyone);
 
 enum sockets_leave {
     SOCKETS_LEFT = 0, /* nobody can connect any more, and nobody was left waiting */

@@ -51,7 +51,9 @@ struct session {
     int fds[FDS_MAX];
     unsigned n_fds;
     int fd;
+    volatile uint8_t *busy; /* NULL: nobody wants to know */
     enum session_state state;
+    bool shared; /* the socket is somebody else's, too */
     bool congested;
     bool blocked;      /* the socket takes no more for now */
     bool write_failed; /* on_end is to be told from the round's end */
@@ -154,6 +156,18 @@ static void write_queue(struct session *session)
         want_write(session, block);
 }
 
+bool session_is_quiet(const struct session *session)
+{
+    return session->state == SESSION_OPEN && !session->write_failed && session->in.len == 0 &&
+           session->out.len == 0 && session->n_fds == 0;
+}
+
+static void set_busy(struct session *session)
+{
+    if (session->busy)
+        *session->busy = 1;
+}
+
 static void session_on_flush(void *owner)
 {
     struct session *session = owner;
@@ -169,6 +183,8 @@ static void session_on_flush(void *owner)
         end(session, SESSION_END_ERROR);
     } else {
         drained(session);
+        if (session->busy && session_is_quiet(session))
+            session->events->on_quiet(session->owner);
     }
 }
 
@@ -186,6 +202,7 @@ static int queue(struct session *session, size_t size)
 
 static void queued(struct session *session)
 {
+    set_busy(session);
     loop_defer(session->loop, &session->flush);
     if (session->congested || session->out.len <= session->options.high_water_bytes)
         return;
@@ -265,6 +282,11 @@ size_t session_queued_bytes(const struct session *session)
 bool session_is_congested(const struct session *session)
 {
     return session->congested;
+}
+
+int session_fd(const struct session *session)
+{
+    return session->fd;
 }
 
 /* ---- in -------------------------------------------------------------------------------- */
@@ -418,6 +440,10 @@ static void tell_end(struct session *session, ssize_t r)
  * left, nobody is going to take those that are. */
 static void session_read(struct session *session)
 {
+    if (session->busy) { /* from here on its bytes are in our memory alone */
+        set_busy(session);
+        loop_defer(session->loop, &session->flush);
+    }
     bool kept = session->in.len > 0;
     size_t want = kept ? missing_bytes(session) : sizeof(scratch);
     int r = kept ? buf_reserve(&session->in, want) : 0;
@@ -534,12 +560,32 @@ static void release_charges(struct session *session)
     charge_release(&session->fd_charge);
 }
 
+void session_skip_hello(struct session *session)
+{
+    timer_disarm(&session->deadline);
+}
+
+void session_share(struct session *session, volatile uint8_t *busy)
+{
+    session->busy = busy;
+    session->shared = true;
+}
+
+void session_leave(struct session *session)
+{
+    session->shared = false;
+    session_close(session);
+}
+
 void session_close(struct session *session)
 {
     if (session->state == SESSION_CLOSED)
         return;
     if (!session->blocked && !session->write_failed && session->out.len > 0)
         write_queue(session);
+    if (session->shared)
+        (void)shutdown(session->fd, SHUT_RDWR);
+    session->busy = NULL;
     session->state = SESSION_CLOSED;
     loop_defer_cancel(session->loop, &session->flush);
     timer_disarm(&session->deadline);
@@ -558,6 +604,7 @@ void session_close_after_flush(struct session *session)
     if (session->state >= SESSION_LEAVING)
         return;
     session->state = SESSION_LEAVING;
+    session->busy = NULL;
     stop_reading(session);
     release_charges(session); /* the owner and its quota need not outlive this call */
     if (timer_arm(&session->deadline, session->options.rest_of_frame_us) < 0)

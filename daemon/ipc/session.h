@@ -55,6 +55,9 @@ struct session_events {
      * out, and another end follows when the client has gone altogether; after any other end
      * there is nothing left but session_close(). */
     void (*on_end)(void *owner, enum session_end end);
+    /* Only after session_share(): session_is_quiet(), from the end of a round in which it was
+     * not. */
+    void (*on_quiet)(void *owner);
 };
 
 /**
@@ -70,6 +73,23 @@ MUST_CHECK int session_new(struct session **ret,
                            struct quota *quota,
                            const struct session_events *events,
                            void *owner);
+
+/* The client was greeted by another process: no hello has to come. */
+void session_skip_hello(struct session *session);
+
+/* Nothing of the client's is half read, and nothing for it is unsent. */
+bool session_is_quiet(const struct session *session);
+
+/**
+ * session_share() - somebody else has the client's socket, too
+ * @busy: set to 1 before anything is read from it and when something is queued for it; back to
+ * 0 is the owner's to say. Not touched any more after closing.
+ * Closing then ends the connection for whoever has it, but for session_leave().
+ */
+void session_share(struct session *session, volatile uint8_t *busy);
+
+/* Closes our descriptor alone: who else has the socket goes on with it. No event after it. */
+void session_leave(struct session *session);
 
 /* No event after it. What is queued is tried once more, without waiting. Memory goes at the
  * end of the round. */
@@ -99,6 +119,9 @@ session_send_payload(struct session *session, struct span head, struct span payl
 
 size_t session_queued_bytes(const struct session *session);
 bool session_is_congested(const struct session *session);
+
+/* For who shares it. */
+int session_fd(const struct session *session);
 
 /* The next descriptor that came along, the caller's to close; -1: there is none; -EDQUOT: it
  * was one more than the uid may hold, and is closed. */

@@ -134,10 +134,21 @@ static void release_sessions(struct client *client)
     client->n_held = 0;
 }
 
+int client_introduce(struct client *client, struct span profile, struct span program)
+{
+    if (partition_init(&client->partition, client->peer.uid, profile) < 0)
+        return -EINVAL;
+    program = span_take(program, CLIENT_PROGRAM_MAX);
+    for (size_t i = 0; i < program.len; i++)
+        client->program[i] =
+            program.ptr[i] >= 0x20 && program.ptr[i] < 0x7f ? program.ptr[i] : '?';
+    client->greeted = true;
+    client_hold_session(client, client->partition.uid);
+    return 0;
+}
+
 static void greet(struct client *client, const Xhrd__V1__ClientHello *hello)
 {
-    struct span program = span_take(span_of_bytes(hello->program), CLIENT_PROGRAM_MAX);
-
     if (client->greeted) {
         client_refuse(client, XHRD__V1__SESSION_ERROR__KIND__KIND_PROTOCOL, "a second hello");
         return;
@@ -147,17 +158,13 @@ static void greet(struct client *client, const Xhrd__V1__ClientHello *hello)
                       "this daemon speaks version 1 of the protocol");
         return;
     }
-    if (partition_init(&client->partition, client->peer.uid, span_of(hello->profile)) < 0) {
+    if (client_introduce(client, span_of(hello->profile), span_of_bytes(hello->program)) < 0) {
         client_refuse(client, XHRD__V1__SESSION_ERROR__KIND__KIND_PROTOCOL,
                       "profile: wants at most 31 of a-z, 0-9, '_' and '-'");
         return;
     }
-    for (size_t i = 0; i < program.len; i++)
-        client->program[i] =
-            program.ptr[i] >= 0x20 && program.ptr[i] < 0x7f ? program.ptr[i] : '?';
-    client->greeted = true;
-    client_hold_session(client, client->partition.uid);
     tell_hello(client);
+    client_keep_later(client);
 }
 
 static void dispatch(struct client *client, const Xhrd__V1__ClientMessage *message)
@@ -345,6 +352,7 @@ void client_close(struct client *client)
     if (client->closed)
         return;
     client->closed = true;
+    client_forget(client);
     loop_defer_cancel(service->loop, &client->leave);
     answer_service_leave(client);
     fetch_service_close_all(client);
@@ -384,9 +392,10 @@ static const struct session_events client_session_events = {
     .on_congested = client_on_congested,
     .on_drained = client_on_drained,
     .on_end = client_on_end,
+    .on_quiet = client_on_quiet,
 };
 
-static int serve(struct service *service, int fd, const struct peer *peer, struct client **ret)
+int client_new(struct service *service, int fd, const struct peer *peer, struct client **ret)
 {
     struct client *client = mem_zalloc(sizeof(*client));
 
@@ -396,6 +405,7 @@ static int serve(struct service *service, int fd, const struct peer *peer, struc
     client->peer = *peer;
     client->log = (struct log_subject){.uid = peer->uid, .has_uid = true};
     client->leave = (struct deferred){.fn = client_on_leave, .owner = client};
+    link_init(&client->young);
     link_init(&client->request_list);
     link_init(&client->cookie_jobs);
     link_init(&client->watches);
@@ -421,16 +431,11 @@ static int serve(struct service *service, int fd, const struct peer *peer, struc
     return 0;
 }
 
-void service_accept(struct service *service, int fd, const struct peer *peer)
+bool client_admit(struct client *client)
 {
-    struct client *client;
-    int r = serve(service, fd, peer, &client);
+    struct service *service = client->service;
+    const struct peer *peer = &client->peer;
 
-    if (r < 0) {
-        log_warning(NULL, "a client of uid %u was sent away: no memory", peer->uid);
-        close(fd);
-        return;
-    }
     if (service->options.per_user && peer->uid != getuid() && peer->uid != 0)
         client_refuse(client, XHRD__V1__SESSION_ERROR__KIND__KIND_DENIED,
                       "this daemon serves one user, and it is not you");
@@ -445,6 +450,19 @@ void service_accept(struct service *service, int fd, const struct peer *peer)
                       "too many connections of this user");
     else
         tell_idle(service);
+    return !client->closed;
+}
+
+void service_accept(struct service *service, int fd, const struct peer *peer)
+{
+    struct client *client;
+
+    if (client_new(service, fd, peer, &client) == 0) {
+        (void)client_admit(client);
+        return;
+    }
+    log_warning(NULL, "a client of uid %u was sent away: no memory", peer->uid);
+    close(fd);
 }
 
 /* ---- the service
@@ -454,9 +472,15 @@ static void service_on_goodbye(void *owner)
 {
     struct service *service = owner;
 
-    LIST_FOREACH (at, &service->clients)
-        client_refuse(CONTAINER_OF(at, struct client, link),
-                      XHRD__V1__SESSION_ERROR__KIND__KIND_SHUTDOWN, "the daemon leaves");
+    LIST_FOREACH (at, &service->clients) {
+        struct client *client = CONTAINER_OF(at, struct client, link);
+
+        if (client->kept && client_is_at_rest(client))
+            client_leave_to_keeper(client);
+        else
+            client_refuse(client, XHRD__V1__SESSION_ERROR__KIND__KIND_SHUTDOWN,
+                          "the daemon leaves");
+    }
 }
 
 /* Requests fail at the end of this round; the clients' last word comes behind that. */
@@ -490,6 +514,7 @@ int service_new(struct service **ret,
     service->was_idle = true;
     service->goodbye = (struct deferred){.fn = service_on_goodbye, .owner = service};
     link_init(&service->clients);
+    service_keep_init(service);
     arena_init(&service->in);
     arena_init(&service->out);
     *ret = service;
@@ -501,6 +526,7 @@ struct service *service_free(struct service *service)
     if (!service)
         return NULL;
     loop_defer_cancel(service->loop, &service->goodbye);
+    timer_disarm(&service->keep);
     while (!list_is_empty(&service->clients))
         client_close(CONTAINER_OF(list_first(&service->clients), struct client, link));
     map_done(&service->users);

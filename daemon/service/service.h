@@ -14,7 +14,30 @@
 #include "ipc/session.h"
 
 struct fetcher;
+struct partition;
 struct service;
+
+/*
+ * Who has the sockets of clients, too, so that their connections outlive this process, and
+ * remembers what the next one must know of them. What it gives for a client is where to say
+ * whether something is under way with it: such a connection is no good to the next process.
+ */
+struct client_keeper {
+    void *owner;
+    /* Return: where to say so, 1 at first; NULL: it is not kept. */
+    volatile uint8_t *(*keep)(void *owner,
+                              int fd,
+                              const struct partition *partition,
+                              const char *program);
+    void (*drop)(void *owner, volatile uint8_t *busy);
+};
+
+/* What is known of a client that another process has greeted. Borrowed. */
+struct kept_client {
+    volatile uint8_t *busy;
+    const char *profile;
+    const char *program;
+};
 
 struct service_options {
     struct session_options session;
@@ -22,8 +45,9 @@ struct service_options {
     uint64_t clients_max; /* of all uids */
     bool per_user;        /* serves the daemon's own uid and root alone */
     const char *version;
-    const char *state_dir;   /* "": nothing is kept; for listings */
-    const char *socket_path; /* for listings */
+    const char *state_dir;              /* "": nothing is kept; for listings */
+    const char *socket_path;            /* for listings */
+    const struct client_keeper *keeper; /* NULL: there is none */
 };
 
 struct service_events {
@@ -40,7 +64,8 @@ MUST_CHECK int service_new(struct service **ret,
                            const struct service_events *events,
                            void *owner);
 
-/* Every client is told that the daemon leaves; every request fails. Call it before the loop's
+/* Every request fails; every client is told that the daemon leaves, but those that are kept and
+ * have nothing under way: they need not know. Call it before the loop's
  * last rounds, then service_free(). */
 void service_shut_down(struct service *service);
 struct service *service_free(struct service *service);
@@ -51,5 +76,11 @@ void service_set_options(struct service *service, const struct service_options *
 
 /* @fd is taken: served, or told why not and closed. */
 void service_accept(struct service *service, int fd, const struct peer *peer);
+
+/* The same for a client that a process before us greeted and kept. */
+void service_adopt(struct service *service,
+                   int fd,
+                   const struct peer *peer,
+                   const struct kept_client *kept);
 
 bool service_is_idle(const struct service *service);

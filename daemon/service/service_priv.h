@@ -12,6 +12,7 @@
 #include "base/partition.h"
 #include "fetch/fetcher.h"
 #include "loop/loop.h"
+#include "loop/timer.h"
 #include "policy/auth_choice.h"
 #include "pool/reach.h"
 #include "service/arena.h"
@@ -33,6 +34,8 @@ struct service {
     uint64_t last_client_id;
     int64_t begun_us;
     struct deferred goodbye; /* tells every client that we leave */
+    struct link young;       /* clients that may be kept before long, the oldest first */
+    struct timer keep;       /* when the first of them is to be */
     bool shutting_down;
     bool was_idle;
     struct arena in;                      /* the message being handled */
@@ -41,8 +44,9 @@ struct service {
 };
 
 struct client {
-    struct reap reap; /* first */
-    struct link link; /* in service->clients */
+    struct reap reap;  /* first */
+    struct link link;  /* in service->clients */
+    struct link young; /* in service->young */
     struct service *service;
     struct session *session;
     struct user *user;
@@ -64,6 +68,7 @@ struct client {
     struct network_watcher network_watcher;
     uint32_t network_command; /* that it answers; 0: it does not watch */
     struct deferred leave;    /* closes it at the end of the round */
+    volatile uint8_t *kept;   /* its place with service->options.keeper, or NULL */
     struct log_subject log;
     uint64_t id;
     uint64_t requests_total;
@@ -89,6 +94,28 @@ void client_hold_session(struct client *client, uint32_t uid);
 
 /* A half-closed client with nothing left to hear is closed. */
 void client_check_done(struct client *client);
+
+/* The client is greeted: its connection is kept if it lasts. */
+void client_keep_later(struct client *client);
+/* It is to be closed: nobody keeps it any more. */
+void client_forget(struct client *client);
+/* Nothing is under way with it and nothing lasts beyond a message: another process could go on
+ * in our place and the client would not see it. What a client may have that lasts is asked here
+ * as soon as there is such a thing. */
+bool client_is_at_rest(const struct client *client);
+void client_on_quiet(void *client);
+/* For a client at rest that is kept: we leave, its connection stays. */
+void client_leave_to_keeper(struct client *client);
+void service_keep_init(struct service *service);
+
+/* client.c: makes a client, which must then be admitted. Return: 0, -ENOMEM. */
+MUST_CHECK int
+client_new(struct service *service, int fd, const struct peer *peer, struct client **ret);
+/* Refuses it if it may not be served. Return: whether it is. */
+bool client_admit(struct client *client);
+/* Return: 0 or -EINVAL for a profile of another shape. */
+MUST_CHECK int
+client_introduce(struct client *client, struct span profile, struct span program);
 
 /* ---- fetch_service.c ------------------------------------------------------------------- */
 

@@ -91,7 +91,7 @@ class Container:
     def _is_up(self):
         """It is reached through its first process, which is the child of systemd-nspawn."""
         if self.nspawn.poll() is not None:
-            raise Unbootable(self.tail())
+            raise Unbootable(self.console.read_text(errors="replace")[-2000:])
         children = pathlib.Path(f"/proc/{self.nspawn.pid}/task/{self.nspawn.pid}/children")
         for pid in children.read_text().split():
             self.leader = int(pid)
@@ -101,7 +101,8 @@ class Container:
         return False
 
     def tail(self) -> str:
-        return "\n".join(self.console.read_text(errors="replace").split("\n")[-20:])
+        """The end of the journal."""
+        return self.run("journalctl", "--lines=60", "--no-pager", check=False).stdout
 
     def stop(self):
         """Switched off: services that run are not asked."""

@@ -28,8 +28,9 @@ def booted():
 
 
 @pytest.fixture
-def machine(booted):
+def machine(booted, request):
     booted.fresh()
+    request.node.xhrd = booted  # whose tail() a failure shows
     yield booted
     booted.systemctl("stop", "xhrd.service")
 
@@ -113,6 +114,78 @@ class Load:
         for thread in self._threads:
             thread.join(30)
             assert not thread.is_alive()
+
+
+def kept(machine) -> int:
+    """Clients whose sockets systemd holds; beside them it holds the table about them."""
+    return int(machine.show("xhrd.service", "NFileDescriptorStore")) - 1
+
+
+@pytest.fixture
+def crowd(machine, origin):
+    """A hundred clients that have nothing under way, of two users, some with a profile."""
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(connect(machine, (ANN, BOB)[i % 2],
+                                               profile=("", "work")[i // 2 % 2]))
+                   for i in range(100)]
+        for client in clients[::3]:
+            assert client.fetch(origin.url()).done
+        wait_until(lambda: kept(machine) >= 100, "systemd to hold all of them")
+        yield clients
+
+
+def killed(machine):
+    machine.systemctl("kill", "--kill-who=main", "--signal=KILL", "xhrd.service")
+
+
+def aborted(machine):
+    machine.systemctl("kill", "--kill-who=main", "--signal=ABRT", "xhrd.service")
+
+
+def restarted(machine):
+    machine.systemctl("restart", "xhrd.service")
+
+
+def stuck(machine):
+    """SD04: a loop that turns no more is found by the watchdog, which kills it."""
+    machine.systemctl("kill", "--kill-who=main", "--signal=STOP", "xhrd.service")
+    wait_until(lambda: "watchdog" in str(machine.journal(
+        "--unit=xhrd.service", "UNIT_RESULT=watchdog")), "the watchdog to act")
+
+
+@pytest.mark.parametrize("end", [
+    pytest.param(killed, id="kill -9"), pytest.param(aborted, id="crash"),
+    pytest.param(restarted, id="restart"), pytest.param(stuck, id="watchdog")])
+def test_sd03_sd04_clients_with_nothing_under_way_do_not_notice(machine, origin, crowd, end):
+    if end is stuck:
+        # Set where it is stored, so that nothing of the unit is loaded anew.
+        machine.drop_in("[Service]\nWatchdogSec=1s\n")
+        machine.systemctl("restart", "xhrd.service")
+    held = threading.Event()
+    origin.answer = lambda request: (request.target == "/held" and held.wait(),
+                                     response(b"hello\n"))[1]
+    with connect(machine) as busy, connect(machine, BOB) as young:
+        exchanges = [busy.open(origin.url("/held")) for _ in range(3)]
+        wait_until(lambda: sum(r.target == "/held" for r in origin.requests) == 3,
+                   "requests to be under way")
+        pid = machine.main_pid()
+        end(machine)
+        wait_until(lambda: machine.main_pid() not in (0, pid), "the next process")
+        if end is restarted:
+            busy.finish(*exchanges)
+            assert [e.failure for e in exchanges] == ["SHUTDOWN"] * 3
+        busy.wait_closed()
+        young.wait_closed()
+    held.set()
+    for i, client in enumerate(crowd):
+        assert client.fetch(origin.url()).body == b"hello\n"
+        assert client.hello.uid == (ANN, BOB)[i % 2]
+    pools = {(row.uid, row.profile) for row in connect(machine, 0).pools()}
+    assert pools >= {(uid, profile) for uid in (ANN, BOB) for profile in ("", "work")}
+    assert crowd[0].status().pid == machine.main_pid()
+    for client in crowd:
+        client.close()
+    wait_until(lambda: kept(machine) == 0, "systemd to let go of them")
 
 
 def test_sd05_a_restart_under_load_refuses_nobody(machine, origin):

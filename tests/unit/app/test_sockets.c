@@ -64,7 +64,7 @@ static void test_a_path_is_bound_for_one_or_for_all(void **state)
         struct sockets sockets;
         struct stat st;
 
-        assert_int_equal(sockets_open(&sockets, path, everyone), 0);
+        assert_int_equal(sockets_open(&sockets, NULL, path, everyone), 0);
         assert_int_equal(sockets.count, 1);
         assert_string_equal(sockets.path, path);
         assert_int_equal(stat(path, &st), 0);
@@ -82,7 +82,7 @@ static void test_without_a_path_there_is_nothing_to_serve(void **state)
     struct sockets sockets;
 
     (void)state;
-    assert_int_equal(sockets_open(&sockets, NULL, false), -ENOENT);
+    assert_int_equal(sockets_open(&sockets, NULL, NULL, false), -ENOENT);
 }
 
 static void test_a_path_in_use_is_left_alone(void **state)
@@ -92,8 +92,8 @@ static void test_a_path_in_use_is_left_alone(void **state)
     int before = count_fds();
 
     (void)state;
-    assert_int_equal(sockets_open(&first, path, false), 0);
-    assert_int_equal(sockets_open(&second, path, false), -EADDRINUSE);
+    assert_int_equal(sockets_open(&first, NULL, path, false), 0);
+    assert_int_equal(sockets_open(&second, NULL, path, false), -EADDRINUSE);
     int client = connect_to(path);
     assert_true(client >= 0);
     close(client);
@@ -116,7 +116,7 @@ static void test_a_daemon_too_busy_to_accept_is_a_daemon(void **state)
     while (n < 8 && (clients[n] = connect_to(path)) >= 0)
         n++;
     assert_true(n < 8); /* its backlog is full */
-    assert_int_equal(sockets_open(&sockets, path, false), -EADDRINUSE);
+    assert_int_equal(sockets_open(&sockets, NULL, path, false), -EADDRINUSE);
     while (n > 0)
         close(clients[--n]);
     close(fd);
@@ -128,9 +128,9 @@ static void test_what_a_killed_daemon_left_is_replaced(void **state)
     struct sockets sockets;
 
     (void)state;
-    assert_int_equal(sockets_open(&dead, path, false), 0);
+    assert_int_equal(sockets_open(&dead, NULL, path, false), 0);
     close(dead.fds[0]); /* and nothing else: as SIGKILL does */
-    assert_int_equal(sockets_open(&sockets, path, false), 0);
+    assert_int_equal(sockets_open(&sockets, NULL, path, false), 0);
     int client = connect_to(path);
     assert_true(client >= 0);
     close(client);
@@ -144,14 +144,14 @@ static void test_what_is_no_socket_is_never_removed(void **state)
 
     (void)state;
     close(fd);
-    assert_int_equal(sockets_open(&sockets, path, false), -EEXIST);
+    assert_int_equal(sockets_open(&sockets, NULL, path, false), -EEXIST);
     assert_int_equal(access(path, F_OK), 0);
     assert_int_equal(unlink(path), 0);
     assert_int_equal(mkdir(path, 0700), 0);
-    assert_int_equal(sockets_open(&sockets, path, false), -EEXIST);
+    assert_int_equal(sockets_open(&sockets, NULL, path, false), -EEXIST);
     assert_int_equal(rmdir(path), 0);
     assert_int_equal(symlink("/nonexistent/elsewhere", path), 0);
-    assert_int_equal(sockets_open(&sockets, path, false), -EEXIST);
+    assert_int_equal(sockets_open(&sockets, NULL, path, false), -EEXIST);
     assert_int_equal(unlink(path), 0);
 }
 
@@ -164,7 +164,7 @@ static void test_a_path_too_long_for_a_socket_is_refused(void **state)
     memset(longest, 'x', sizeof(longest));
     longest[0] = '/';
     longest[sizeof(longest) - 1] = '\0';
-    assert_int_equal(sockets_open(&sockets, longest, false), -ENAMETOOLONG);
+    assert_int_equal(sockets_open(&sockets, NULL, longest, false), -ENAMETOOLONG);
 }
 
 /* ---- handed over ------------------------------------------------------------------------ */
@@ -179,6 +179,7 @@ static int take_over_in_child(int fd, const char *n_fds, bool by_systemd)
     if (child == 0) {
         char pid[16];
         struct sockets sockets;
+        struct passed passed;
 
         (void)snprintf(pid, sizeof(pid), "%d", (int)getpid());
         (void)setenv("LISTEN_PID", pid, 1);
@@ -189,7 +190,10 @@ static int take_over_in_child(int fd, const char *n_fds, bool by_systemd)
             (void)unsetenv("INVOCATION_ID");
         if (dup2(fd, 3) != 3)
             _exit(99);
-        int r = sockets_open(&sockets, "/nonexistent/not-looked-at", false);
+        int r = passed_take(&passed);
+        if (r == 0)
+            r = sockets_open(&sockets, &passed, "/nonexistent/not-looked-at", false);
+        passed_done(&passed);
         if (r < 0)
             _exit(-r < 90 ? -r : 90);
         if (sockets.count != 1 || sockets.fds[0] != 3 || strcmp(sockets.path, path) != 0)
@@ -210,7 +214,7 @@ static void test_a_socket_handed_over_goes_before_the_path(void **state)
     for (int by_systemd = 0; by_systemd < 2; by_systemd++) {
         struct sockets sockets;
 
-        assert_int_equal(sockets_open(&sockets, path, false), 0);
+        assert_int_equal(sockets_open(&sockets, NULL, path, false), 0);
         assert_int_equal(take_over_in_child(sockets.fds[0], "1", by_systemd), 0);
         /* systemd keeps its socket; what a client bound for us goes when we leave. */
         assert_int_equal(access(path, F_OK), by_systemd ? 0 : -1);
@@ -238,7 +242,7 @@ static void test_leaving_takes_the_socket_away_under_the_lock(void **state)
     int before = count_fds();
 
     (void)state;
-    assert_int_equal(sockets_open(&sockets, path, false), 0);
+    assert_int_equal(sockets_open(&sockets, NULL, path, false), 0);
     assert_int_equal(sockets_leave(&sockets), SOCKETS_LEFT);
     assert_int_equal(connect_to(path), -ENOENT);
     int lock = open(lock_path, O_RDWR | O_CLOEXEC); /* who starts a daemon now waits for us */
@@ -254,7 +258,7 @@ static void test_a_client_that_is_connecting_keeps_the_daemon(void **state)
     struct sockets sockets;
 
     (void)state;
-    assert_int_equal(sockets_open(&sockets, path, false), 0);
+    assert_int_equal(sockets_open(&sockets, NULL, path, false), 0);
     int client = connect_to(path);
     assert_true(client >= 0);
     assert_int_equal(sockets_leave(&sockets), SOCKETS_STAY);
@@ -275,7 +279,7 @@ static void test_a_client_that_is_starting_a_daemon_keeps_this_one(void **state)
     struct sockets sockets;
 
     (void)state;
-    assert_int_equal(sockets_open(&sockets, path, false), 0);
+    assert_int_equal(sockets_open(&sockets, NULL, path, false), 0);
     int lock = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     assert_int_equal(flock(lock, LOCK_EX | LOCK_NB), 0);
     assert_int_equal(sockets_leave(&sockets), SOCKETS_STAY);
@@ -292,9 +296,9 @@ static void test_nobody_elses_socket_is_taken_away(void **state)
 
     (void)state;
     for (int by_leaving = 0; by_leaving < 2; by_leaving++) {
-        assert_int_equal(sockets_open(&old, path, false), 0);
+        assert_int_equal(sockets_open(&old, NULL, path, false), 0);
         assert_int_equal(unlink(path), 0); /* as a client does before it binds anew */
-        assert_int_equal(sockets_open(&new, path, false), 0);
+        assert_int_equal(sockets_open(&new, NULL, path, false), 0);
         if (by_leaving)
             assert_int_equal(sockets_leave(&old), SOCKETS_LEFT);
         sockets_done(&old);
@@ -312,7 +316,7 @@ static void test_a_relative_path_works_as_well(void **state)
 
     (void)state;
     assert_int_equal(chdir(folder), 0);
-    assert_int_equal(sockets_open(&sockets, "socket", false), 0);
+    assert_int_equal(sockets_open(&sockets, NULL, "socket", false), 0);
     assert_int_equal(sockets_leave(&sockets), SOCKETS_LEFT);
     assert_int_equal(access(lock_path, F_OK), 0);
     sockets_done(&sockets);

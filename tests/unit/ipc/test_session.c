@@ -37,6 +37,7 @@ struct world {
     unsigned take_fds; /* in every frame, so many */
     int taken[16];
     unsigned n_taken;
+    uint8_t busy; /* shared */
 };
 
 static void say(struct world *world, const char *word)
@@ -123,11 +124,21 @@ static void on_end(void *owner, enum session_end end)
     act_now(world);
 }
 
+static void on_quiet(void *owner)
+{
+    struct world *world = owner;
+
+    assert_true(session_is_quiet(world->session));
+    say(world, " quiet");
+    world->busy = 0;
+}
+
 static const struct session_events events = {
     .on_frame = on_frame,
     .on_congested = on_congested,
     .on_drained = on_drained,
     .on_end = on_end,
+    .on_quiet = on_quiet,
 };
 
 static void world_init(struct world *world, const struct session_options *options)
@@ -881,6 +892,97 @@ static void test_every_failing_allocation_is_survived(void **state)
     assert_int_equal(count_fds(), before);
 }
 
+/* ---- shared with another process --------------------------------------------------------- */
+
+static void test_it_is_busy_from_before_a_read_until_all_is_said(void **state)
+{
+    CLEANUP_BUF struct buf frame = BUF_INIT(0);
+    struct world world;
+
+    (void)state;
+    world_init(&world, NULL);
+    session_share(world.session, &world.busy);
+    add_frame(&frame, 100, 'a');
+    put(&world, frame.storage, 50);
+    settle(&world);
+    assert_int_equal(world.busy, 1); /* half a frame is nobody else's to go on with */
+    assert_story(&world, "");
+    put(&world, frame.storage + 50, frame.len - 50);
+    settle(&world);
+    assert_story(&world, "<100:a> quiet");
+    assert_int_equal(world.busy, 0);
+    send_frame(&world, 10);
+    assert_int_equal(world.busy, 1); /* what is queued would be lost */
+    settle(&world);
+    assert_story(&world, "<100:a> quiet quiet");
+    assert_int_equal(world.busy, 0);
+    world_done(&world);
+}
+
+static void test_a_queue_that_is_stuck_keeps_it_busy(void **state)
+{
+    struct world world;
+
+    (void)state;
+    world_init(&world, NULL);
+    session_share(world.session, &world.busy);
+    send_frame(&world, 1000000);
+    settle(&world);
+    assert_int_equal(world.busy, 1);
+    while (world.heard.len < 1000000) {
+        (void)hear(&world);
+        turn(&world);
+    }
+    settle(&world);
+    assert_int_equal(world.busy, 0);
+    world_done(&world);
+}
+
+static void test_closing_ends_it_for_all_who_have_the_socket_and_leaving_does_not(void **state)
+{
+    (void)state;
+    for (int leave = 0; leave < 2; leave++) {
+        struct world world;
+        int pair[2];
+
+        world_init(&world, NULL);
+        session_close(world.session);
+        turn(&world);
+        assert_int_equal(
+            socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
+        int other = dup(pair[0]);
+        struct session_options options = session_options_default();
+        assert_int_equal(session_new(&world.session, world.loop, pair[0], &options,
+                                     &world.quota, &events, &world),
+                         0);
+        session_share(world.session, &world.busy);
+        if (leave)
+            session_leave(TAKE(world.session));
+        else
+            session_close(TAKE(world.session));
+        turn(&world);
+        char byte;
+        ssize_t n = recv(pair[1], &byte, 1, MSG_DONTWAIT);
+        assert_int_equal(n, leave ? -1 : 0);
+        close(pair[1]);
+        close(other);
+        world_done(&world);
+    }
+}
+
+static void test_a_client_that_was_greeted_before_has_no_hello_to_send(void **state)
+{
+    struct world world;
+
+    (void)state;
+    world_init(&world, NULL);
+    session_skip_hello(world.session);
+    fake_clock_advance_ms(&world.clock, 60000);
+    settle(&world);
+    assert_story(&world, "");
+    world_done(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -913,6 +1015,10 @@ int main(void)
             test_ip20_descriptors_above_the_quota_are_closed_and_their_frame_is_told),
         cmocka_unit_test(test_a_frame_that_sends_the_client_away_may_still_take_descriptors),
         cmocka_unit_test(test_every_failing_allocation_is_survived),
+        cmocka_unit_test(test_it_is_busy_from_before_a_read_until_all_is_said),
+        cmocka_unit_test(test_a_queue_that_is_stuck_keeps_it_busy),
+        cmocka_unit_test(test_closing_ends_it_for_all_who_have_the_socket_and_leaving_does_not),
+        cmocka_unit_test(test_a_client_that_was_greeted_before_has_no_hello_to_send),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
