@@ -366,6 +366,7 @@ static int make_request_options(struct session *session, struct trouble *why)
         .raw = options->raw,
         .cache = options->cache ? XHR_CACHE_ON : XHR_CACHE_OFF,
         .no_keep_alive = options->no_keepalive,
+        .sent_headers = options->verbose || options->events,
         .proxy_username = session->proxy_user,
         .proxy_password = session->proxy_password,
         .http = options->http,

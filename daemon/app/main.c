@@ -9,6 +9,7 @@
 #include "app/options.h"
 #include "app/signals.h"
 #include "base/log.h"
+#include "net/tls_memory.h"
 
 /* Freed buffers are kept: giving them back to the kernel after each reply costs more CPU than
  * everything else that is done to it. Few arenas: the worker threads allocate little. */
@@ -41,6 +42,7 @@ int main(int argc, char **argv)
     struct passed passed = {0};
 
     tune_malloc();
+    tls_memory_init();
     (void)umask(0077);
     (void)signal(SIGPIPE, SIG_IGN);
     int r = signals_block();

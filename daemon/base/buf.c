@@ -61,10 +61,8 @@ void buf_commit(struct buf *buf, size_t n)
     buf->len += n;
 }
 
-int buf_append(struct buf *buf, struct span bytes)
+int buf_append_slowly(struct buf *buf, struct span bytes)
 {
-    if (bytes.len == 0)
-        return 0;
     int r = buf_reserve(buf, bytes.len);
     if (r < 0)
         return r;

@@ -7,6 +7,7 @@
  */
 
 #include <stdint.h>
+#include <string.h>
 
 #include "base/cleanup.h"
 #include "base/mem.h"
@@ -39,7 +40,21 @@ MUST_CHECK int buf_reserve(struct buf *buf, size_t n);
 char *buf_tail(struct buf *buf);
 void buf_commit(struct buf *buf, size_t n);
 
-MUST_CHECK int buf_append(struct buf *buf, struct span bytes);
+MUST_CHECK int buf_append_slowly(struct buf *buf, struct span bytes); /* it has to grow */
+
+MUST_CHECK static inline int buf_append(struct buf *buf, struct span bytes)
+{
+    size_t tail = buf->start + buf->len;
+
+    if (bytes.len == 0)
+        return 0;
+    if (bytes.len > buf->capacity - tail || (buf->max && bytes.len > buf->max - buf->len))
+        return buf_append_slowly(buf, bytes);
+    memcpy(buf->storage + tail, bytes.ptr, bytes.len);
+    buf->len += bytes.len;
+    return 0;
+}
+
 MUST_CHECK int buf_append_str(struct buf *buf, const char *text);
 MUST_CHECK int buf_append_char(struct buf *buf, char c);
 MUST_CHECK int buf_append_u64(struct buf *buf, uint64_t value); /* decimal */

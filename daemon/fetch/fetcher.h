@@ -11,6 +11,7 @@
 #include "base/list.h"
 #include "base/partition.h"
 #include "base/span.h"
+#include "base/spare.h"
 #include "http/headers.h"
 #include "policy/auth_cache.h"
 #include "policy/cache_access.h"
@@ -169,5 +170,6 @@ struct fetcher {
     struct link requests;            /* all that are not done */
     uint64_t n_requests;
     uint64_t last_id;
+    struct spares spares; /* memory of requests that are done */
     char scratch[FETCH_SCRATCH_BYTES];
 };

@@ -19,12 +19,14 @@ void fetcher_init(struct fetcher *fetcher, struct loop *loop)
                                             .user_agent = "xhrd",
                                             .tls_min_version = 0x0301}};
     link_init(&fetcher->requests);
+    fetcher->spares = SPARES_INIT(sizeof(struct request));
     auth_cache_init(&fetcher->logins);
 }
 
 void fetcher_done(struct fetcher *fetcher)
 {
     auth_cache_done(&fetcher->logins);
+    spares_done(&fetcher->spares);
 }
 
 void request_enter_state(struct request *request, enum request_state next)
@@ -218,7 +220,7 @@ static void request_reap(struct reap *reap)
     request_auth_done(request);
     request_proxy_done(request);
     request_options_done(&request->options);
-    mem_free(request);
+    spares_put(&request->fetcher->spares, request);
 }
 
 static void log_end(const struct request *request, const struct failure *why)
@@ -317,10 +319,11 @@ int request_new(struct request **ret,
                 const struct request_events *events,
                 void *owner)
 {
-    struct request *request = mem_zalloc(sizeof(*request));
+    struct request *request = spares_take(&fetcher->spares);
 
     if (!request)
         return fault(-ENOMEM);
+    memset(request, 0, sizeof(*request));
     request->fetcher = fetcher;
     request->events = events;
     request->owner = owner;
@@ -330,7 +333,7 @@ int request_new(struct request **ret,
         r = open_sink(request);
     if (r < 0) {
         url_done(&request->url);
-        mem_free(request);
+        spares_put(&fetcher->spares, request);
         return r;
     }
     request_options_init(options); /* moved */

@@ -23,6 +23,9 @@ static bool is_stream(const struct request *request)
 static void look_at_acks(struct request *request)
 {
     struct upload *upload = &request->upload;
+
+    if (upload->acked >= upload->sent)
+        return; /* nothing is under way: no reason to ask the kernel */
     uint64_t unacked = request->exchange ? exchange_unacked(request->exchange) : upload->sent;
     uint64_t acked = unacked < upload->sent ? upload->sent - unacked : 0;
 

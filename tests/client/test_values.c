@@ -265,6 +265,7 @@ static void test_options_travel(void **state)
         .raw = true,
         .no_keep_alive = true,
         .url_as_given = true,
+        .sent_headers = true,
         .response_bytes_max = 99,
     };
     struct peer peer;
@@ -299,6 +300,7 @@ static void test_options_travel(void **state)
     assert_int_equal(open->network->connect_to[0]->host.len, 0);
     assert_int_equal(open->network->connect_to[0]->to_port, 8443);
     assert_true(open->raw && open->no_keep_alive && open->url_as_given);
+    assert_true(open->tell_sent_headers);
     assert_int_equal(open->response_bytes_max, 99);
     xhr_request_free(request);
     peer_done(&peer);
@@ -318,7 +320,7 @@ static void test_no_options_are_the_defaults_said_aloud(void **state)
     assert_int_equal(open->redirect, XHRD__V1__REDIRECT_MODE__REDIRECT_MODE_FOLLOW);
     assert_int_equal(open->redirects_case, 0);
     assert_int_equal(open->cookies, XHRD__V1__COOKIE_MODE__COOKIE_MODE_SEND_AND_STORE);
-    assert_true(open->tell_sent_headers);
+    assert_false(open->tell_sent_headers);
     assert_null(open->timeouts);
     assert_null(open->tls);
     assert_null(open->credentials);

@@ -443,6 +443,7 @@ struct xhr_request_options {
     size_t n_pinned_keys;
     bool certificate_status; /* the server must prove that its certificate is not revoked: by an
                                 OCSP response stapled to the handshake; not with insecure */
+    bool sent_headers; /* be told what went out: xhr_request_sent_header_at() */
 };
 
 /**
@@ -776,7 +777,8 @@ XHR_API bool xhr_request_response_header_at(const struct xhr_request *request,
                                             size_t index,
                                             const char **ret_name,
                                             const char **ret_value);
-/* What really went out in the last exchange, credentials left out. */
+/* What really went out in the last exchange, credentials left out. Nothing without the option
+ * sent_headers. */
 XHR_API bool xhr_request_sent_header_at(const struct xhr_request *request,
                                         size_t index,
                                         const char **ret_name,
