@@ -211,6 +211,38 @@ def test_rd09_digest_at_one_host_then_another(client, origin_raw, origin_raw2):
         assert [r.get("Authorization") is None for r in origin.requests] == [True, False]
 
 
+def test_lb11_no_cnonce_is_sent_twice_by_any_daemon_to_origin_or_proxy(make_xhrd, origin_raw):
+    """One that could be foretold, or came again after a restart, would make a chosen nonce worth
+    choosing. (An algorithm with -sess keeps its first: RFC 7616, section 3.4.2.)"""
+    def answer(request):
+        if request.target.startswith("http://"):  # the same server plays a proxy
+            name, status = "Proxy-", "407 Proxy Authentication Required"
+            said = request.get("Proxy-Authorization")
+        else:
+            name, status, said = "WWW-", "401 Unauthorized", request.get("Authorization")
+        return response(b"in") if said else response(status=status, fields=[
+            (name + "Authenticate", 'Digest realm="cave", nonce="n", qop="auth"')])
+
+    origin_raw.answer = answer
+    through = fetch_pb2.NetworkOptions(proxy=fetch_pb2.ProxyOptions(http=fetch_pb2.Proxy(
+        url=origin_raw.url("").rstrip("/").encode(), user=b"p", password=b"q",
+        scheme=fetch_pb2.AUTH_SCHEME_DIGEST)))
+    daemons = [make_xhrd(), make_xhrd()]
+    for round_ in range(2):
+        for daemon in daemons:
+            with daemon.client() as connection:
+                for _ in range(20):
+                    assert connection.fetch(origin_raw.url(), credentials=DIGEST).body == b"in"
+                    assert connection.fetch("http://a.test/", network=through).body == b"in"
+        if round_ == 0:
+            daemons[0].stop()
+            daemons[0].start()
+    sent = [params(value)["cnonce"] for request in origin_raw.requests
+            if (value := request.get("Authorization") or request.get("Proxy-Authorization"))]
+    assert len(sent) == len(set(sent)) == 160
+    assert all(re.fullmatch("[0-9a-f]{32}", cnonce) for cnonce in sent)
+
+
 def test_profiles_of_a_user_share_no_nonce(xhrd, origin_raw):
     origin_raw.answer = lambda request: response(b"in") if request.get("Authorization") else asks(
         'Digest realm="cave", nonce="n", qop="auth"')

@@ -784,16 +784,36 @@ OPENED = re.compile(r'(?<![a-z])(?:open|openat|openat2|creat|rename\w*|link\w*|u
 ALLOWED = ("/etc/", "/usr/lib/", "/lib/", "/proc/", "/sys/", "/dev/", "/usr/share/", "/run/systemd/")
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="the daemon is traced")
-def test_cd02_daemon_opens_no_path_of_a_client(xhrd, library, client, origin_raw, folder, shelf):
+@pytest.fixture
+def watched(xhrd, folder):
+    """A function that says what files the daemon has named to the kernel since."""
+    if os.getuid() != 0:
+        pytest.skip("the daemon is traced")
     trace = folder / "trace"
-    strace = subprocess.Popen(["strace", "-f", "-qq", "-e", "trace=%file", "-o", str(trace), "-p",
-                               str(xhrd.pid)], stderr=subprocess.PIPE)
+    strace = subprocess.Popen(["strace", "-f", "-qq", "-s", "4096", "-e", "trace=%file", "-o",
+                               str(trace), "-p", str(xhrd.pid)], stderr=subprocess.PIPE)
     status = pathlib.Path(f"/proc/{xhrd.pid}/status")
     wait_until(lambda: "TracerPid:\t0\n" not in status.read_text() or strace.poll() is not None,
                "strace to look on")
     if strace.poll() is not None:
         pytest.skip("may not trace: " + strace.stderr.read().decode())
+
+    def look():
+        strace.terminate()
+        strace.communicate()
+        return trace.read_text()
+    yield look
+    strace.terminate()
+    strace.wait()
+
+
+def stray(trace, xhrd):
+    """Paths that are neither of the state nor of the system."""
+    return [path for path in OPENED.findall(trace)
+            if path.startswith("/") and not path.startswith((str(xhrd.state_dir), *ALLOWED))]
+
+
+def test_cd02_daemon_opens_no_path_of_a_client(xhrd, library, client, origin_raw, watched, shelf):
     store = Store(origin_raw)
     interrupted(library, store, shelf)
     assert library.fetch(origin_raw.url("/thing")) == 206
@@ -806,9 +826,52 @@ def test_cd02_daemon_opens_no_path_of_a_client(xhrd, library, client, origin_raw
                            body=fetch_pb2.RequestBody(fd=fetch_pb2.FdBody()))
     os.close(up)
     assert client.finish(exchange).done
-    strace.terminate()
-    strace.communicate()
-    seen = {path for path in OPENED.findall(trace.read_text())}
-    stray = [path for path in seen if not path.startswith((str(xhrd.state_dir), *ALLOWED))]
-    assert not [path for path in stray if path.startswith("/")], stray
-    assert not any(str(shelf) in path or path in ("a", ".a.xhr-part") for path in seen), seen
+    trace = watched()
+    assert not stray(trace, xhrd)
+    assert not any(str(shelf) in path or path in ("a", ".a.xhr-part")
+                   for path in OPENED.findall(trace))
+
+
+def test_cd02_daemon_opens_no_path_that_xhr_is_given(xhrd, xhr, origin_raw, origin_tls, ca, folder,
+                                                     watched):
+    """Every flag of xhr that names a file: xhr opens it with its user's rights, and the daemon,
+    whose cookies are somebody else's, has never heard of the name."""
+    given = folder / "given"
+    given.mkdir()
+
+    def put(name, data=DATA):
+        (given / name).write_bytes(data)
+        return given / name
+    cert, key = ca.issue("client.example", common_name="ann")
+    jar = put("jar", b"# Netscape HTTP Cookie File\n127.0.0.1\tFALSE\t/\tFALSE\t0\tgiven\t1\n")
+    put("netrc", b"machine 127.0.0.1 login ann password given\n").chmod(0o600)
+    plain, tls = origin_raw.url(), origin_tls.url()
+    for flags in (["-o", given / "out", plain], ["-o", "given/relative", plain],
+                  ["--output-dir", given, "-O", origin_raw.url("/remote")],
+                  ["--output-dir", given / "made", "--create-dirs", "-J", "-O",
+                   origin_raw.url("/named")],
+                  ["-D", given / "head", "-o", given / "body", plain],
+                  ["-T", put("up"), plain], ["-F", f"a=@{put('part')};type=text/plain", plain],
+                  ["-F", f"a=<{put('text')}", plain], ["-d", f"@{put('data', b'x=1')}", plain],
+                  ["--data-binary", f"@{put('binary')}", plain],
+                  ["--data-urlencode", f"n@{put('encoded', b'x')}", plain],
+                  ["--json", f"@{put('json', b'{}')}", plain],
+                  ["-H", f"@{put('headers', b'A: b')}", plain],
+                  ["-w", f"@{put('format', b'%{http_code}')}", plain],
+                  ["-b", jar, "-c", given / "kept", plain], ["--netrc-file", given / "netrc", plain],
+                  [f"--events={given / 'events'}", plain],
+                  ["--cacert", put("ca", ca.pem.read_bytes()), tls],
+                  ["--cacert", given / "ca", "-E", put("cert", cert.read_bytes()), "--key",
+                   put("key", key.read_bytes()), tls]):
+        assert not xhr("-s", *flags, check=0).err
+    store = Store(origin_raw)
+    store.cut_at = 300_000
+    xhr("-s", "-C", "-", "-o", given / "long", origin_raw.url("/thing"), check=18)
+    store.cut_at = None
+    xhr("-s", "-C", "-", "-o", given / "long", origin_raw.url("/thing"), check=0)
+    assert (given / "long").read_bytes() == DATA
+    assert "given" in (given / "kept").read_text() and (given / "made").is_dir()
+    trace = watched()
+    assert str(xhrd.state_dir) in trace, "it was looked at"
+    assert not stray(trace, xhrd)
+    assert "given" not in trace and cert.name not in trace

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
+#include "base/rand.h"
 #include "http/auth_digest.h"
 #include "support/span_test.h"
 
@@ -364,6 +367,32 @@ static void test_lack_of_memory_leaves_nothing_behind(void **state)
     }
 }
 
+static int compare_cnonces(const void *a, const void *b)
+{
+    return memcmp(a, b, DIGEST_CNONCE_SIZE);
+}
+
+/* From what fetch and pool take: sixteen bytes of getrandom(2). */
+static void test_lb11_a_million_cnonces_do_not_repeat(void **state)
+{
+    enum { COUNT = 1000000 };
+    char(*all)[DIGEST_CNONCE_SIZE] = calloc(COUNT, DIGEST_CNONCE_SIZE);
+    uint8_t chance[DIGEST_CHANCE_BYTES];
+
+    (void)state;
+    assert_non_null(all);
+    for (size_t i = 0; i < COUNT; i++) {
+        rand_bytes(chance, sizeof(chance));
+        digest_make_cnonce(chance, all[i]);
+    }
+    qsort(all, COUNT, DIGEST_CNONCE_SIZE, compare_cnonces);
+    for (size_t i = 1; i < COUNT; i++)
+        if (memcmp(all[i - 1], all[i], DIGEST_CNONCE_SIZE) == 0)
+            fail_msg("%s came twice", all[i]);
+    assert_int_equal(strlen(all[0]), 2 * DIGEST_CHANCE_BYTES); /* all of the chance is in it */
+    free(all);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -378,6 +407,7 @@ int main(void)
         cmocka_unit_test(test_authentication_info_proves_the_server_and_renews_the_nonce),
         cmocka_unit_test(test_stale_is_told_apart_from_a_wrong_password),
         cmocka_unit_test(test_lack_of_memory_leaves_nothing_behind),
+        cmocka_unit_test(test_lb11_a_million_cnonces_do_not_repeat),
     };
 
     return cmocka_run_group_tests_name("http/auth_digest", tests, NULL, NULL);
