@@ -539,6 +539,7 @@ put_all(struct parts *parts, struct xhr_request *request, const struct xhr_outgo
     parts->open.url = borrow_text(request->url);
     put_choices(&parts->open, set);
     put_redirects(parts, request);
+    parts->open.tell_hops = request->callbacks.on_hop != NULL;
     parts->open.ask_challenges = request->callbacks.on_challenge != NULL;
     parts->open.cache = uses_cache(request);
     put_timeouts(parts, set);

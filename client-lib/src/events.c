@@ -259,6 +259,28 @@ static int on_head(struct xhr_request *request,
     return request->download ? xhr_download_on_head(request) : 0;
 }
 
+/* The request shows the answer of the hop as long as the callback lasts. */
+static int
+on_hop(struct xhr_request *request, const Xhrd__V1__ResponseHead *head, struct xhr_failure *why)
+{
+    struct xhr_answer *answer = &request->answer;
+    uint32_t epoch = request->epoch;
+
+    if (request->state != XHR_OPENED || answer->has_head || !request->callbacks.on_hop)
+        return refuse(why, "the head of a hop nobody wanted to hear of");
+    if (xhr_answer_take_head(answer, head) < 0) {
+        xhr_failure_set(why, XHR_ERROR_MEMORY, "no memory for the head of an answer");
+        xhr_request_cut(request, why);
+        return 0;
+    }
+    answer->has_head = false;
+    xhr_request_hold(request);
+    request->callbacks.on_hop(request, request->user);
+    if (xhr_request_is_same(request, epoch))
+        xhr_answer_forget_head(answer);
+    return 0;
+}
+
 static int on_question(struct xhr_request *request,
                        const Xhrd__V1__Question *question,
                        struct xhr_failure *why)
@@ -345,6 +367,7 @@ int xhr_request_on_message(struct xhr_request *request,
     case XHRD__V1__SERVER_MESSAGE__KIND_READY_STATE:
         return on_ready_state(request, message->ready_state, why);
     case XHRD__V1__SERVER_MESSAGE__KIND_HEAD: return on_head(request, message->head, why);
+    case XHRD__V1__SERVER_MESSAGE__KIND_HOP: return on_hop(request, message->hop, why);
     case XHRD__V1__SERVER_MESSAGE__KIND_BODY:
         return xhr_request_on_body(request, message->body->data.data, message->body->data.len,
                                    why);

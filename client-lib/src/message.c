@@ -101,6 +101,7 @@ static uint32_t request_id_of(const Xhrd__V1__ServerMessage *message)
     switch (message->kind_case) {
     case XHRD__V1__SERVER_MESSAGE__KIND_READY_STATE: return message->ready_state->request_id;
     case XHRD__V1__SERVER_MESSAGE__KIND_HEAD: return message->head->request_id;
+    case XHRD__V1__SERVER_MESSAGE__KIND_HOP: return message->hop->request_id;
     case XHRD__V1__SERVER_MESSAGE__KIND_BODY: return message->body->request_id;
     case XHRD__V1__SERVER_MESSAGE__KIND_PROGRESS: return message->progress->request_id;
     case XHRD__V1__SERVER_MESSAGE__KIND_CREDIT: return message->credit->request_id;

@@ -5,19 +5,38 @@
 
 #include "xhr_priv.h"
 
-void xhr_answer_clear(struct xhr_answer *answer)
+static void free_head(struct xhr_answer *answer)
 {
-    xhr_steps_done(&answer->steps);
     free(answer->status_text);
-    free(answer->url);
-    free(answer->method);
     free(answer->content_coding);
     free(answer->connection_text);
     free(answer->joined);
     free(answer->all_headers);
-    free(answer->text);
     xhr_lines_done(&answer->headers);
     xhr_lines_done(&answer->sent);
+}
+
+void xhr_answer_forget_head(struct xhr_answer *answer)
+{
+    struct xhr_answer kept = {
+        .steps = answer->steps,
+        .url = answer->url,
+        .method = answer->method,
+        .totals = answer->totals,
+        .redirects = answer->redirects,
+    };
+
+    free_head(answer);
+    *answer = kept;
+}
+
+void xhr_answer_clear(struct xhr_answer *answer)
+{
+    free_head(answer);
+    xhr_steps_done(&answer->steps);
+    free(answer->url);
+    free(answer->method);
+    free(answer->text);
     xhr_lines_done(&answer->trailers);
     xhr_bytes_done(&answer->body);
     xhr_spill_done(&answer->spill);

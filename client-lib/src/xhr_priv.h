@@ -508,6 +508,8 @@ void xhr_steps_done(struct xhr_steps *steps);
 /* The body, wherever it is, a NUL behind it; NULL: there is no way to see it whole. */
 const uint8_t *xhr_answer_body(struct xhr_answer *answer, size_t *ret_len);
 void xhr_answer_clear(struct xhr_answer *answer);
+/* It was that of a hop: what came of the request so far stays. */
+void xhr_answer_forget_head(struct xhr_answer *answer);
 int xhr_answer_take_head(struct xhr_answer *answer, const Xhrd__V1__ResponseHead *head);
 void xhr_answer_take_timing(struct xhr_answer *answer, const Xhrd__V1__Timing *timing);
 

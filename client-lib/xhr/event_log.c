@@ -198,7 +198,8 @@ static void log_tls(struct event_log *log, const struct xhr_tls_info *tls)
     end(log, &json);
 }
 
-void event_log_head(struct event_log *log, const struct xhr_request *request)
+static void
+log_answer(struct event_log *log, const char *event, const struct xhr_request *request)
 {
     const struct xhr_connection_info *connection = xhr_request_connection(request);
 
@@ -207,7 +208,7 @@ void event_log_head(struct event_log *log, const struct xhr_request *request)
     if (connection && connection->tls)
         log_tls(log, connection->tls);
 
-    struct json json = begin(log, "head", 0);
+    struct json json = begin(log, event, 0);
     json_i64(&json, "status", xhr_request_status(request));
     json_text(&json, "status_text", xhr_request_status_text(request));
     json_i64(&json, "http_version", xhr_request_http_version(request));
@@ -220,6 +221,16 @@ void event_log_head(struct event_log *log, const struct xhr_request *request)
     add_headers(&json, "headers", request, xhr_request_response_header_at);
     add_headers(&json, "sent_headers", request, xhr_request_sent_header_at);
     end(log, &json);
+}
+
+void event_log_hop(struct event_log *log, const struct xhr_request *request)
+{
+    log_answer(log, "hop", request);
+}
+
+void event_log_head(struct event_log *log, const struct xhr_request *request)
+{
+    log_answer(log, "head", request);
 }
 
 void event_log_data(struct event_log *log, size_t len)

@@ -388,15 +388,16 @@ void request_decide(struct request *request)
 
 /* ---- the answer ------------------------------------------------------------------------ */
 
-void request_tell_head(struct request *request)
+/* @proxy: storage of a text. */
+static void
+describe_head(struct request *request, char proxy[PROXY_TEXT_SIZE], struct request_head *ret)
 {
     const struct response_head *head = &request->head;
     struct exchange_info *info = &request->info;
-    char proxy[PROXY_TEXT_SIZE];
 
     if (request->exchange)
         exchange_info(request->exchange, info);
-    struct request_head told = {
+    *ret = (struct request_head){
         .status = head->status,
         .http_version = head->http_version,
         .reason = head->reason,
@@ -414,6 +415,32 @@ void request_tell_head(struct request *request)
         .from_cache = request->cache.from,
         .age_s = request->cache.age_s,
     };
+}
+
+void request_tell_hop(struct request *request)
+{
+    char proxy[PROXY_TEXT_SIZE];
+    struct request_head told;
+    struct headers shown;
+
+    if (!request->options.tells_hops || request->state == REQUEST_DONE)
+        return;
+    describe_head(request, proxy, &told);
+    headers_init(&shown, 2 * HEADERS_BYTES_MAX, HEADERS_COUNT_MAX); /* encoding makes longer */
+    told.headers = &shown;
+    if (redirect_hide_userinfo(request->head.headers, &request->url, &shown) < 0)
+        request_finish_kind(request, FAILURE_INTERNAL, "out of memory");
+    else
+        request->events->on_hop(request->owner, &told);
+    headers_done(&shown);
+}
+
+void request_tell_head(struct request *request)
+{
+    char proxy[PROXY_TEXT_SIZE];
+    struct request_head told;
+
+    describe_head(request, proxy, &told);
     request->head_told = true;
     request->head_waits = false;
     request_enter_state(request, REQUEST_RECEIVING);

@@ -6,9 +6,9 @@
  * connection is found, an exchange carried out, redirects followed, codings undone, cookies
  * stored, and the owner told in the order of XMLHttpRequest.
  *
- * Order of events: wait* and redirect* in any order, then head, body*, done; progress anywhere
- * before done. done comes exactly once, after it nothing. No event comes from inside a call the
- * owner makes.
+ * Order of events: wait*, hop* and redirect* in any order, then head, body*, done; progress
+ * anywhere before done. done comes exactly once, after it nothing. No event comes from inside a
+ * call the owner makes.
  */
 
 #include <stdbool.h>
@@ -80,6 +80,9 @@ struct request_progress {
 struct request_events {
     void (*on_wait)(void *owner, enum request_wait reason);
     void (*on_redirect)(void *owner, const struct request_hop *hop);
+    /* Of options that say so: the head of an answer that is not the last, or not taken: of a
+     * redirect, before on_redirect; of a 401, 407, 417 or 421 that is answered. */
+    void (*on_hop)(void *owner, const struct request_head *head);
     void (*on_head)(void *owner, const struct request_head *head);
     void (*on_body)(void *owner, struct span bytes);
     void (*on_progress)(void *owner, const struct request_progress *progress);

@@ -339,9 +339,16 @@ static bool answer(struct request *request, const struct headers *headers)
 
 void request_refuse_rewind(struct request *request)
 {
-    request_finish_kind(request, FAILURE_REWIND,
-                        "the server asks for a login and wants the body again, which has "
-                        "gone and cannot be read twice");
+    struct failure why;
+
+    request_tell_hop(request);
+    if (request->state == REQUEST_DONE)
+        return;
+    failure_set(&why, FAILURE_REWIND,
+                "the %s asks for a login and wants the body again, which has gone and cannot "
+                "be read twice",
+                request->head.status == 407 ? "proxy" : "server");
+    request_finish(request, &why);
 }
 
 bool request_answers_challenge(struct request *request, const struct response_head *head)
@@ -476,6 +483,9 @@ void request_take_login(struct request *request)
     auth->answers = 1;
     auth->went_early = auth->sent = auth->sent_digest = auth->sent_domain = false;
     auth->wants_basic = auth->wants_domain = false;
+    request_tell_hop(request);
+    if (request->state == REQUEST_DONE)
+        return;
     if (auth->login.token || answer(request, &request->head_headers))
         return;
     request_finish_kind(request, FAILURE_ARGUMENT,

@@ -181,13 +181,16 @@ static void request_on_head(void *owner, const struct response_head *head)
     struct request *request = owner;
 
     request_touch(request);
+    request->head = *head;
     if (is_misdirected(request, head)) {
+        request_tell_hop(request);
+        if (request->state == REQUEST_DONE)
+            return;
         lease_retire_connection(request->lease);
         request_drop_connection(request);
         retry(request);
         return;
     }
-    request->head = *head;
     /* A 407 is the proxy's own word: it sets no cookies in the origin's name. */
     bool is_origins = head->status != 407 || request->proxy_way != PROXY_WAY_FORWARD;
     if ((is_origins && request_store_cookies(request, head->headers) < 0) ||

@@ -22,6 +22,9 @@ static bool refuse(struct request *request, int outcome)
         kind = FAILURE_POLICY;
     else if (outcome == REDIRECT_REFUSED_REWIND)
         kind = FAILURE_REWIND;
+    request_tell_hop(request);
+    if (request->state == REQUEST_DONE)
+        return true;
     request_finish_kind(request, kind,
                         outcome < 0 ? "out of memory" : redirect_outcome_text(outcome));
     return true;
@@ -77,7 +80,9 @@ bool request_goes_on(struct request *request, const struct response_head *head)
     if (!request_trusts_server(request, head->headers))
         return true;
     if (drops_expectation(request, head)) {
-        request_drain(request);
+        request_tell_hop(request);
+        if (request->state != REQUEST_DONE)
+            request_drain(request);
         return true;
     }
     bool again =
@@ -86,6 +91,7 @@ bool request_goes_on(struct request *request, const struct response_head *head)
         return true;
     if (!again && !is_redirect(request, head))
         return false;
+    request_tell_hop(request);
     if (request->state == REQUEST_DONE)
         return true;
     request_drain(request);

@@ -204,6 +204,8 @@ bool request_progress_is_due(struct request *request,
 void request_drop_connection(struct request *request);
 void request_deliver(struct request *request, struct span input);
 void request_tell_head(struct request *request);
+/* An answer that is not the last. Look at the state again. */
+void request_tell_hop(struct request *request);
 
 /* request_send.c: a connection, the request head */
 void request_acquire(struct request *request, bool fresh_only);

@@ -69,6 +69,42 @@ static int resolve(const struct url *base, struct span location, struct url *ret
     return r;
 }
 
+/* Return: 0; 1: it is to be left out; or -ENOMEM. @bare: storage. */
+static int hide_login(const struct url *base, struct span location, struct buf *bare)
+{
+    struct url url;
+    int r = resolve(base, location, &url);
+
+    if (r != 0)
+        return r < 0 ? r : 1;
+    r = url_has_credentials(&url) ? url_format(&url, URL_WITHOUT_USERINFO, bare)
+                                  : buf_append(bare, location);
+    url_done(&url);
+    return r;
+}
+
+int redirect_hide_userinfo(const struct headers *from,
+                           const struct url *base,
+                           struct headers *ret)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < headers_count(from) && r == 0; i++) {
+        CLEANUP_BUF struct buf bare = BUF_INIT(0);
+        struct header field = headers_at(from, i);
+        bool may_have = span_ieq(field.name, SPAN_LIT("Location")) && field.value.len > 0 &&
+                        memchr(field.value.ptr, '@', field.value.len);
+
+        if (may_have)
+            r = hide_login(base, field.value, &bare);
+        if (r == 0)
+            r = headers_add(ret, field.name, may_have ? buf_span(&bare) : field.value);
+        else if (r == 1)
+            r = 0;
+    }
+    return r;
+}
+
 static bool is_same_origin(const struct url *a, const struct url *b)
 {
     return span_eq(a->scheme, b->scheme) && span_eq(a->host, b->host) &&

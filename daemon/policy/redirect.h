@@ -40,6 +40,16 @@ static inline bool redirect_outcome_is_refusal(int outcome)
     return outcome >= REDIRECT_REFUSED_TOO_MANY;
 }
 
+/**
+ * redirect_hide_userinfo() - the fields of an answer, as others may see them
+ * @base: whose answer it is
+ * @ret:  gets every line, a Location without the login it brings: that is for its hop alone
+ *        (RD12). One with an '@' that is no URL is left out.
+ * Return: 0, or as headers_add().
+ */
+MUST_CHECK int
+redirect_hide_userinfo(const struct headers *from, const struct url *base, struct headers *ret);
+
 /* For people: "the redirect leads to a scheme other than http and https". */
 const char *redirect_outcome_text(int outcome);
 

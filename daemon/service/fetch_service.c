@@ -276,6 +276,7 @@ static Xhrd__V1__FromCache from_cache_to_pb(enum request_from_cache from)
 /* Return: 0, or -ENOMEM: a head that is not whole is not told. */
 static int send_head(struct client_request *entry,
                      const struct request_head *head,
+                     bool is_last,
                      Xhrd__V1__ResponseHead *to)
 {
     Xhrd__V1__ServerMessage message = XHRD__V1__SERVER_MESSAGE__INIT;
@@ -306,18 +307,18 @@ static int send_head(struct client_request *entry,
     describe_connection(head, &connection, &tls);
     if (head->exchange->connection_id != 0)
         to->connection = &connection;
-    message.kind_case = XHRD__V1__SERVER_MESSAGE__KIND_HEAD;
+    message.kind_case =
+        is_last ? XHRD__V1__SERVER_MESSAGE__KIND_HEAD : XHRD__V1__SERVER_MESSAGE__KIND_HOP;
     message.head = to;
     client_send(entry->client, &message);
     return 0;
 }
 
-static void entry_on_head(void *owner, const struct request_head *head)
+static void
+tell_head(struct client_request *entry, const struct request_head *head, bool is_last)
 {
-    struct client_request *entry = owner;
     struct arena *arena = &entry->client->service->out;
     Xhrd__V1__ResponseHead to = XHRD__V1__RESPONSE_HEAD__INIT;
-
     struct headers shown;
     struct headers sent;
     uint32_t owner_uid = 0;
@@ -337,16 +338,26 @@ static void entry_on_head(void *owner, const struct request_head *head)
     if (r == 0 && entry->tell_sent)
         r = list_headers(arena, &sent, true, &to.sent_headers, &to.n_sent_headers);
     if (r == 0)
-        r = send_head(entry, head, &to);
+        r = send_head(entry, head, is_last, &to);
     free_headers(arena, to.headers);
     free_headers(arena, to.sent_headers);
     headers_done(&shown);
     headers_done(&sent);
     if (r < 0)
         fail_for_session(entry, r);
-    else
+    else if (is_last)
         send_ready_state(entry, XHRD__V1__READY_STATE__READY_STATE_HEADERS_RECEIVED,
                          XHRD__V1__WAIT_REASON__WAIT_REASON_UNSPECIFIED);
+}
+
+static void entry_on_hop(void *owner, const struct request_head *head)
+{
+    tell_head(owner, head, false);
+}
+
+static void entry_on_head(void *owner, const struct request_head *head)
+{
+    tell_head(owner, head, true);
 }
 
 static void entry_on_body(void *owner, struct span bytes)
@@ -482,6 +493,7 @@ static void entry_on_done(void *owner, const struct failure *why)
 static const struct request_events client_request_events = {
     .on_wait = entry_on_wait,
     .on_redirect = entry_on_redirect,
+    .on_hop = entry_on_hop,
     .on_head = entry_on_head,
     .on_body = entry_on_body,
     .on_progress = entry_on_progress,

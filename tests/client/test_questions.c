@@ -246,6 +246,107 @@ static void test_only_who_can_answer_asks_to_be_asked(void **state)
     finish(&scene, "load redirected ");
 }
 
+/* ---- answers that are not the last ---- */
+
+static void on_hop(struct xhr_request *request, void *user)
+{
+    struct scene *scene = user;
+    const char *name, *value;
+    char text[100];
+
+    assert_true(xhr_request_response_header_at(request, 0, &name, &value));
+    assert_int_equal(xhr_request_ready_state(request), XHR_OPENED);
+    (void)snprintf(text, sizeof(text), "hop(%d,%s,%s:%s,%s)", xhr_request_status(request),
+                   xhr_request_location(request), name, value,
+                   xhr_request_response_header(request, name));
+    say(scene, text);
+    if (scene->frees)
+        scene->request = xhr_request_free(request);
+}
+
+static void tell_hop(struct scene *scene)
+{
+    Xhrd__V1__ServerMessage message = XHRD__V1__SERVER_MESSAGE__INIT;
+    Xhrd__V1__ResponseHead hop = XHRD__V1__RESPONSE_HEAD__INIT;
+    Xhrd__V1__Header field = XHRD__V1__HEADER__INIT;
+    Xhrd__V1__Header *fields[] = {&field};
+
+    message.kind_case = XHRD__V1__SERVER_MESSAGE__KIND_HOP;
+    message.hop = &hop;
+    field.name = bytes("A");
+    field.value = bytes("b");
+    hop.request_id = scene->id;
+    hop.status = 302;
+    hop.url = bytes("http://a.test/");
+    hop.n_headers = 1;
+    hop.headers = fields;
+    peer_send(&scene->peer, &message);
+    peer_turn(&scene->peer);
+}
+
+#define HOP "hop(302,http://a.test/,A:b,b) "
+
+static void begin_with_hops(struct scene *scene)
+{
+    struct xhr_callbacks looks_on = callbacks;
+
+    (void)begin(scene, NULL);
+    assert_int_equal(xhr_request_abort(scene->request), 0);
+    (void)peer_expect(&scene->peer, ABORT);
+    peer_turn(&scene->peer);
+    looks_on.onredirect = NULL;
+    looks_on.on_hop = on_hop;
+    assert_int_equal(xhr_request_set_callbacks(scene->request, &looks_on, scene), 0);
+    assert_int_equal(xhr_request_open(scene->request, "PUT", "http://a.test/", true), 0);
+    assert_int_equal(xhr_request_send(scene->request, NULL), 0);
+    Xhrd__V1__OpenRequest *open =
+        peer_expect(&scene->peer, XHRD__V1__CLIENT_MESSAGE__KIND_OPEN)->open;
+    assert_true(open->tell_hops);
+    scene->id = open->request_id;
+}
+
+static void test_the_answer_of_a_hop_is_there_as_long_as_it_is_told(void **state)
+{
+    const char *name, *value;
+    struct scene scene;
+
+    (void)state;
+    begin_with_hops(&scene);
+    tell_hop(&scene);
+    assert_int_equal(xhr_request_status(scene.request), 0);
+    assert_null(xhr_request_response_header(scene.request, "A"));
+    assert_false(xhr_request_response_header_at(scene.request, 0, &name, &value));
+    tell_redirect(&scene, "http://b.test/", false);
+    tell_hop(&scene);
+    peer_answer(&scene.peer, scene.id, 200, "");
+    peer_turn(&scene.peer);
+    assert_int_equal(xhr_request_status(scene.request), 200);
+    assert_int_equal(xhr_request_redirect_count(scene.request), 0); /* the head's word */
+    finish(&scene, HOP "redirected " HOP "load ");
+}
+
+static void test_a_request_may_be_freed_while_a_hop_is_told(void **state)
+{
+    struct scene scene;
+
+    (void)state;
+    begin_with_hops(&scene);
+    scene.frees = true;
+    tell_hop(&scene);
+    (void)peer_expect(&scene.peer, ABORT);
+    finish(&scene, HOP);
+}
+
+static void test_a_hop_nobody_asked_for_ends_the_connection(void **state)
+{
+    struct scene scene;
+
+    (void)state;
+    (void)begin(&scene, NULL);
+    tell_hop(&scene);
+    finish(&scene, "daemon-protocol ");
+}
+
 static void test_a_verdict_is_told_and_the_chain_is_kept(void **state)
 {
     struct scene scene;
@@ -530,6 +631,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_only_who_can_answer_asks_to_be_asked),
+        cmocka_unit_test(test_the_answer_of_a_hop_is_there_as_long_as_it_is_told),
+        cmocka_unit_test(test_a_request_may_be_freed_while_a_hop_is_told),
+        cmocka_unit_test(test_a_hop_nobody_asked_for_ends_the_connection),
         cmocka_unit_test(test_a_verdict_is_told_and_the_chain_is_kept),
         cmocka_unit_test(test_a_verdict_may_come_later),
         cmocka_unit_test(test_lb04_a_request_may_be_freed_inside_a_question),

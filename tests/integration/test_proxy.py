@@ -10,7 +10,7 @@ import pytest
 from origins import LOOPBACK, response
 from proxies import PASSWORD, REPLY_OK, USER, options, socks
 from waiting import wait_until
-from wire import failure_pb2, fetch_pb2
+from wire import failure_pb2, fetch_pb2, stream
 
 BASIC, DIGEST, ANY = (fetch_pb2.AUTH_SCHEME_BASIC, fetch_pb2.AUTH_SCHEME_DIGEST,
                       fetch_pb2.AUTH_SCHEME_ANY)
@@ -111,6 +111,23 @@ def test_a_body_goes_again_behind_a_407(client, origin_nginx, squid, way):
                      method="PUT", body=data)
     assert exchange.status == 201, exchange.text
     assert (origin_nginx.prefix / f"www/upload/proxy-{way}").read_bytes() == data
+
+
+@pytest.mark.parametrize("length", [None, 5])
+def test_lb03_a_stream_that_a_407_wants_twice_fails_with_rewind(client, make_proxy, length):
+    proxy = make_proxy()
+
+    def answer(connection):
+        connection.request()
+        connection.send(asks('Digest realm="cave", nonce="n", qop="auth"'))
+    proxy.script = answer
+    exchange = client.open("http://a.test/", method="POST", body=stream(length),
+                           network=options(proxy.proxy_url(login="p:q"), scheme=DIGEST))
+    client.body_chunk(exchange, b"bytes")
+    client.body_end(exchange)
+    assert client.finish(exchange).failure == "REWIND"
+    assert "proxy" in exchange.text
+    assert len(proxy.requests) == 1
 
 
 @pytest.mark.parametrize("way", WAYS)

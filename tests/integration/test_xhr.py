@@ -61,6 +61,41 @@ def test_events_of_a_redirect_name_the_next_hop(xhr, origin_nginx):
     assert [(e["status"], e["url"]) for e in redirects] == [(302, origin_nginx.plain_url("/account"))]
 
 
+def test_every_answer_on_the_way_is_shown_as_curl_shows_it(xhr, origin_apache, folder):
+    """A login by Digest: the 401, then what it was for."""
+    url = origin_apache.url()
+    login = ("--digest", "-u", "ali:open sesame")
+    run = xhr("-s", "-i", *login, url, check=0)
+    first, second, body = run.out.split("\r\n\r\n")
+    assert first.startswith("HTTP/1.1 401 ") and "WWW-Authenticate: Digest" in first
+    assert (second.split()[1], body) == ("200", "private\n")
+
+
+def test_verbose_tells_of_every_hop(xhr, origin_raw):
+    origin_raw.replies(response(b"m", status="302 Found", fields=[("Location", "/b"), ("X-Esc", "\x1b[2J")]),
+                       response(b"m", status="307 Go", fields=[("Location", "/c")]), response(b"end"))
+    run = xhr("-s", "-v", "--events=log", origin_raw.url("/a"), check=0)
+    lines = run.err.splitlines()
+    assert [line for line in lines if line.startswith(("> GET", "< HTTP", "* Redirect"))] == [
+        "> GET /a HTTP/1.1", "< HTTP/1.1 302 Found", f"* Redirect 302: GET {origin_raw.url('/b')}",
+        "> GET /b HTTP/1.1", "< HTTP/1.1 307 Go", f"* Redirect 307: GET {origin_raw.url('/c')}",
+        "> GET /c HTTP/1.1", "< HTTP/1.1 200 OK"]
+    assert "\x1b" not in run.err
+    log = [json.loads(line) for line in (xhr.folder / "log").read_text().splitlines()]
+    told = [(e["event"], e["status"], e["url"]) for e in log if e["event"] in ("hop", "redirect", "head")]
+    assert told == [("hop", 302, origin_raw.url("/a")), ("redirect", 302, origin_raw.url("/b")),
+                    ("hop", 307, origin_raw.url("/b")), ("redirect", 307, origin_raw.url("/c")),
+                    ("head", 200, origin_raw.url("/c"))]
+
+
+def test_heads_of_hops_are_not_written_twice_by_another_try(xhr, origin_raw):
+    origin_raw.replies(response(b"m", status="302 Found", fields=[("Location", "/b")]),
+                       response(b"busy", status="503 Busy"),
+                       response(b"m", status="302 Found", fields=[("Location", "/b")]), response(b"end"))
+    run = xhr("-s", "-i", "--retry", "1", "--retry-delay", "0.01", origin_raw.url("/a"), check=0)
+    assert [line.split()[1] for line in run.out.splitlines() if line.startswith("HTTP/")] == ["302", "200"]
+
+
 def test_events_go_to_a_file(xhr, origin_raw, folder):
     assert xhr(f"--events={folder}/log", origin_raw.url(), check=0).err == ""
     assert [json.loads(line) for line in (folder / "log").read_text().splitlines()][-1]["event"] == "load"

@@ -278,9 +278,9 @@ struct xhr_challenge {
 
 /* Any may be NULL. Inside each, every function may be called on any object, xhr_request_free()
  * and xhr_client_free() included. Order of one request:
- * state 1, (on_waiting | onredirect | on_redirected | on_challenge | onsendstream)*, state 2,
- * on_headers, state 3, (on_body | ondatastream)*, state 4, and one of onload, onerror, onabort;
- * nothing after that.
+ * state 1, (on_waiting | on_hop | onredirect | on_redirected | on_challenge | onsendstream)*,
+ * state 2, on_headers, state 3, (on_body | ondatastream)*, state 4, and one of onload, onerror,
+ * onabort; nothing after that.
  */
 struct xhr_callbacks {
     size_t size; /* sizeof(struct xhr_callbacks) */
@@ -323,6 +323,10 @@ struct xhr_callbacks {
     void (*on_challenge)(struct xhr_request *request,
                          const struct xhr_challenge *challenge,
                          void *user);
+    /* The head of an answer that is not the last: of a redirect, before onredirect; of a 401,
+     * 407, 417 or 421 that is answered. Inside, and only there, status, fields, connection and
+     * what was sent are that answer's. One that makes the request fail comes, too. */
+    void (*on_hop)(struct xhr_request *request, void *user);
 };
 
 struct xhr_resolve { /* a name that is not looked up: curl's --resolve */

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Which way a request goes, and what a proxy is shown of it. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "support/fetch_world.h"
@@ -216,6 +218,33 @@ static void test_digest_answers_a_407_and_goes_ahead_of_the_next(void **state)
     send_it(&scene, "", PROXY_WAY_DIRECT);
     assert_null(strstr(hears(&scene), "uthorization"));
     finish(&scene);
+    world_done(&scene.world);
+}
+
+/* A pipe that has been read: there is no half or empty body for the proxy's sake. */
+static void test_lb03_a_407_that_wants_a_body_twice_fails_with_rewind(void **state)
+{
+    struct scene scene;
+    struct failure why;
+    int ends[2];
+
+    (void)state;
+    scene_init(&scene);
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    assert_int_equal(write(ends[1], "body", 4), 4);
+    close(ends[1]);
+    get(&scene, "http://a.com/1");
+    scene.options.tells_hops = true;
+    assert_int_equal(request_options_set_method(&scene.options, SPAN_LIT("PUT"), &why), 0);
+    assert_int_equal(request_options_set_fd_body(&scene.options, ends[0], &why), 0);
+    set_proxies(&scene, "http://u:p@p", NULL, AUTH_SCHEME_DIGEST, NULL);
+    send_it(&scene, "http://p:1080", PROXY_WAY_FORWARD);
+    world_pass_ms(&scene.world, 1000); /* Expect */
+    world_settle_files(&scene.world);
+    assert_non_null(strstr(hears(&scene), "body"));
+    server_says(&scene.world, ASK_DIGEST);
+    assert_story(&scene.teller, "hop(407)  failed:rewind");
+    assert_non_null(strstr(scene.teller.failure.text, "the proxy asks for a login"));
     world_done(&scene.world);
 }
 
@@ -467,6 +496,7 @@ int main(void)
         cmocka_unit_test(test_what_is_to_be_reached_instead_wants_a_tunnel),
         cmocka_unit_test(test_basic_goes_along_and_a_407_is_the_answer),
         cmocka_unit_test(test_digest_answers_a_407_and_goes_ahead_of_the_next),
+        cmocka_unit_test(test_lb03_a_407_that_wants_a_body_twice_fails_with_rewind),
         cmocka_unit_test(test_px04_the_nonce_of_one_proxy_is_not_shown_to_another),
         cmocka_unit_test(test_px03_a_redirect_to_another_proxy_takes_no_login_along),
         cmocka_unit_test(test_a_redirect_to_an_exception_leaves_the_proxy),

@@ -438,6 +438,45 @@ static void test_rd12_a_location_inherits_no_userinfo(void **state)
     }
 }
 
+static void test_rd12_a_location_is_shown_without_the_login_it_brings(void **state)
+{
+    static const struct {
+        const char *from;
+        const char *location;
+        const char *shown; /* NULL: it is left out */
+    } rows[] = {
+        {"http://a.com/", "http://eve:t0p@b.com/x#f", "http://b.com/x#f"},
+        {"http://a.com/", "//eve@b.com", "http://b.com/"},
+        {"http://a.com/", "http:\\\\eve:t0p@b.com", "http://b.com/"},
+        {"http://a.com/", "FTP://eve:t0p@b.com/x", "ftp://b.com/x"},
+        {"http://a.com/", "http://eve:t0p@b.com:99999/", NULL},
+        {"http://a.com/", "/@x?a=b@c", "/@x?a=b@c"},
+        {"http://u:p@a.com/", "/x@y", "/x@y"},
+        {"http://a.com/", "../x", "../x"},
+        {"http://a.com/", "", ""},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        struct step step;
+        struct headers shown;
+        struct span value;
+
+        step_init(&step, rows[i].from, 302, rows[i].location);
+        assert_int_equal(headers_add(&step.response, SPAN_LIT("B"), SPAN_LIT("x@y")), 0);
+        headers_init(&shown, HEADERS_BYTES_MAX, HEADERS_COUNT_MAX);
+        assert_int_equal(redirect_hide_userinfo(&step.response, &step.from, &shown), 0);
+        assert_true(headers_find(&shown, SPAN_LIT("B"), &value) &&
+                    span_eq(value, SPAN_LIT("x@y")));
+        assert_int_equal(headers_find(&shown, SPAN_LIT("Location"), &value),
+                         rows[i].shown != NULL);
+        if (rows[i].shown && !span_eq(value, span_of(rows[i].shown)))
+            fail_msg("%s: %.*s", rows[i].location, (int)value.len, value.ptr);
+        headers_done(&shown);
+        step_done(&step);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -449,6 +488,7 @@ int main(void)
         cmocka_unit_test(test_rd05_who_trusts_hosts_takes_it_all_along_but_not_down_from_https),
         cmocka_unit_test(test_a_post_stays_one_where_the_caller_wants_it),
         cmocka_unit_test(test_rd12_a_location_inherits_no_userinfo),
+        cmocka_unit_test(test_rd12_a_location_is_shown_without_the_login_it_brings),
         cmocka_unit_test(test_rd11_other_schemes_are_refused),
         cmocka_unit_test(test_rd15_twenty_redirects_pass_and_the_next_is_refused),
         cmocka_unit_test(test_methods_and_bodies_follow_fetch),

@@ -47,6 +47,30 @@ static void test_a_request_is_told_in_the_order_of_the_wire(void **state)
     service_world_done(&world);
 }
 
+static void test_a_hop_is_told_before_the_redirect_without_its_login(void **state)
+{
+    struct service_world world;
+    struct fake_client client;
+    Xhrd__V1__OpenRequest open;
+
+    (void)state;
+    service_world_init(&world);
+    client_ready(&client, &world, 1000);
+    open_message_init(&open, 7);
+    open.tell_hops = true;
+    open.url = pb_bytes("http://a.com/1");
+    client_open(&client, &open);
+    client_hears(&client);
+    client_clear(&client);
+    server_says(&world.net, "HTTP/1.1 302 Go\r\nLocation: http://x:y@b.com/2\r\n"
+                            "Content-Length: 0\r\n\r\n");
+    client_hears(&client);
+    assert_string_equal(client.story, "hop(7,302,2) redirected(7,302,http://b.com/2,GET) "
+                                      "state(7,1) ");
+    client_done(&client);
+    service_world_done(&world);
+}
+
 static void test_a_head_tells_url_connection_and_what_was_sent_but_no_secret(void **state)
 {
     struct service_world world;
@@ -1120,6 +1144,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_request_is_told_in_the_order_of_the_wire),
+        cmocka_unit_test(test_a_hop_is_told_before_the_redirect_without_its_login),
         cmocka_unit_test(test_a_head_tells_url_connection_and_what_was_sent_but_no_secret),
         cmocka_unit_test(
             test_ur02_ur03_ur11_ur13_what_is_wrong_is_told_with_what_would_be_right),

@@ -641,6 +641,15 @@ static void teller_on_redirect(void *owner, const struct request_hop *hop)
     act_now(teller);
 }
 
+static void teller_on_hop(void *owner, const struct request_head *head)
+{
+    struct teller *teller = must_live(owner);
+
+    must_not_go_back(teller, READY_OPENED);
+    say(teller, "hop(%u) ", head->status);
+    act_now(teller);
+}
+
 static void teller_on_head(void *owner, const struct request_head *head)
 {
     struct teller *teller = must_live(owner);
@@ -753,6 +762,7 @@ static void teller_on_done(void *owner, const struct failure *why)
 static const struct request_events teller_events = {
     .on_wait = teller_on_wait,
     .on_redirect = teller_on_redirect,
+    .on_hop = teller_on_hop,
     .on_head = teller_on_head,
     .on_body = teller_on_body,
     .on_progress = teller_on_progress,

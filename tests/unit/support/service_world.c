@@ -301,6 +301,10 @@ static void hear_message(struct fake_client *client, const Xhrd__V1__ServerMessa
         say(client, "state(%u,%d) ", message->ready_state->request_id,
             (int)message->ready_state->state);
         return;
+    case XHRD__V1__SERVER_MESSAGE__KIND_HOP:
+        say(client, "hop(%u,%u,%zu) ", message->hop->request_id, message->hop->status,
+            message->hop->n_headers);
+        return;
     case XHRD__V1__SERVER_MESSAGE__KIND_HEAD: hear_head(client, message->head); return;
     case XHRD__V1__SERVER_MESSAGE__KIND_BODY:
         assert_true(message->body->data.len > 0);
