@@ -447,7 +447,7 @@ struct xhr_request_options {
     size_t n_pinned_keys;
     bool certificate_status; /* the server must prove that its certificate is not revoked: by an
                                 OCSP response stapled to the handshake; not with insecure */
-    bool sent_headers; /* be told what went out: xhr_request_sent_header_at() */
+    bool sent_headers;       /* be told what went out: xhr_request_sent_header_at() */
 };
 
 /**
