@@ -141,6 +141,17 @@ static int access_open_hosts(void *owner,
     return stores_wait(of_uid, wait);
 }
 
+static int access_open_seen(void *owner, const struct partition *who, struct hsts **ret)
+{
+    struct uid_store *of_uid;
+    int r = stores_get(owner, who->uid, &of_uid);
+
+    if (r < 0)
+        return r;
+    return cookie_store_is_ready(of_uid->store) ? cookie_store_seen(of_uid->store, who, ret)
+                                                : fault(-EAGAIN);
+}
+
 static int
 access_make_private(void *owner, const struct partition *who, struct cookie_jar **ret)
 {
@@ -229,6 +240,7 @@ struct cookie_access cookie_stores_access(struct cookie_stores *stores)
         .session_hold = access_session_hold,
         .session_release = access_session_release,
         .open_hosts = access_open_hosts,
+        .open_seen = access_open_seen,
         .open_cancel = access_open_cancel,
         .make_private = access_make_private,
         .commit = access_commit,

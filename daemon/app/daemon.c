@@ -24,6 +24,7 @@
 #include "net/tls_context.h"
 #include "net/tls_session.h"
 #include "policy/public_suffix.h"
+#include "policy/rung_memory.h"
 #include "pool/connector.h"
 #include "pool/pool.h"
 #include "service/service.h"
@@ -57,6 +58,7 @@ struct daemon {
     struct pool *pool;
     struct fetcher *fetcher;
     struct auth_cache proxy_logins;
+    struct rung_memory rung_memory;
     struct proxy proxy; /* of the configuration */
     struct service *service;
     struct listener *listeners[SOCKETS_MAX];
@@ -384,6 +386,7 @@ static int make_pool(struct daemon *daemon)
         .tls_contexts = daemon->tls_contexts,
         .tls_sessions = daemon->tls_sessions,
         .proxy_logins = &daemon->proxy_logins,
+        .rung_memory = &daemon->rung_memory,
         .dialer = dialer_options_default(),
     };
     parts.dialer.deny = &daemon->deny;
@@ -438,6 +441,7 @@ static int make_all(struct daemon *daemon)
     int r = loop_new(&daemon->loop, clock_system());
 
     auth_cache_init(&daemon->proxy_logins);
+    rung_memory_init(&daemon->rung_memory);
     if (r == 0)
         r = config_proxy(&daemon->options.config, &daemon->proxy);
     if (r == 0) {
@@ -525,6 +529,7 @@ struct daemon *daemon_free(struct daemon *daemon)
         fetcher_done(daemon->fetcher);
     mem_free(daemon->fetcher);
     auth_cache_done(&daemon->proxy_logins);
+    rung_memory_done(&daemon->rung_memory);
     proxy_done(&daemon->proxy);
     daemon->notify = notify_free(daemon->notify);
     daemon->signals = signals_free(daemon->signals);

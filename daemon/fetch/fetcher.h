@@ -126,6 +126,9 @@ struct cookie_access {
                       const struct partition *who,
                       struct cookie_wait *wait,
                       struct hsts **ret);
+    /* Of its servers those that were seen at TLS 1.2 (policy/tls_seen.h). Only when
+     * open_hosts() has been READY. Return: 0 or -errno. */
+    int (*open_seen)(void *owner, const struct partition *who, struct hsts **ret);
     void (*open_cancel)(struct cookie_wait *wait); /* of either */
     /* A jar that is nobody else's and never on disk; all of a uid share a limit of memory. To
      * be given to cookie_jar_free(). Return: 0 or -ENOMEM. */
@@ -166,6 +169,7 @@ struct fetcher {
     struct fetch_options options;
     struct fetch_counters counters;
     struct auth_cache logins;
+    struct hsts *warned_of_tls;      /* hosts, for a day each; NULL until there is one */
     struct auth_cache *proxy_logins; /* shared with the connector: nonces of proxies alone */
     struct link requests;            /* all that are not done */
     uint64_t n_requests;

@@ -26,6 +26,7 @@ void fetcher_init(struct fetcher *fetcher, struct loop *loop)
 void fetcher_done(struct fetcher *fetcher)
 {
     auth_cache_done(&fetcher->logins);
+    fetcher->warned_of_tls = hsts_free(fetcher->warned_of_tls);
     spares_done(&fetcher->spares);
 }
 
@@ -220,6 +221,7 @@ static void request_reap(struct reap *reap)
     request_auth_done(request);
     request_proxy_done(request);
     request_options_done(&request->options);
+    mem_free(request->rungs);
     spares_put(&request->fetcher->spares, request);
 }
 
@@ -409,6 +411,8 @@ describe_head(struct request *request, char proxy[PROXY_TEXT_SIZE], struct reque
         .coding = request->pipeline.decoder ? buf_span(&request->coding) : (struct span){0},
         .sent = &request->sent,
         .exchange = info,
+        .rungs = request->rungs,
+        .is_old_tls = info->is_tls && request->tls_version < 0x0303,
         .proxy = {proxy, proxy_format(request->proxy.kind, &request->proxy.origin, proxy)},
         .is_tunnel =
             request->proxy_way == PROXY_WAY_CONNECT || request->proxy_way == PROXY_WAY_SOCKS5,

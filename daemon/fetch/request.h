@@ -21,6 +21,7 @@
 #include "fetch/request_state.h"
 #include "fetch/timing.h"
 #include "policy/auth_offers.h"
+#include "pool/pool_rungs.h"
 #include "transport/exchange.h"
 
 struct request;
@@ -48,8 +49,10 @@ struct request_head {
     struct span coding;         /* what is being undone; empty: nothing */
     const struct headers *sent; /* as they went out, without credentials and cookies */
     const struct exchange_info *exchange;
-    struct span proxy; /* "http://proxy.example:3128"; empty: directly */
-    bool is_tunnel;    /* it sees no more than whom we talk to */
+    const struct tls_rungs *rungs; /* that led to its connection; NULL: none */
+    bool is_old_tls;               /* below 1.2 */
+    struct span proxy;             /* "http://proxy.example:3128"; empty: directly */
+    bool is_tunnel;                /* it sees no more than whom we talk to */
     enum request_from_cache from_cache;
     int64_t age_s; /* of what is from the cache */
 };
@@ -83,6 +86,8 @@ struct request_events {
     /* Of options that say so: the head of an answer that is not the last, or not taken: of a
      * redirect, before on_redirect; of a 401, 407, 417 or 421 that is answered. */
     void (*on_hop)(void *owner, const struct request_head *head);
+    /* The server chokes on TLS as it is and is asked with less. May be NULL. */
+    void (*on_rung)(void *owner, const struct tls_rung *rung);
     void (*on_head)(void *owner, const struct request_head *head);
     void (*on_body)(void *owner, struct span bytes);
     void (*on_progress)(void *owner, const struct request_progress *progress);

@@ -86,6 +86,14 @@ static void take_from_asked(const struct asked_login *asked, struct login *login
     login->domain = domain_for(asked->domain, login->user);
 }
 
+bool request_has_login(const struct request *request)
+{
+    const struct request_options *options = &request->options;
+
+    return request->auth.login.user || request->auth.login.token || login_url(request) ||
+           (!request->left_origin && (options->user || options->bearer_token));
+}
+
 /* Return: 0 or -ENOMEM; login_done() in any case. */
 static int find_login(const struct request *request, struct login *ret)
 {

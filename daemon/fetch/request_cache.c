@@ -9,6 +9,8 @@
 #include "http/field.h"
 #include "policy/cache_rules.h"
 
+#define TLS_LEAST_KEPT 0x0303 /* TLS 1.2 */
+
 static const struct cache_access *access_of(const struct request *request)
 {
     return &request->fetcher->cache;
@@ -354,6 +356,12 @@ static int describe(const struct request *request,
     return entry->url && entry->vary && entry->reason ? 0 : fault(-ENOMEM);
 }
 
+/* Who wants TLS 1.2 finds nothing here that came with less. */
+static bool is_old_tls(const struct request *request)
+{
+    return request->tls_version != 0 && request->tls_version < TLS_LEAST_KEPT;
+}
+
 static void begin_keeping(struct request *request, const struct response_head *head)
 {
     static const struct cache_writer_events events = {.on_room = request_on_room};
@@ -365,7 +373,7 @@ static void begin_keeping(struct request *request, const struct response_head *h
                                         .response_time_s = now_of(request)};
     struct cache_entry entry;
 
-    if (!cache_may_keep(&candidate) || !says_its_end(head))
+    if (!cache_may_keep(&candidate) || !says_its_end(head) || is_old_tls(request))
         return;
     cache_entry_init(&entry);
     int r = describe(request, head, &entry);

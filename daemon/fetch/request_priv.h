@@ -125,6 +125,8 @@ struct request {
     struct network_waiter network_wait;
     struct exchange *exchange;
     struct exchange_info info; /* kept when the exchange is gone */
+    struct tls_rungs *rungs;   /* that led to the hop's connection; NULL: none */
+    uint16_t tls_version;      /* of it; 0: plain */
     bool has_body;             /* a redirect may drop it */
     bool expects;              /* the body waits for 100-continue */
     bool retried;              /* a dead connection was replaced once */
@@ -221,6 +223,15 @@ extern const struct exchange_events request_exchange_events;
 int request_keep_head(struct request *request);
 void request_take_head(struct request *request); /* it is the answer */
 
+/* request_tls.c: how old a TLS it may be */
+struct pool_tls request_pool_tls(const struct request *request);
+uint16_t request_oldest_tls(void *owner); /* of struct pool_request */
+/* Return: false: what is wanted excludes itself, and the request has failed. */
+bool request_tls_can_be(struct request *request);
+void request_tls_explain(const struct request *request, struct failure *why);
+/* The connection is there. Return: false: it will not do, and the request has failed. */
+bool request_tls_on_lease(struct request *request);
+
 /* request_upload.c */
 void upload_begin(struct request *request);
 void upload_pump(struct request *request);
@@ -234,6 +245,7 @@ void upload_done(struct request *request);
 
 /* request_auth.c */
 int request_add_credentials(struct request *request);
+bool request_has_login(const struct request *request); /* that goes to this origin, if asked */
 /* Return: whether the request goes out again with an answer, or has failed. */
 bool request_answers_challenge(struct request *request, const struct response_head *head);
 /* Return: false: the request has failed. */

@@ -10,7 +10,6 @@
 #include "fetch/request_priv.h"
 #include "http/coding.h"
 
-#define TLS_USUAL_MIN      0x0303        /* TLS 1.2 */
 #define EXPECT_ABOVE_BYTES (1024 * 1024) /* a longer body asks before it goes */
 
 /* ---- where to ---------------------------------------------------------------------------- */
@@ -176,6 +175,8 @@ static void request_on_lease_ready(void *owner, struct lease *lease)
 
     request->lease = lease;
     note_times(request);
+    if (!request_tls_on_lease(request))
+        return;
     request_enter_state(request, REQUEST_SENDING);
     int r = build_headers(request);
     if (r == 0)
@@ -205,26 +206,6 @@ static struct span jar_of(const struct request *request)
     return span_eq(jar, SPAN_LIT("default")) ? (struct span){0} : jar;
 }
 
-/* The machine's floor raises what a client asks for; RFC 8996: 1.2 for who asks for nothing. */
-static struct pool_tls tls_of(const struct request *request)
-{
-    struct pool_tls tls = request->options.tls;
-    uint16_t least = tls.min_version ? tls.min_version : TLS_USUAL_MIN;
-    uint16_t floor = request->fetcher->options.tls_min_version;
-
-    if (floor > least)
-        tls.min_version = floor;
-    return tls;
-}
-
-/* Return: whether no version is left that both the client and the administrator want. */
-static bool is_below_floor(const struct request *request)
-{
-    uint16_t max = request->options.tls.max_version;
-
-    return request->origin.is_https && max && max < request->fetcher->options.tls_min_version;
-}
-
 static void make_key(const struct request *request, struct route *route, struct pool_key *ret)
 {
     find_route(request, route);
@@ -234,7 +215,7 @@ static void make_key(const struct request *request, struct route *route, struct 
         .origin = request->origin,
         .proxy = request_pool_proxy(request),
         .route = route->dial,
-        .tls = tls_of(request),
+        .tls = request_pool_tls(request),
         .family = request->options.family,
         .source = request->options.source,
         .http = request->options.http,
@@ -271,10 +252,21 @@ static bool waits_for_network(struct request *request, const struct failure *why
 static void request_on_lease_failed(void *owner, const struct failure *why)
 {
     struct request *request = owner;
+    struct failure told = *why;
 
     request->lease = NULL;
-    if (!waits_for_network(request, why))
-        request_finish(request, why);
+    if (waits_for_network(request, why))
+        return;
+    request_tls_explain(request, &told);
+    request_finish(request, &told);
+}
+
+static void request_on_lease_rung(void *owner, const struct tls_rung *rung)
+{
+    const struct request *request = owner;
+
+    if (request->events->on_rung)
+        request->events->on_rung(request->owner, rung);
 }
 
 static void request_on_lease_wait(void *owner, enum wait_reason reason)
@@ -291,6 +283,7 @@ static void request_on_lease_wait(void *owner, enum wait_reason reason)
 
 static const struct lease_events lease_events = {
     .on_wait = request_on_lease_wait,
+    .on_rung = request_on_lease_rung,
     .on_ready = request_on_lease_ready,
     .on_failed = request_on_lease_failed,
 };
@@ -336,12 +329,8 @@ void request_acquire(struct request *request, bool fresh_only)
     struct route route;
     struct pool_key key;
 
-    if (is_below_floor(request)) {
-        request_finish_kind(request, FAILURE_TLS_VERSION,
-                            "the administrator allows newer versions of TLS only "
-                            "(MinimumTLSVersion=)");
+    if (!request_tls_can_be(request))
         return;
-    }
     if (find_key(request, &route, &key) < 0) {
         request_finish_kind(request, FAILURE_INTERNAL, "out of memory");
         return;
@@ -351,6 +340,7 @@ void request_acquire(struct request *request, bool fresh_only)
         .key = &key,
         .connect_timeout_us = request->options.connect_timeout_us,
         .fresh_only = fresh_only,
+        .oldest_tls = request_oldest_tls,
     };
     int r =
         pool_acquire(request->fetcher->pool, &asked, &lease_events, request, &request->lease);

@@ -38,7 +38,9 @@ struct io_tls {
     bool wrong;           /* TLS itself failed: no close_notify, no reuse */
     int late_error;       /* came after bytes that were given out; the next read gives it */
     bool is_fallback;
-    bool may_step_down;
+    bool got_record;    /* in the handshake: a record has begun to come */
+    bool got_handshake; /* and a message in one */
+    struct io_tls_trouble trouble;
     unsigned n_post_handshake;
     struct tls_info info;
     char offers[IO_TLS_ALPN_MAX];
@@ -171,10 +173,35 @@ static void info_cb(const SSL *ssl, int where, int value)
         tls->wire.is_stopped = ++tls->n_post_handshake > POST_HANDSHAKE_MAX;
 }
 
+/* What comes in the handshake. A header is seen before OpenSSL judges its version. */
+/* NOLINTNEXTLINE(readability-function-size): OpenSSL's signature */
+static void message_cb(
+    int is_ours, int version, int type, const void *bytes, size_t len, SSL *ssl, void *arg)
+{
+    struct io_tls *tls = arg;
+    const unsigned char *header = bytes;
+
+    (void)version;
+    (void)ssl;
+    if (is_ours)
+        return;
+    if (type == SSL3_RT_HANDSHAKE)
+        tls->got_handshake = true;
+    if (type != SSL3_RT_HEADER || tls->got_record || len < SSL3_RT_HEADER_LENGTH)
+        return;
+    tls->got_record = true;
+    tls->trouble.is_foreign_record = header[0] >= SSL3_RT_CHANGE_CIPHER_SPEC &&
+                                     header[0] <= SSL3_RT_APPLICATION_DATA &&
+                                     header[1] != SSL3_VERSION_MAJOR;
+}
+
+/* Nothing below TLS 1.2 is resumed. */
 int io_tls_on_new_session(SSL *ssl, SSL_SESSION *session)
 {
     struct io_tls *tls = SSL_get_app_data(ssl); /* NULL: closed meanwhile (TS10) */
 
+    if (SSL_SESSION_get_protocol_version(session) < TLS1_2_VERSION)
+        return 0;
     if (tls && tls->sessions && tls_sessions_put(tls->sessions, &tls->key, session) < 0)
         log_debug(NULL, "no memory for a TLS session of %s", tls->host.name);
     return 0; /* 1 would mean that we keep this one and not a copy */
@@ -242,6 +269,9 @@ static void fail_handshake(struct io_tls *tls)
     io_tell_failed(&tls->io, -EPROTO);
 }
 
+#define PUSHED_DOWN_TEXT                                                                       \
+    "can do better than the TLS version agreed upon: somebody between pushes it down"
+
 static void refuse_handshake(struct io_tls *tls, enum failure_kind kind, const char *what)
 {
     failure_set(&tls->io.failure, kind, "%s %s", tls->host.name, what);
@@ -270,10 +300,10 @@ static void handshake_done(struct io_tls *tls)
         tls_context_is_insecure(tls->context) || SSL_get_verify_result(tls->ssl) == X509_V_OK;
 
     INVARIANT(trusted); /* or the handshake has failed: SSL_VERIFY_PEER */
-    if (was_pushed_down(tls)) {
-        refuse_handshake(tls, FAILURE_TLS_VERSION,
-                         "can do better than the TLS version agreed upon: somebody between "
-                         "pushes it down");
+    SSL_set_msg_callback(tls->ssl, NULL);
+    tls->trouble = (struct io_tls_trouble){.was_pushed_down = was_pushed_down(tls)};
+    if (tls->trouble.was_pushed_down) {
+        refuse_handshake(tls, FAILURE_TLS_VERSION, PUSHED_DOWN_TEXT);
         return;
     }
     if (!pins_hold(tls)) {
@@ -293,21 +323,28 @@ static void handshake_done(struct io_tls *tls)
     io_tell_connected(&tls->io);
 }
 
-/* Before a ServerHello has been taken; @reason: of the oldest error in the queue. */
-static bool chokes_on_hello(const struct io_tls *tls, int reason)
+/* @reason: of the oldest error in the queue. */
+static void note_trouble(struct io_tls *tls, int reason)
 {
-    if (SSL_get_state(tls->ssl) != TLS_ST_CW_CLNT_HELLO || tls->wire.error || tls->wire.eof)
-        return false;
-    switch (reason - SSL_AD_REASON_OFFSET) {
-    case SSL_AD_UNEXPECTED_MESSAGE:
-    case SSL_AD_HANDSHAKE_FAILURE:
-    case SSL_AD_ILLEGAL_PARAMETER:
-    case SSL_AD_DECODE_ERROR:
-    case SSL_AD_PROTOCOL_VERSION: return true;
-    default:
-        return reason == SSL_R_WRONG_VERSION_NUMBER || reason == SSL_R_WRONG_SSL_VERSION ||
-               reason == SSL_R_UNSUPPORTED_PROTOCOL;
+    struct io_tls_trouble *trouble = &tls->trouble;
+
+    trouble->in_first_flight = !tls->got_handshake && !tls->wire.error && !tls->wire.eof;
+    if (reason > SSL_AD_REASON_OFFSET && reason <= SSL_AD_REASON_OFFSET + UINT8_MAX)
+        trouble->alert = (uint8_t)(reason - SSL_AD_REASON_OFFSET);
+    trouble->was_pushed_down = was_pushed_down(tls);
+}
+
+/* A random that is marked explains whatever went wrong behind it. */
+static int explain_handshake(struct io_tls *tls)
+{
+    int error = explain_in_state(tls, FAILURE_TLS);
+
+    if (tls->trouble.was_pushed_down) {
+        failure_set(&tls->io.failure, FAILURE_TLS_VERSION, "%s " PUSHED_DOWN_TEXT,
+                    tls->host.name);
+        tls->io.failure.phase = PHASE_TLS;
     }
+    return error;
 }
 
 static void handshake_step(struct io_tls *tls)
@@ -323,14 +360,14 @@ static void handshake_step(struct io_tls *tls)
         update_lower_interest(tls);
         return;
     }
-    tls->may_step_down = chokes_on_hello(tls, ERR_GET_REASON(ERR_peek_error()));
-    io_tell_failed(&tls->io, explain_in_state(tls, FAILURE_TLS));
+    note_trouble(tls, ERR_GET_REASON(ERR_peek_error()));
+    io_tell_failed(&tls->io, explain_handshake(tls));
 }
 
-bool io_tls_may_step_down(const struct io *io)
+struct io_tls_trouble io_tls_trouble(const struct io *io)
 {
     INVARIANT(io->ops == &tls_ops);
-    return ((const struct io_tls *)(const void *)io)->may_step_down;
+    return ((const struct io_tls *)(const void *)io)->trouble;
 }
 
 /* --- the owner's calls -------------------------------------------------------------------- */
@@ -606,7 +643,7 @@ static int offer_alpn(struct io_tls *tls, struct span offers)
 
 static int resume(struct io_tls *tls, const struct io_tls_options *options)
 {
-    if (!options->sessions)
+    if (!options->sessions || options->is_fallback)
         return 0;
     int r = tls_session_key_init(&tls->key, &options->partition, options->jar,
                                  span_of(tls->host.name), options->port, options->context);
@@ -621,6 +658,18 @@ static int resume(struct io_tls *tls, const struct io_tls_options *options)
     return 0;
 }
 
+/* Return: 0 or -EINVAL. */
+static int limit_versions(struct io_tls *tls, const struct io_tls_options *options)
+{
+    tls->is_fallback = options->is_fallback;
+    if (options->is_fallback)
+        (void)SSL_set_mode(tls->ssl, SSL_MODE_SEND_FALLBACK_SCSV);
+    if ((options->min_version && !SSL_set_min_proto_version(tls->ssl, options->min_version)) ||
+        (options->max_version && !SSL_set_max_proto_version(tls->ssl, options->max_version)))
+        return fault(-EINVAL);
+    return 0;
+}
+
 static int set_up_ssl(struct io_tls *tls, const struct io_tls_options *options)
 {
     bool insecure = tls_context_is_insecure(options->context);
@@ -631,10 +680,11 @@ static int set_up_ssl(struct io_tls *tls, const struct io_tls_options *options)
     SSL_set_app_data(tls->ssl, tls);
     SSL_set_verify(tls->ssl, insecure ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, verify_cb);
     SSL_set_info_callback(tls->ssl, info_cb);
-    tls->is_fallback = options->is_fallback;
-    if (options->is_fallback)
-        (void)SSL_set_mode(tls->ssl, SSL_MODE_SEND_FALLBACK_SCSV);
-    int r = tls_verify_setup(tls->ssl, &tls->host, loop_wall_s(tls->io.loop));
+    SSL_set_msg_callback(tls->ssl, message_cb);
+    SSL_set_msg_callback_arg(tls->ssl, tls);
+    int r = limit_versions(tls, options);
+    if (r == 0)
+        r = tls_verify_setup(tls->ssl, &tls->host, loop_wall_s(tls->io.loop));
     if (r == 0)
         r = offer_alpn(tls, options->alpn);
     if (r == 0)

@@ -18,7 +18,10 @@ struct io_tls_options {
     struct tls_context *context; /* the io holds on to it */
     struct span host;            /* as in the URL: a DNS name (A-labels) or an IP literal */
     uint16_t port;
-    bool is_fallback; /* a rung of the ladder: TLS_FALLBACK_SCSV is sent (RFC 7507) */
+    uint16_t min_version; /* 0: the context's; below TLS 1.2: see tls_context.h */
+    uint16_t max_version; /* 0: the context's */
+    bool is_fallback; /* a rung of the ladder: TLS_FALLBACK_SCSV is sent (RFC 7507); it neither
+                         resumes a session nor leaves one */
     struct span alpn; /* offers separated by commas, best first: "h2,http/1.1"; empty: none */
 
     struct tls_sessions *sessions; /* resumption; outlives the io; NULL: always in full */
@@ -38,11 +41,14 @@ MUST_CHECK int io_tls_new(struct io *lower,
                           void *owner,
                           struct io **ret);
 
-/**
- * io_tls_may_step_down() - whether the failure is one of a server that chokes on modern hellos
- *
- * True only if the answer to the very first flight was an alert that says so (10, 40, 47, 50,
- * 70) or a record of a version that was not offered. Never after a timeout, a reset, an end, a
- * certificate, or in a handshake that was a rung itself and met inappropriate_fallback.
- */
-bool io_tls_may_step_down(const struct io *io);
+/* What is known of a handshake that failed, for the one who decides whether another follows
+ * (policy/tls_ladder.h). */
+struct io_tls_trouble {
+    bool in_first_flight;   /* nothing of a handshake had come from the peer */
+    uint8_t alert;          /* the peer's, which ended it; 0: none did */
+    bool is_foreign_record; /* the peer's first bytes: TLS, of a version that does not exist */
+    bool was_pushed_down; /* the peer's random is marked: it can do better (RFC 8446 §4.1.3) */
+};
+
+/* All zero before the failure, and when it was the certificate's. */
+struct io_tls_trouble io_tls_trouble(const struct io *io);

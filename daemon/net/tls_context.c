@@ -243,7 +243,7 @@ typedef int security_fn(
  * certificates of a modern server. So the level stays 2, and its rules are kept but for two
  * things: those versions are allowed, and in them the signature of the handshake that they
  * prescribe (RSA: MD5-SHA1, ECDSA: SHA-1; certificates are judged apart). Thereby one handshake
- * serves old and new servers.
+ * serves old and new servers. Whether old versions are offered at all is min_version's.
  */
 /* NOLINTNEXTLINE(readability-function-size): OpenSSL's signature */
 static int security_cb(
@@ -285,8 +285,7 @@ static bool set_up(SSL_CTX *ctx, const struct context_job *job)
     SSL_CTX_set_security_level(ctx, 2);
     if (job->status)
         (void)SSL_CTX_set_tlsext_status_type(ctx, TLSEXT_STATUSTYPE_ocsp);
-    if (job->min_version < TLS_VERSION_1_2)
-        allow_old_versions(ctx);
+    allow_old_versions(ctx);
     if (job->pem) /* who names a certificate trusts it, root or not: as curl's --cacert */
         (void)X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(ctx), X509_V_FLAG_PARTIAL_CHAIN);
     return SSL_CTX_set_min_proto_version(ctx, job->min_version) == 1 &&

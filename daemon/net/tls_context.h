@@ -34,7 +34,7 @@ struct worker_pool;
 struct tls_config {
     bool insecure;          /* nothing is verified */
     struct span ca_pem;     /* trusted instead of the system's store; empty: the system's */
-    uint16_t min_version;   /* 0: TLS 1.2; below that only on demand, see tls_context.c */
+    uint16_t min_version;   /* 0: TLS 1.2. One handshake may go below: struct io_tls_options */
     uint16_t max_version;   /* 0: the highest there is */
     struct span identity;   /* client certificate and key, see tls_identity.h; empty: none */
     struct span passphrase; /* of its key */

@@ -110,8 +110,12 @@ static struct known_host *find(const struct hsts *set, struct span host)
 }
 
 /* The key of a host. Return: whether it can be a known one (§8.1.1: no addresses). */
-static bool is_name(struct span host, struct span *ret)
+static bool is_name(const struct hsts *set, struct span host, struct span *ret)
 {
+    if (set->options.any_text) {
+        *ret = host;
+        return host.len > 0 && host.len <= HSTS_TEXT_MAX;
+    }
     *ret = host_strip_dot(host);
     return ret->len > 0 && !host_is_ip_literal(*ret) && host_fits_dns(*ret);
 }
@@ -181,7 +185,7 @@ int hsts_note(struct hsts *set,
                                .include_subdomains = include_subdomains};
     struct known_host *at = NULL;
 
-    if (!is_name(host, &wanted.host))
+    if (!is_name(set, host, &wanted.host))
         return HSTS_REFUSED;
     at = find(set, wanted.host);
     if (max_age_s == 0) {
@@ -215,7 +219,7 @@ bool hsts_is_secure(struct hsts *set, struct span host, int64_t now_s)
 {
     struct span name;
 
-    if (set->hosts.count == 0 || !is_name(host, &name))
+    if (set->hosts.count == 0 || !is_name(set, host, &name))
         return false;
     for (bool is_above = false; name.len > 0; is_above = true) {
         struct known_host *at = find_alive(set, name, now_s);
@@ -231,12 +235,24 @@ bool hsts_is_secure(struct hsts *set, struct span host, int64_t now_s)
     return false;
 }
 
+bool hsts_has(struct hsts *set, struct span host, int64_t now_s)
+{
+    struct span name;
+
+    if (set->hosts.count == 0 || !is_name(set, host, &name))
+        return false;
+    struct known_host *at = find_alive(set, name, now_s);
+    if (at)
+        mark_used(set, at);
+    return at;
+}
+
 int hsts_restore(struct hsts *set, const struct hsts_host *saved, int64_t now_s)
 {
     struct hsts_host wanted = *saved;
     struct known_host *at = NULL;
 
-    if (!is_name(saved->host, &wanted.host) || saved->expires_s <= now_s)
+    if (!is_name(set, saved->host, &wanted.host) || saved->expires_s <= now_s)
         return HSTS_REFUSED;
     if (find(set, wanted.host))
         return HSTS_UNCHANGED;

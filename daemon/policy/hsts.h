@@ -8,6 +8,8 @@
  * A host is matched without a trailing dot and never as an address. An entry belongs to exactly
  * the host that sent the field: what a subdomain says changes nothing for the domain above it.
  * The number of entries is bounded; the least recently used one makes way.
+ *
+ * What else is known of servers for some time is kept in such sets, too: policy/tls_seen.h.
  */
 
 #include <stdbool.h>
@@ -16,7 +18,10 @@
 
 #include "base/cleanup.h"
 #include "base/span.h"
+#include "http/host.h"
 #include "http/url.h"
+
+#define HSTS_TEXT_MAX (HOST_NAME_BYTES_MAX + sizeof(":65535")) /* of any_text */
 
 struct hsts_host {
     struct span host; /* canonical, without a trailing dot */
@@ -28,6 +33,7 @@ struct hsts_options {
     size_t hosts_max; /* 1000 */
     size_t all_max;   /* 16384, of all sets that share .all */
     size_t *all;      /* counter shared by several sets; NULL: the set's own */
+    bool any_text;    /* a "host" is any text of 1 to HSTS_TEXT_MAX bytes, matched as it is */
 };
 
 struct hsts_options hsts_options_default(void);
@@ -76,6 +82,9 @@ MUST_CHECK int hsts_note(struct hsts *set,
 /* Whether a host is to be asked over https alone (§8.2): by its own entry, or by one above it
  * with includeSubDomains. @host: as url.host has it. What is found counts as used. */
 bool hsts_is_secure(struct hsts *set, struct span host, int64_t now_s);
+
+/* Whether this very host has an entry; none above it counts. What is found counts as used. */
+bool hsts_has(struct hsts *set, struct span host, int64_t now_s);
 
 /**
  * hsts_restore() - put back an entry of an earlier life; the observer is told nothing

@@ -4,6 +4,9 @@
  * the other. TLS contexts, which may have to be made from a trust store first, are asked for
  * beside all that.
  *
+ * A server that chokes on the hello is connected to once more, at the same address, with less
+ * (pool/connect_ladder.h).
+ *
  * A proxy is dialled in the origin's place; it may want TLS of its own, and it may have to be
  * asked for a tunnel. What goes wrong until the tunnel is open is the proxy's trouble and
  * called so.
@@ -20,6 +23,7 @@
 #include "net/io_tls.h"
 #include "net/resolver.h"
 #include "net/tls_context.h"
+#include "pool/connect_ladder.h"
 #include "pool/pool_priv.h"
 #include "pool/proxy_step.h"
 #include "transport/conn.h"
@@ -54,7 +58,8 @@ static const uint8_t connect_table[CONNECT_STATE_COUNT] = {
     /* Back to the look-up: a 407, and a login that answers it. */
     [CONNECT_TUNNEL] =
         BIT(CONNECT_LOOKUP) | BIT(CONNECT_CONTEXT) | BIT(CONNECT_TLS) | BIT(CONNECT_OVER),
-    [CONNECT_TLS] = BIT(CONNECT_OVER),
+    /* Back to TCP: a rung of the ladder. */
+    [CONNECT_TLS] = BIT(CONNECT_DIAL) | BIT(CONNECT_OVER),
 };
 
 /* A TLS context that is wanted, or there. */
@@ -77,6 +82,7 @@ struct connect_attempt {
     struct context_slot origin_context;
     struct context_slot proxy_context;
     struct proxy_step proxy;
+    struct connect_ladder ladder;
     struct io *io; /* TCP, then TLS, then TLS in TLS */
     struct lease_timing timing;
 };
@@ -119,9 +125,9 @@ static void end(struct connect_attempt *attempt)
 
 static void fail(struct connect_attempt *attempt, const struct failure *why)
 {
-    struct failure copy = *why; /* may live in what end() closes */
+    struct failure copy = *connect_ladder_first(&attempt->ladder, why);
 
-    end(attempt);
+    end(attempt); /* @why may live in what it closes */
     attempt->events->on_failed(attempt->owner, &copy);
 }
 
@@ -242,12 +248,34 @@ static void tls_on_connected(void *owner)
     struct connect_attempt *attempt = owner;
 
     attempt->timing.tls_us = now_us(attempt);
+    connect_ladder_worked(&attempt->ladder, attempt->io);
     connected(attempt);
+}
+
+static int dial(struct connect_attempt *attempt, struct address_list addresses);
+
+/* The same again with another hello: through the same proxy, to the same address. */
+static void take_rung(struct connect_attempt *attempt)
+{
+    struct address at = *io_remote(attempt->io);
+
+    attempt->io = io_close(attempt->io);
+    attempt->proxy_tls_is_up = false;
+    attempt->tunnel_is_open = false;
+    attempt->events->on_rung(attempt->owner, &attempt->ladder.rung);
+    int r = dial(attempt, (struct address_list){&at, 1});
+    if (r < 0)
+        fail_errno(attempt, PHASE_CONNECT, r);
 }
 
 static void tls_on_failed(void *owner, const struct failure *why)
 {
-    fail(owner, why);
+    struct connect_attempt *attempt = owner;
+
+    if (connect_ladder_next(&attempt->ladder, attempt->io, why))
+        take_rung(attempt);
+    else
+        fail(attempt, why);
 }
 
 static const struct io_events tls_events = {
@@ -275,6 +303,7 @@ static void start_tls(struct connect_attempt *attempt)
     };
     struct io *lower = attempt->io;
 
+    connect_ladder_limit(&attempt->ladder, &options);
     enter(attempt, CONNECT_TLS);
     attempt->events->on_stage(attempt->owner, WAIT_TLS);
     int r = io_tls_new(lower, &options, &tls_events, attempt, &attempt->io);
@@ -593,6 +622,8 @@ static int net_start(struct connector *connector,
     attempt->proxy_context.wait.owner = attempt;
     attempt->proxy = (struct proxy_step){
         .parts = &net->parts, .key = key, .events = &proxy_events, .owner = attempt};
+    if (connect_ladder_init(&attempt->ladder, &net->parts, key))
+        events->on_rung(owner, &attempt->ladder.rung);
     int r = begin(attempt);
     if (r < 0) {
         end(attempt);

@@ -18,13 +18,17 @@ struct connect_attempt;
 struct connector;
 struct resolver;
 struct tls_contexts;
+struct rung_memory;
+struct tls_rung;
 struct tls_sessions;
 struct transport;
 
-/* on_stage may come from inside connector_start(), the others never. Exactly one of
+/* on_stage and on_rung may come from inside connector_start(), the others never. Exactly one of
  * on_connected and on_failed comes, and the attempt is gone with it: forget the pointer. */
 struct connect_events {
     void (*on_stage)(void *owner, enum wait_reason stage);
+    /* A rung of the ladder is taken: the attempt goes on with another connection. */
+    void (*on_rung)(void *owner, const struct tls_rung *rung);
     /* @conn is the owner's from now on; @timing without ready_us. */
     void (*on_connected)(void *owner, struct conn *conn, const struct lease_timing *timing);
     void (*on_failed)(void *owner, const struct failure *why);
@@ -73,6 +77,7 @@ struct net_connector_parts {
     struct tls_contexts *tls_contexts;
     struct tls_sessions *tls_sessions; /* NULL: no resumption */
     struct auth_cache *proxy_logins;   /* nonces of proxies, and of nobody else */
+    struct rung_memory *rung_memory;   /* rungs of the ladder that worked */
     struct dialer_options dialer;
 };
 

@@ -104,7 +104,10 @@ static void tell_one(struct lease *lease)
 {
     switch (lease->state) {
     case LEASE_QUEUED:
-    case LEASE_SPONSOR: tell_waiting(lease); return;
+    case LEASE_SPONSOR:
+        if (lease_tell_rungs(lease))
+            tell_waiting(lease);
+        return;
     case LEASE_READY:
         lease_enter(lease, LEASE_HELD);
         lease->events->on_ready(lease->owner, lease);
@@ -225,7 +228,7 @@ int pool_acquire(struct pool *pool,
     struct pool_entry *entry = NULL;
     struct lease *lease = NULL;
 
-    int r = entry_get(pool, request->key, &entry);
+    int r = entry_for_request(pool, request, owner, &entry);
     if (r < 0)
         return r;
     r = entry->n_waiting >= pool->options.queue_per_key_max

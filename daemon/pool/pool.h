@@ -28,6 +28,7 @@
 #include "base/failure.h"
 #include "base/span.h"
 #include "pool/pool_key.h"
+#include "pool/pool_rungs.h"
 #include "transport/exchange.h"
 
 struct connector;
@@ -60,13 +61,19 @@ struct pool_request {
                                    its turn does not count */
     bool fresh_only;            /* not a connection that has been used: a second try after a
                                    kept one had died (RFC 9112 §9.3.1) */
+    /* Asked only when there is no connection of TLS 1.2 or better for the key: how old one
+     * would do, 0x0301 or 0x0302; 0: none. NULL: the same. From inside pool_acquire(). */
+    uint16_t (*oldest_tls)(void *owner);
 };
 
 /* Always from the loop, never from inside pool_acquire(). A lease may be released inside any
  * of them. */
 struct lease_events {
     void (*on_wait)(void *owner, enum wait_reason reason); /* may be NULL */
-    void (*on_ready)(void *owner, struct lease *lease);    /* once; then it is the owner's */
+    /* The server chokes on the hello and is asked with less (policy/tls_ladder.h). May be NULL.
+     */
+    void (*on_rung)(void *owner, const struct tls_rung *rung);
+    void (*on_ready)(void *owner, struct lease *lease); /* once; then it is the owner's */
     void (*on_failed)(void *owner, const struct failure *why); /* instead; the lease is gone */
 };
 
@@ -146,4 +153,7 @@ struct lease_timing {
 };
 
 void lease_timing(const struct lease *lease, struct lease_timing *ret);
+/* How the lease's connection was come to; NULL: in one step. Borrowed until it is released. */
+const struct tls_rungs *lease_rungs(const struct lease *lease);
+uint16_t lease_tls_version(const struct lease *lease); /* 0x0301 … 0x0304; 0: plain */
 bool lease_is_reused(const struct lease *lease);

@@ -145,6 +145,7 @@ int pool_conn_new(struct pool_entry *entry, struct conn *conn, struct pool_conn 
     pc->entry = entry;
     pc->conn = conn;
     pc->is_multi = info.http_version == 20;
+    pc->tls_number = info.tls_number;
     pc->made_us = loop_now_us(entry->pool->loop);
     link_init(&pc->leases);
     link_init(&pc->in_entry);
@@ -161,6 +162,7 @@ void pool_conn_close(struct pool_conn *pc)
     pc->entry->pool->counters.connections_open--;
     leave_lists(pc);
     conn_close(pc->conn);
+    mem_free(pc->rungs);
     mem_free(pc);
 }
 

@@ -108,8 +108,9 @@ static enum tls_mark tls_mark(const struct pool_key *key)
 static int put_tls(struct buf *out, const struct pool_key *key)
 {
     uint8_t mark = (uint8_t)tls_mark(key);
+    uint8_t both = (uint8_t)(mark | (key->tls.old_version & 0xf) << 4); /* 0, 1 or 2: TLS 1.x */
 
-    int r = put(out, &mark, sizeof(mark));
+    int r = put(out, &both, sizeof(both));
     if (r < 0 || mark < TLS_MARK_TERMS)
         return r;
     struct tls_config config = pool_tls_config(&key->tls);

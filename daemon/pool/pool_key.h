@@ -56,7 +56,10 @@ struct answerer;
 struct pool_tls {
     bool insecure;        /* nothing is verified */
     struct span ca_pem;   /* trusted instead of the system's store; empty: the system's */
-    uint16_t min_version; /* 0x0303: TLS 1.2, 0x0304: TLS 1.3; 0: the default */
+    uint16_t min_version; /* 0: TLS 1.2. Below that, 0x0301 or 0x0302, only with a max_version
+                             that is below it, too */
+    uint16_t old_version; /* down to this in the first handshake; 0: no. The pool's own word:
+                             see struct pool_request */
     uint16_t max_version; /* 0: the highest there is */
     struct span identity; /* client certificate and key: PEM or PKCS#12; empty: none */
     struct span passphrase;

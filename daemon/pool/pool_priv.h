@@ -3,7 +3,8 @@
 
 /*
  * pool.c: the public face, leases, events. pool_queue.c: who waits in one key's queue,
- * attempts. pool_idle.c: connections, and what happens to those nobody uses.
+ * attempts. pool_idle.c: connections, and what happens to those nobody uses. pool_tls.c: old
+ * versions of TLS, and the way down to them.
  *
  * Nothing inside calls out: what an owner is to be told is put on pool->news and told from a
  * task at the end of the round, so every function here runs to its end on a pool that nobody
@@ -104,7 +105,8 @@ struct attempt {
     struct lease *sponsor;
     struct timer timeout;
     enum wait_reason stage;
-    uint64_t started_seq; /* leases up to this one were there when it began */
+    struct tls_rungs *rungs; /* NULL: none was taken */
+    uint64_t started_seq;    /* leases up to this one were there when it began */
     int64_t started_us;
 };
 
@@ -122,6 +124,8 @@ struct pool_conn {
     uint64_t n_leases;
     int64_t made_us;
     int64_t idle_since_us;
+    struct tls_rungs *rungs; /* of the attempt; NULL: none */
+    uint16_t tls_number;     /* 0: plain */
     struct lease_timing timing;
 };
 
@@ -142,8 +146,9 @@ struct lease {
     int64_t acquired_us;
     int64_t ready_us;
     int64_t connect_timeout_us;
-    int64_t deadline_us; /* of connecting; 0: none, or not begun */
-    int reason_told;     /* enum wait_reason, -1: none */
+    int64_t deadline_us;   /* of connecting; 0: none, or not begun */
+    int reason_told;       /* enum wait_reason, -1: none */
+    unsigned n_rungs_told; /* of those of the attempt */
     bool is_reused;
     struct failure failure; /* LEASE_FAILED */
 };
@@ -167,6 +172,11 @@ void lease_tell(struct lease *lease); /* at the end of the round */
 /* pool_queue.c */
 MUST_CHECK int
 entry_get(struct pool *pool, const struct pool_key *key, struct pool_entry **ret);
+/* *ret is NULL if there is none; entry_new() may follow at once. */
+MUST_CHECK int
+entry_find(struct pool *pool, const struct pool_key *key, struct pool_entry **ret);
+MUST_CHECK int
+entry_new(struct pool *pool, const struct pool_key *key, struct pool_entry **ret);
 void entry_add_waiter(struct pool_entry *entry, struct lease *lease);
 /* After any change: starts what can be started. The entry may be gone after it. */
 void entry_pump(struct pool_entry *entry);
@@ -179,6 +189,20 @@ struct lease *entry_next_taker(struct pool_entry *entry, bool *ret_must_close);
 /* Who takes a place on one that carries many? Such a connection tells by itself that it is
  * dead, so whoever wants a fresh one is content with it. */
 struct lease *entry_next_sharer(struct pool_entry *entry);
+
+/* pool_tls.c */
+/* The entry of the request's key, or of the key with an old version. Return: 0 or -errno. */
+MUST_CHECK int entry_for_request(struct pool *pool,
+                                 const struct pool_request *request,
+                                 void *owner,
+                                 struct pool_entry **ret);
+/* A connection of this version has been made for the entry. Return: whether it is one of the
+ * key's; the key may have become one without an old version. */
+bool entry_takes_version(struct pool_entry *entry, uint16_t version);
+void attempt_add_rung(struct attempt *attempt, const struct tls_rung *rung);
+/* The one to be reported in place of a later one; NULL: there is none. */
+const struct failure *attempt_first_failure(const struct attempt *attempt);
+bool lease_tell_rungs(struct lease *lease); /* Return: whether it still waits */
 
 /* pool_idle.c */
 MUST_CHECK int

@@ -88,7 +88,7 @@ static int entry_fill(struct pool_entry *entry, const struct pool_key *key)
                    (struct span){entry->key_bytes, bytes.len});
 }
 
-static int entry_new(struct pool *pool, const struct pool_key *key, struct pool_entry **ret)
+int entry_new(struct pool *pool, const struct pool_key *key, struct pool_entry **ret)
 {
     struct pool_uid *uid = NULL;
     struct pool_entry *entry = mem_zalloc(sizeof(*entry));
@@ -117,17 +117,22 @@ static int entry_new(struct pool *pool, const struct pool_key *key, struct pool_
     return 0;
 }
 
-int entry_get(struct pool *pool, const struct pool_key *key, struct pool_entry **ret)
+int entry_find(struct pool *pool, const struct pool_key *key, struct pool_entry **ret)
 {
     buf_clear(&pool->key_bytes);
     int r = pool_key_encode(&pool->key_bytes, key);
     if (r < 0)
         return r;
     struct map_node *node = map_find(&pool->entries, buf_span(&pool->key_bytes));
-    if (!node)
-        return entry_new(pool, key, ret);
-    *ret = CONTAINER_OF(node, struct pool_entry, node);
+    *ret = node ? CONTAINER_OF(node, struct pool_entry, node) : NULL;
     return 0;
+}
+
+int entry_get(struct pool *pool, const struct pool_key *key, struct pool_entry **ret)
+{
+    int r = entry_find(pool, key, ret);
+
+    return r == 0 && !*ret ? entry_new(pool, key, ret) : r;
 }
 
 static void attempt_free(struct attempt *attempt)
@@ -135,6 +140,7 @@ static void attempt_free(struct attempt *attempt)
     link_remove(&attempt->link);
     timer_disarm(&attempt->timeout);
     attempt->entry->n_attempts--;
+    mem_free(attempt->rungs);
     mem_free(attempt);
 }
 
@@ -272,6 +278,7 @@ static void set_sponsor(struct attempt *attempt, struct lease *lease)
         lease->deadline_us = loop_now_us(entry->pool->loop) + lease->connect_timeout_us;
     attempt->sponsor = lease;
     lease->attempt = attempt;
+    lease->n_rungs_told = 0;
     link_remove(&attempt->link);
     list_append(&entry->attempts, &attempt->link);
     arm_deadline(attempt, lease->deadline_us);
@@ -303,6 +310,15 @@ static void attempt_on_stage(void *owner, enum wait_reason stage)
     struct attempt *attempt = owner;
 
     attempt->stage = stage;
+    if (attempt->sponsor)
+        lease_tell(attempt->sponsor);
+}
+
+static void attempt_on_rung(void *owner, const struct tls_rung *rung)
+{
+    struct attempt *attempt = owner;
+
+    attempt_add_rung(attempt, rung);
     if (attempt->sponsor)
         lease_tell(attempt->sponsor);
 }
@@ -350,19 +366,18 @@ static void attempt_on_timeout(void *owner)
     failure_set(&why, FAILURE_TIMEOUT_CONNECT, "timed out while %s (%s)",
                 stages[attempt->stage].doing, attempt->entry->key.origin.host);
     why.phase = stages[attempt->stage].phase;
+    if (attempt_first_failure(attempt))
+        why = *attempt_first_failure(attempt);
     connector_cancel(attempt->entry->pool->connector, attempt->handle);
     attempt_failed(attempt, &why);
 }
 
-static void count_made(struct pool *pool, const struct conn *conn)
+static void count_made(struct pool *pool, const struct conn_info *info)
 {
-    struct conn_info info;
-
-    conn_info(conn, &info);
     pool->counters.connections_opened++;
-    if (info.is_tls && info.tls_resumed)
+    if (info->is_tls && info->tls_resumed)
         pool->counters.tls_handshakes_resumed++;
-    else if (info.is_tls)
+    else if (info->is_tls)
         pool->counters.tls_handshakes_full++;
 }
 
@@ -384,13 +399,32 @@ static struct lease *choose_taker(struct attempt *done)
     return taker;
 }
 
+/* Begun before it was known that the server can do better. */
+static void refuse_old(struct attempt *attempt, struct conn *conn)
+{
+    struct failure why;
+
+    failure_set(&why, FAILURE_TLS_VERSION,
+                "%s answers with an older TLS than it has been reached with",
+                attempt->entry->key.origin.host);
+    why.phase = PHASE_TLS;
+    conn_close(conn);
+    attempt_failed(attempt, &why);
+}
+
 static void
 attempt_on_connected(void *owner, struct conn *conn, const struct lease_timing *timing)
 {
     struct attempt *attempt = owner;
     struct pool_entry *entry = attempt->entry;
     struct pool_conn *pc;
+    struct conn_info info;
 
+    conn_info(conn, &info);
+    if (!entry_takes_version(entry, info.tls_number)) {
+        refuse_old(attempt, conn);
+        return;
+    }
     if (pool_conn_new(entry, conn, &pc) < 0) {
         struct failure why;
 
@@ -400,7 +434,8 @@ attempt_on_connected(void *owner, struct conn *conn, const struct lease_timing *
         return;
     }
     pc->timing = *timing;
-    count_made(entry->pool, conn);
+    pc->rungs = TAKE(attempt->rungs);
+    count_made(entry->pool, &info);
     entry->speaks = pc->is_multi ? SPEAKS_HTTP2 : SPEAKS_HTTP1;
     unblock(entry);
     struct lease *taker = choose_taker(attempt);
@@ -416,6 +451,7 @@ attempt_on_connected(void *owner, struct conn *conn, const struct lease_timing *
 
 static const struct connect_events attempt_events = {
     .on_stage = attempt_on_stage,
+    .on_rung = attempt_on_rung,
     .on_connected = attempt_on_connected,
     .on_failed = attempt_on_failed,
 };

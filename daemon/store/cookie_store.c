@@ -346,6 +346,14 @@ int cookie_store_hosts(struct cookie_store *store,
     return hsts_book_set(&store->hosts, who->profile, ret);
 }
 
+int cookie_store_seen(struct cookie_store *store,
+                      const struct partition *who,
+                      struct hsts **ret)
+{
+    INVARIANT(who->uid == store->options.uid);
+    return hsts_book_seen(&store->hosts, who->profile, ret);
+}
+
 /* Jars */
 
 struct jar_book *cookie_store_jars(struct cookie_store *store)

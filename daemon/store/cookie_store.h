@@ -135,6 +135,10 @@ void cookie_store_each_jar(
 MUST_CHECK int
 cookie_store_hosts(struct cookie_store *store, const struct partition *who, struct hsts **ret);
 
+/* The servers of a partition that were seen at TLS 1.2 (policy/tls_seen.h); the same. */
+MUST_CHECK int
+cookie_store_seen(struct cookie_store *store, const struct partition *who, struct hsts **ret);
+
 enum cookie_sync_outcome {
     COOKIE_SYNC_SAVED = 0, /* nothing is left to be saved */
     COOKIE_SYNC_NOT_SAVED, /* in memory only: the disk does not take it */

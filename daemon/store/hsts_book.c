@@ -6,19 +6,28 @@
 
 #include "base/fault.h"
 #include "base/mem.h"
-#include "http/host.h"
+#include "policy/tls_seen.h"
 
-#define CHANGE_KEY_MAX (PARTITION_PROFILE_MAX + HOST_NAME_BYTES_MAX)
+#define CHANGE_KEY_MAX (PARTITION_PROFILE_MAX + HSTS_TEXT_MAX)
 
+enum { KIND_HTTPS, KIND_TLS, KIND_COUNT };
+
+/* A set and whose it is: what its observer is told. */
+struct book_kind {
+    struct book_set *in;
+    struct hsts *set;
+};
+
+/* The sets of a profile. */
 struct book_set {
     struct map_node node; /* key: profile */
     struct hsts_book *book;
-    struct hsts *set;
+    struct book_kind kinds[KIND_COUNT];
     char profile[PARTITION_PROFILE_MAX];
 };
 
 struct host_change {
-    struct map_node node; /* key: profile, NUL, host */
+    struct map_node node; /* key: profile, NUL, host; a name is never a name with a port */
     struct link link;
     struct saved_host *saved;
     char key[];
@@ -30,14 +39,20 @@ void hsts_book_init(struct hsts_book *book, const struct hsts_book_events *event
     link_init(&book->changed);
 }
 
+static void set_free(struct book_set *in)
+{
+    for (int kind = 0; kind < KIND_COUNT; kind++)
+        in->kinds[kind].set = hsts_free(in->kinds[kind].set);
+    mem_free(in);
+}
+
 static bool free_set(struct map_node *node, void *arg)
 {
     struct hsts_book *book = arg;
     struct book_set *at = CONTAINER_OF(node, struct book_set, node);
 
     map_remove(&book->sets, node);
-    at->set = hsts_free(at->set);
-    mem_free(at);
+    set_free(at);
     return true;
 }
 
@@ -105,19 +120,21 @@ get_change(struct hsts_book *book, const char *profile, struct span host)
     return change;
 }
 
-static void
-note(struct hsts_book *book, const char *profile, const struct hsts_host *host, bool is_deleted)
+static void note(const struct book_kind *kind, const struct hsts_host *host, bool is_deleted)
 {
+    struct hsts_book *book = kind->in->book;
+
     if (!book->events->on_change(book->owner))
         return;
-    struct saved_host *saved = saved_host_new(host, profile, is_deleted);
-    struct host_change *change = saved ? get_change(book, profile, host->host) : NULL;
+    struct saved_host *saved = saved_host_new(host, kind->in->profile, is_deleted);
+    struct host_change *change = saved ? get_change(book, kind->in->profile, host->host) : NULL;
 
     if (!change) {
         mem_free(saved);
         book->events->on_short(book->owner);
         return;
     }
+    saved->of_tls = kind == &kind->in->kinds[KIND_TLS];
     mem_free(change->saved);
     change->saved = saved;
 }
@@ -125,9 +142,7 @@ note(struct hsts_book *book, const char *profile, const struct hsts_host *host, 
 static void
 book_on_change(void *owner, const struct hsts_host *before, const struct hsts_host *after)
 {
-    const struct book_set *in = owner;
-
-    note(in->book, in->profile, after ? after : before, !after);
+    note(owner, after ? after : before, !after);
 }
 
 static const struct hsts_changes book_changes = {.on_change = book_on_change};
@@ -135,13 +150,31 @@ static const struct hsts_changes book_changes = {.on_change = book_on_change};
 /* ---- sets ----------------------------------------------------------------------------------
  */
 
-int hsts_book_set(struct hsts_book *book, const char *profile, struct hsts **ret)
+static int add_kinds(struct book_set *in)
 {
-    struct hsts_options options = hsts_options_default();
+    struct hsts_book *book = in->book;
+    struct hsts_options options[KIND_COUNT] = {hsts_options_default(), tls_seen_options()};
+
+    options[KIND_HTTPS].all = &book->all;
+    options[KIND_TLS].all = &book->all_of_tls;
+    for (int i = 0; i < KIND_COUNT; i++) {
+        struct book_kind *kind = &in->kinds[i];
+        int r = hsts_new(&kind->set, &options[i]);
+
+        if (r < 0)
+            return r;
+        kind->in = in;
+        hsts_observe(kind->set, &book_changes, kind);
+    }
+    return 0;
+}
+
+static int get_set(struct hsts_book *book, const char *profile, struct book_set **ret)
+{
     struct map_node *node = map_find(&book->sets, span_of(profile));
 
     if (node) {
-        *ret = CONTAINER_OF(node, struct book_set, node)->set;
+        *ret = CONTAINER_OF(node, struct book_set, node);
         return 0;
     }
     if (book->sets.count >= HSTS_BOOK_SETS_MAX)
@@ -151,34 +184,56 @@ int hsts_book_set(struct hsts_book *book, const char *profile, struct hsts **ret
         return fault(-ENOMEM);
     in->book = book;
     memcpy(in->profile, profile, strnlen(profile, sizeof(in->profile) - 1));
-    options.all = &book->all;
-    int r = hsts_new(&in->set, &options);
+    int r = add_kinds(in);
     if (r == 0)
         r = map_add(&book->sets, &in->node, span_of(in->profile));
     if (r < 0) {
-        in->set = hsts_free(in->set);
-        mem_free(in);
+        set_free(in);
         return r;
     }
-    hsts_observe(in->set, &book_changes, in);
-    *ret = in->set;
+    *ret = in;
     return 0;
+}
+
+static int get_kind(struct hsts_book *book, const char *profile, int kind, struct hsts **ret)
+{
+    struct book_set *in = NULL;
+    int r = get_set(book, profile, &in);
+
+    if (r == 0)
+        *ret = in->kinds[kind].set;
+    return r;
+}
+
+int hsts_book_set(struct hsts_book *book, const char *profile, struct hsts **ret)
+{
+    return get_kind(book, profile, KIND_HTTPS, ret);
+}
+
+int hsts_book_seen(struct hsts_book *book, const char *profile, struct hsts **ret)
+{
+    return get_kind(book, profile, KIND_TLS, ret);
 }
 
 void hsts_book_restore(struct hsts_book *book, const struct saved_hosts *saved, int64_t now_s)
 {
     for (const struct saved_host *at = saved->first; at; at = at->next) {
-        struct hsts *set = NULL;
+        struct book_set *in = NULL;
 
-        if (hsts_book_set(book, at->profile, &set) == 0 &&
-            hsts_restore(set, &at->host, now_s) == HSTS_REFUSED)
-            note(book, at->profile, &at->host, true);
+        if (get_set(book, at->profile, &in) < 0)
+            continue;
+        const struct book_kind *kind = &in->kinds[at->of_tls ? KIND_TLS : KIND_HTTPS];
+        if (hsts_restore(kind->set, &at->host, now_s) == HSTS_REFUSED)
+            note(kind, &at->host, true);
     }
 }
 
 static bool expire_set(struct map_node *node, void *arg)
 {
-    (void)hsts_expire(CONTAINER_OF(node, struct book_set, node)->set, *(const int64_t *)arg);
+    const struct book_set *in = CONTAINER_OF(node, struct book_set, node);
+
+    for (int kind = 0; kind < KIND_COUNT; kind++)
+        (void)hsts_expire(in->kinds[kind].set, *(const int64_t *)arg);
     return true;
 }
 
@@ -189,27 +244,33 @@ void hsts_book_expire(struct hsts_book *book, int64_t now_s)
 
 struct host_collection {
     struct saved_hosts *list;
-    const struct book_set *in;
+    const struct book_kind *kind;
     bool is_short; /* of memory */
 };
 
 static bool collect_host(void *arg, const struct hsts_host *host)
 {
     struct host_collection *collection = arg;
-    struct saved_host *saved = saved_host_new(host, collection->in->profile, false);
+    const struct book_kind *kind = collection->kind;
+    struct saved_host *saved = saved_host_new(host, kind->in->profile, false);
 
     collection->is_short = !saved;
-    if (saved)
-        saved_hosts_append(collection->list, saved);
-    return saved;
+    if (!saved)
+        return false;
+    saved->of_tls = kind == &kind->in->kinds[KIND_TLS];
+    saved_hosts_append(collection->list, saved);
+    return true;
 }
 
 static bool collect_set(struct map_node *node, void *arg)
 {
     struct host_collection *collection = arg;
+    const struct book_set *in = CONTAINER_OF(node, struct book_set, node);
 
-    collection->in = CONTAINER_OF(node, struct book_set, node);
-    hsts_each(collection->in->set, collect_host, collection);
+    for (int kind = 0; kind < KIND_COUNT && !collection->is_short; kind++) {
+        collection->kind = &in->kinds[kind];
+        hsts_each(in->kinds[kind].set, collect_host, collection);
+    }
     return !collection->is_short;
 }
 

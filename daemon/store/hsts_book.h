@@ -2,7 +2,8 @@
 #pragma once
 
 /*
- * All sets of known hosts of one uid, and what the disk has not heard of them yet. On the
+ * All sets of known hosts of one uid, those that want https and those that can do TLS 1.2
+ * (policy/tls_seen.h), and what the disk has not heard of them yet. On the
  * loop's side of a cookie store, which says when changes are worth a note and carries them to
  * the disk with those of the cookies.
  */
@@ -27,6 +28,7 @@ struct hsts_book_events {
 struct hsts_book {
     struct map sets;
     size_t all; /* hosts in all sets */
+    size_t all_of_tls;
     struct map changes;
     struct link changed; /* the same, oldest first */
     const struct hsts_book_events *events;
@@ -39,6 +41,9 @@ void hsts_book_done(struct hsts_book *book);
 /* The set of a profile, made when it is asked for the first time; it lives as long as the book.
  * Return: 0, -EDQUOT past HSTS_BOOK_SETS_MAX, -ENOMEM. */
 MUST_CHECK int hsts_book_set(struct hsts_book *book, const char *profile, struct hsts **ret);
+
+/* The servers of a profile that were seen at TLS 1.2; the same. */
+MUST_CHECK int hsts_book_seen(struct hsts_book *book, const char *profile, struct hsts **ret);
 
 /* What is there already stays. What may not come back is noted as gone. */
 void hsts_book_restore(struct hsts_book *book, const struct saved_hosts *saved, int64_t now_s);

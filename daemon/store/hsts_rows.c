@@ -12,6 +12,7 @@
 #include "store/statement.h"
 
 #define FLAG_INCLUDE_SUBDOMAINS 1
+#define FLAG_OF_TLS             2
 
 struct hsts_rows {
     struct db *db;
@@ -74,11 +75,15 @@ int host_decode(const struct host_view *view, struct saved_host **ret)
     struct partition who;
 
     if (view->checksum != host_checksum(view) || view->host.len == 0 ||
-        view->host.len > HOST_NAME_BYTES_MAX || (view->flags & ~FLAG_INCLUDE_SUBDOMAINS) ||
+        view->host.len > HSTS_TEXT_MAX ||
+        (view->flags & ~(FLAG_INCLUDE_SUBDOMAINS | FLAG_OF_TLS)) ||
         partition_init(&who, 0, view->profile) < 0)
         return ROW_BAD;
     *ret = saved_host_new(&host, who.profile, false);
-    return *ret ? ROW_OK : fault(-ENOMEM);
+    if (!*ret)
+        return fault(-ENOMEM);
+    (*ret)->of_tls = view->flags & FLAG_OF_TLS;
+    return ROW_OK;
 }
 
 int hsts_rows_new(struct hsts_rows **ret, struct db *db, struct db_error *ret_error)
@@ -90,11 +95,11 @@ int hsts_rows_new(struct hsts_rows **ret, struct db *db, struct db_error *ret_er
     rows->db = db;
     int r = statement_prepare(
         rows->db,
-        "INSERT OR REPLACE INTO hsts (profile, host, flags, expires_s, checksum) "
+        "INSERT OR REPLACE INTO host (profile, host, flags, expires_s, checksum) "
         "VALUES (?1,?2,?3,?4,?5)",
         true, "its table of hosts", &rows->put, ret_error);
     if (r == DB_OK)
-        r = statement_prepare(rows->db, "DELETE FROM hsts WHERE profile=?1 AND host=?2", true,
+        r = statement_prepare(rows->db, "DELETE FROM host WHERE profile=?1 AND host=?2", true,
                               "its table of hosts", &rows->remove, ret_error);
     if (r != DB_OK)
         return r;
@@ -157,7 +162,7 @@ int hsts_rows_read(struct hsts_rows *rows,
     size_t bad = 0;
     int rc = SQLITE_DONE;
     int r = statement_prepare(
-        rows->db, "SELECT profile, host, flags, expires_s, checksum FROM hsts ORDER BY id",
+        rows->db, "SELECT profile, host, flags, expires_s, checksum FROM host ORDER BY id",
         false, "its table of hosts", &statement, ret_error);
 
     while (r == DB_OK && (rc = sqlite3_step(statement)) == SQLITE_ROW)
@@ -178,7 +183,8 @@ static int bind_row(sqlite3_stmt *statement, const struct saved_host *saved)
     struct host_view view = {
         .profile = span_of(saved->profile),
         .host = saved->host.host,
-        .flags = saved->host.include_subdomains ? FLAG_INCLUDE_SUBDOMAINS : 0,
+        .flags = (saved->host.include_subdomains ? FLAG_INCLUDE_SUBDOMAINS : 0) |
+                 (saved->of_tls ? FLAG_OF_TLS : 0),
         .expires_s = saved->host.expires_s,
     };
     int rc = statement_bind_text(statement, 1, view.profile);
@@ -205,7 +211,7 @@ int hsts_rows_write(struct hsts_rows *rows,
                     bool wipe,
                     struct db_error *ret_error)
 {
-    int r = wipe ? db_exec(rows->db, "DELETE FROM hsts", "saving", ret_error) : DB_OK;
+    int r = wipe ? db_exec(rows->db, "DELETE FROM host", "saving", ret_error) : DB_OK;
 
     for (const struct saved_host *at = changes->first; r == DB_OK && at; at = at->next)
         r = write_one(rows, at, ret_error);

@@ -22,6 +22,7 @@ struct saved_host {
     struct hsts_host host;
     char profile[PARTITION_PROFILE_MAX];
     bool is_deleted; /* only the name counts */
+    bool of_tls;     /* one of policy/tls_seen.h: "host:port" */
     char text[];
 };
 

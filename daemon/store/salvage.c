@@ -250,10 +250,10 @@ split_record(const unsigned char *record, size_t len, size_t n_columns, struct c
 /* The columns in schema.c's order. Return: 0 or -ENOMEM. */
 static int take_host(const unsigned char *record, size_t len, struct saved_hosts *ret)
 {
-    struct column columns[SCHEMA_HSTS_COLUMNS];
+    struct column columns[SCHEMA_HOST_COLUMNS];
     struct saved_host *saved = NULL;
 
-    if (!split_record(record, len, SCHEMA_HSTS_COLUMNS, columns))
+    if (!split_record(record, len, SCHEMA_HOST_COLUMNS, columns))
         return 0;
     const struct host_view view = {
         .profile = columns[1].bytes,

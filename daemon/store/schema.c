@@ -45,6 +45,9 @@ static const char *const steps[SCHEMA_VERSION] = {
     "  checksum INTEGER NOT NULL,\n"
     "  UNIQUE (profile, name)\n"
     ")",
+    /* What a host is known for stands in its flags: that it wants https, or that it can do
+     * TLS 1.2. */
+    "ALTER TABLE hsts RENAME TO host",
 };
 
 const char *schema_step(int from)

@@ -10,11 +10,11 @@
 
 #include "base/span.h"
 
-#define SCHEMA_VERSION          3
+#define SCHEMA_VERSION          4
 #define SCHEMA_APPLICATION_ID   0x78687264 /* "xhrd" */
 #define SCHEMA_COOKIE_COLUMNS   13         /* with the id, which is the rowid */
 #define SCHEMA_COOKIE_COLUMNS_2 12         /* of rows written by version 2 and before */
-#define SCHEMA_HSTS_COLUMNS     6          /* likewise */
+#define SCHEMA_HOST_COLUMNS     6          /* likewise */
 #define SCHEMA_JAR_COLUMNS      7
 
 /* What leads from version @from to the next, without BEGIN and COMMIT. */

@@ -62,6 +62,7 @@ void conn_ends_init(struct conn_ends *ret, const struct io *io)
         return;
     ret->is_tls = true;
     ret->tls_resumed = tls->resumed;
+    ret->tls_number = tls->version;
     (void)snprintf(ret->tls_version, sizeof(ret->tls_version), "%s", tls->version_name);
     (void)snprintf(ret->tls_cipher, sizeof(ret->tls_cipher), "%s", tls->cipher);
     (void)snprintf(ret->tls_alpn, sizeof(ret->tls_alpn), "%s", tls->alpn);
@@ -75,6 +76,7 @@ void conn_ends_tell(const struct conn_ends *ends, struct conn_info *ret)
     ret->local_port = ends->local_port;
     ret->is_tls = ends->is_tls;
     ret->tls_resumed = ends->tls_resumed;
+    ret->tls_number = ends->tls_number;
     ret->tls_version = span_of(ends->tls_version);
     ret->tls_cipher = span_of(ends->tls_cipher);
     ret->tls_alpn = span_of(ends->tls_alpn);

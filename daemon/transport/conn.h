@@ -38,8 +38,9 @@ struct conn_info {
     struct span local_address;
     uint16_t remote_port;
     uint16_t local_port;
-    bool is_tls; /* else the next four are empty */
+    bool is_tls; /* else the next five are empty */
     bool tls_resumed;
+    uint16_t tls_number; /* 0x0301: TLS 1.0 … 0x0304: TLS 1.3 */
     struct span tls_version;
     struct span tls_cipher;
     struct span tls_alpn;

@@ -46,6 +46,7 @@ struct conn_ends {
     uint16_t local_port;
     bool is_tls;
     bool tls_resumed;
+    uint16_t tls_number;
     char tls_version[16];
     char tls_cipher[64]; /* longest of IANA's that OpenSSL knows: 45 */
     char tls_alpn[16];

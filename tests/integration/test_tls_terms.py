@@ -47,17 +47,6 @@ def test_ts02_exactly_the_version_that_was_named(client, s_server, ca, option, v
     assert refused.failure in ("TLS_VERSION", "TLS")
 
 
-def test_one_handshake_reaches_from_new_to_old(client, s_server, ca):
-    for option in ("-tls1", "-tls1_1", "-tls1_2", "-tls1_3"):
-        server = s_server(option, *OLD)
-        assert client.fetch(server.url(), tls=terms(ca, min_version=TLS10)).done
-
-
-def test_old_versions_are_refused_to_who_does_not_ask(client, s_server, ca):
-    assert client.fetch(s_server("-tls1_1", *OLD).url(), ca=ca.pem).failure in ("TLS_VERSION",
-                                                                               "TLS")
-
-
 @pytest.mark.xhrd(config="[TLS]\nMinimumTLSVersion=1.2\n")
 def test_ts03_nobody_goes_below_the_machines_floor(client, s_server, ca):
     server = s_server("-tls1_1", *OLD)

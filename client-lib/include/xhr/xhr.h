@@ -433,8 +433,8 @@ struct xhr_request_options {
     enum xhr_cache_mode cache;
     enum xhr_http_choice http; /* connections are shared among equal choices only */
     bool spill;                /* beyond memory_bytes_max go on in an unlinked temporary file */
-    /* XHR_TLS_1_0 to XHR_TLS_1_3. 0: at least 1.2, and what the administrator asks; the highest
-     * there is. Both the same are Titanium's tlsVersion: that one and no other. */
+    /* XHR_TLS_1_0 to XHR_TLS_1_3. 0: what the administrator asks; the highest there is. Both
+     * the same are Titanium's tlsVersion: that one and no other. */
     unsigned tls_version_min;
     unsigned tls_version_max;
     /* To show a server that asks: PEM, the leaf first, with its key and chain, or PKCS#12. */

@@ -330,7 +330,6 @@ static void test_ts01_old_versions_are_spoken_in_one_handshake_where_asked_for(v
     struct net *net = *state;
     static const int rows[] = {TLS_VERSION_1_0, TLS_VERSION_1_1, TLS_VERSION_1_2,
                                TLS_VERSION_1_3};
-    struct tls_config config = {.ca_pem = span_of(ca_pem), .min_version = TLS_VERSION_1_0};
     struct test_cert rsa;
 
     test_cert_make(&rsa, &(struct test_cert_spec){.common_name = "rsa",
@@ -338,7 +337,7 @@ static void test_ts01_old_versions_are_spoken_in_one_handshake_where_asked_for(v
                                                   .issuer = &ca,
                                                   .rsa_bits = 2048});
     struct io_tls_options options = options_for(net, "localhost");
-    options.context = context_for(net, &config);
+    options.min_version = TLS_VERSION_1_0;
     for (int i = 0; i < 8; i++) {
         struct client client = {0};
         int version = rows[i % 4];
@@ -347,10 +346,11 @@ static void test_ts01_old_versions_are_spoken_in_one_handshake_where_asked_for(v
         tls_sessions_clear(net->sessions);
         connect_with(net, &client, &options, server);
         assert_int_equal(io_tls_info(client.io)->version, version);
+        if (version < TLS_VERSION_1_2) /* nothing that could be resumed is left */
+            assert_int_equal(tls_sessions_count(net->sessions), 0);
         end(&client);
         SSL_CTX_free(server);
     }
-    tls_context_unref(options.context);
     test_cert_done(&rsa);
 }
 
@@ -369,10 +369,9 @@ static void test_ts08_with_old_versions_allowed_what_is_weak_stays_refused(void 
         {{.rsa_bits = 2048}, TLS1_1_VERSION, "ADH:AECDH:@SECLEVEL=0", NULL},
         {{.rsa_bits = 2048}, TLS1_2_VERSION, "eNULL:@SECLEVEL=0", NULL},
     };
-    struct tls_config config = {.ca_pem = span_of(ca_pem), .min_version = TLS_VERSION_1_0};
     struct io_tls_options options = options_for(net, "localhost");
 
-    options.context = context_for(net, &config);
+    options.min_version = TLS_VERSION_1_0;
     for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
         struct test_cert_spec spec = rows[i].cert;
         struct client client = {0};
@@ -395,7 +394,34 @@ static void test_ts08_with_old_versions_allowed_what_is_weak_stays_refused(void 
         SSL_CTX_free(server);
         test_cert_done(&cert);
     }
-    tls_context_unref(options.context);
+}
+
+/* CBC with SHA-1 is all there is; RC4, 3DES, export, anonymous and unencrypted ones are not
+ * among it, nor are static DH and DSS. */
+static void test_ts08_below_1_2_aes_cbc_sha_is_all_that_is_offered(void **state)
+{
+    struct net *net = *state;
+    static const char *const allowed[] = {
+        "ECDHE-ECDSA-AES128-SHA", "ECDHE-RSA-AES128-SHA", "DHE-RSA-AES128-SHA", "AES128-SHA",
+        "ECDHE-ECDSA-AES256-SHA", "ECDHE-RSA-AES256-SHA", "DHE-RSA-AES256-SHA", "AES256-SHA"};
+    SSL *ssl = SSL_new(tls_context_ssl_ctx(net->context));
+
+    assert_int_equal(SSL_set_min_proto_version(ssl, TLS1_VERSION), 1);
+    assert_int_equal(SSL_set_max_proto_version(ssl, TLS1_1_VERSION), 1);
+    STACK_OF(SSL_CIPHER) *offered = SSL_get1_supported_ciphers(ssl);
+    assert_int_equal(sk_SSL_CIPHER_num(offered), 8);
+    for (int i = 0; i < sk_SSL_CIPHER_num(offered); i++) {
+        const char *name = SSL_CIPHER_get_name(sk_SSL_CIPHER_value(offered, i));
+        bool found = false;
+
+        for (size_t k = 0; k < sizeof(allowed) / sizeof(*allowed); k++)
+            found |= strcmp(name, allowed[k]) == 0;
+        assert_true(found);
+    }
+    assert_true(SSL_get_options(ssl) & SSL_OP_NO_RENEGOTIATION);
+    assert_true(SSL_get_options(ssl) & SSL_OP_NO_COMPRESSION);
+    sk_SSL_CIPHER_free(offered);
+    SSL_free(ssl);
 }
 
 static void test_ts05_a_rung_is_refused_by_a_server_that_can_do_better(void **state)
@@ -415,7 +441,9 @@ static void test_ts05_a_rung_is_refused_by_a_server_that_can_do_better(void **st
     turn(net, SETTLED);
     assert_int_equal(marked.n_failed, 1);
     assert_int_equal(marked.why.code, SSL_AD_INAPPROPRIATE_FALLBACK);
-    assert_false(io_tls_may_step_down(marked.io));
+    assert_true(io_tls_trouble(marked.io).in_first_flight);
+    assert_int_equal(io_tls_trouble(marked.io).alert, SSL_AD_INAPPROPRIATE_FALLBACK);
+    assert_int_equal(tls_sessions_count(net->sessions), 0);
     end(&marked);
     /* the same version, because the client asked for no more: no fallback, no harm */
     options.is_fallback = false;
@@ -423,6 +451,37 @@ static void test_ts05_a_rung_is_refused_by_a_server_that_can_do_better(void **st
     assert_int_equal(io_tls_info(plain.io)->version, TLS_VERSION_1_1);
     end(&plain);
     tls_context_unref(options.context);
+}
+
+/* A server that does not know SCSV but marks its random, before anything is proved. */
+static void test_ts06_a_marked_random_after_a_rung_is_a_downgrade(void **state)
+{
+    struct net *net = *state;
+    static const char hello[] = "\x16\x03\x02\0\x2c\x02\0\0\x28\x03\x02"
+                                "........................DOWNGRD\0"
+                                "\0\xc0\x09\0"
+                                "\x15\x03\x02\0\x02\x02\x28";
+
+    for (int fallback = 0; fallback < 2; fallback++) {
+        struct io_tls_options options = options_for(net, "localhost");
+        struct client client = {0};
+
+        options.min_version = TLS_VERSION_1_0;
+        options.max_version = TLS_VERSION_1_1;
+        options.is_fallback = fallback;
+        assert_int_equal(begin(net, &client, &options, NULL), 0);
+        turn(net, 5);
+        tls_peer_write(&client.peer, (struct span){hello, sizeof(hello) - 1});
+        turn(net, 5);
+        assert_int_equal(client.n_failed, 1);
+        assert_false(io_tls_trouble(client.io).in_first_flight);
+        assert_int_equal(io_tls_trouble(client.io).was_pushed_down, fallback);
+        if (fallback) {
+            assert_int_equal(client.why.kind, FAILURE_TLS_VERSION);
+            assert_non_null(strstr(client.why.text, "pushes it down"));
+        }
+        end(&client);
+    }
 }
 
 static void test_ts06_the_mark_of_a_downgrade_is_known(void **state)
@@ -539,7 +598,8 @@ static void check_trust(struct net *net, const struct trust_row *row)
         assert_true(io_writev(client.io, &(struct iovec){(char[]){'x'}, 1}, 1) < 0);
         assert_int_equal(client.peer.received.len, 0);
         assert_int_equal(tls_sessions_count(net->sessions), 0);
-        assert_false(io_tls_may_step_down(client.io));
+        assert_int_equal(io_tls_trouble(client.io).alert, 0);
+        assert_false(io_tls_trouble(client.io).in_first_flight);
     }
     end(&client);
     SSL_CTX_free(server);
@@ -772,15 +832,23 @@ static void test_alerts_and_what_is_no_tls_become_failures_one_understands(void 
         enum failure_kind kind;
         uint32_t code;
         const char *text;
-        bool may_step_down;
+        int alert;
+        bool is_foreign;
     } rows[] = {
-        {{"\x15\x03\x03\0\x02\x02\x28", 7}, FAILURE_TLS, 40, "in common", true},
-        {{"\x15\x03\x01\0\x02\x02\x46", 7}, FAILURE_TLS_VERSION, 70, "versions", true},
-        {{"\x15\x03\x03\0\x02\x02\x70", 7}, FAILURE_TLS, 112, "does not serve the name", false},
-        {{"\x15\x03\x03\0\x02\x02\x50", 7}, FAILURE_TLS, 80, "alert 80", false},
-        {{"\x15\x03\x03\0\x02\x02\x78", 7}, FAILURE_TLS, 120, "ALPN", false},
-        {{"HTTP/1.1 400 Bad Request\r\n\r\n", 28}, FAILURE_TLS, 0, "plain HTTP?", true},
-        {{"\x16\x03\x03\xff\xff", 5}, FAILURE_TLS, 0, "TLS", false},
+        {{"\x15\x03\x03\0\x02\x02\x28", 7}, FAILURE_TLS, 40, "in common", 40, false},
+        {{"\x15\x03\x01\0\x02\x02\x46", 7}, FAILURE_TLS_VERSION, 70, "versions", 70, false},
+        {{"\x15\x03\x03\0\x02\x02\x70", 7},
+         FAILURE_TLS,
+         112,
+         "does not serve the name",
+         112,
+         false},
+        {{"\x15\x03\x03\0\x02\x02\x50", 7}, FAILURE_TLS, 80, "alert 80", 80, false},
+        {{"\x15\x03\x03\0\x02\x02\x78", 7}, FAILURE_TLS, 120, "ALPN", 120, false},
+        {{"HTTP/1.1 400 Bad Request\r\n\r\n", 28}, FAILURE_TLS, 0, "plain HTTP?", 0, false},
+        {{"\x16\x03\x03\xff\xff", 5}, FAILURE_TLS, 0, "TLS", 0, false},
+        {{"\x15\x04\x01\0\x02\x02\x28", 7}, FAILURE_TLS, 0, "not TLS", 0, true},
+        {{"\x16\x02\0\0\x02\x02\x28", 7}, FAILURE_TLS, 0, "not TLS", 0, true},
     };
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
@@ -798,7 +866,9 @@ static void test_alerts_and_what_is_no_tls_become_failures_one_understands(void 
         if (!strstr(client.why.text, rows[i].text))
             print_message("'%s'\n", client.why.text);
         assert_non_null(strstr(client.why.text, rows[i].text));
-        assert_int_equal(io_tls_may_step_down(client.io), rows[i].may_step_down);
+        assert_true(io_tls_trouble(client.io).in_first_flight);
+        assert_int_equal(io_tls_trouble(client.io).alert, rows[i].alert);
+        assert_int_equal(io_tls_trouble(client.io).is_foreign_record, rows[i].is_foreign);
         end(&client);
     }
 }
@@ -822,7 +892,7 @@ static void test_an_end_or_a_reset_in_the_handshake_is_a_tls_failure(void **stat
         assert_int_equal(client.why.kind, FAILURE_TLS);
         assert_int_equal(client.why.phase, PHASE_TLS);
         assert_int_equal(client.why.sys_errno, reset ? ECONNRESET : 0);
-        assert_false(io_tls_may_step_down(client.io));
+        assert_false(io_tls_trouble(client.io).in_first_flight);
         end(&client);
     }
 }
@@ -1549,7 +1619,9 @@ int main(void)
         WITH_NET(test_a_version_set_by_the_client_is_kept_to),
         WITH_NET(test_ts01_old_versions_are_spoken_in_one_handshake_where_asked_for),
         WITH_NET(test_ts08_with_old_versions_allowed_what_is_weak_stays_refused),
+        WITH_NET(test_ts08_below_1_2_aes_cbc_sha_is_all_that_is_offered),
         WITH_NET(test_ts05_a_rung_is_refused_by_a_server_that_can_do_better),
+        WITH_NET(test_ts06_a_marked_random_after_a_rung_is_a_downgrade),
         cmocka_unit_test(test_ts06_the_mark_of_a_downgrade_is_known),
         WITH_NET(test_ur15_only_a_dns_name_is_sent_as_sni),
         WITH_NET(test_alpn_offers_are_checked_before_and_after),

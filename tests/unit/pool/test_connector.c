@@ -23,6 +23,7 @@
 #include "net/tls_context.h"
 #include "net/tls_session.h"
 #include "policy/auth_cache.h"
+#include "policy/rung_memory.h"
 #include "pool/connector.h"
 #include "pool/pool.h"
 #include "pool/pool_stats.h"
@@ -243,6 +244,7 @@ struct world {
     struct net_connector *connector;
     struct pool *pool;
     struct auth_cache proxy_logins;
+    struct rung_memory rung_memory;
 };
 
 static int setup(void **state)
@@ -264,6 +266,7 @@ static int setup(void **state)
     assert_int_equal(tls_sessions_new(&world->sessions, &sessions), 0);
     assert_int_equal(transport_new(&world->transport, world->loop), 0);
     auth_cache_init(&world->proxy_logins);
+    rung_memory_init(&world->rung_memory);
     struct net_connector_parts parts = {
         .loop = world->loop,
         .transport = world->transport,
@@ -271,6 +274,7 @@ static int setup(void **state)
         .tls_contexts = world->contexts,
         .tls_sessions = world->sessions,
         .proxy_logins = &world->proxy_logins,
+        .rung_memory = &world->rung_memory,
         .dialer = dialer_options_default(),
     };
     assert_int_equal(net_connector_new(&world->connector, &parts), 0);
@@ -294,6 +298,7 @@ static int teardown(void **state)
     loop_free(world->loop);
     tls_sessions_free(world->sessions);
     auth_cache_done(&world->proxy_logins);
+    rung_memory_done(&world->rung_memory);
     free(world);
     return 0;
 }

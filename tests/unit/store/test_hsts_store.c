@@ -164,7 +164,7 @@ static void test_a_file_of_version_1_gets_the_table_and_keeps_its_cookies(void *
     bench_open(&bench);
     assert_int_equal(bench_put(&bench, "a.com", "a=1; Max-Age=900"), COOKIE_STORED);
     bench_close(&bench);
-    (void)bench_query(&bench, "DROP TABLE hsts");
+    (void)bench_query(&bench, "DROP TABLE host");
     (void)bench_query(&bench, "DROP TABLE jar");
     (void)bench_query(&bench, "ALTER TABLE cookie DROP COLUMN extra");
     (void)bench_query(&bench, "PRAGMA user_version=1");
@@ -175,7 +175,7 @@ static void test_a_file_of_version_1_gets_the_table_and_keeps_its_cookies(void *
     assert_true(bench_sync(&bench));
     bench_close(&bench);
     assert_int_equal(bench_query(&bench, "PRAGMA user_version"), SCHEMA_VERSION);
-    assert_int_equal(bench_query(&bench, "SELECT count(*) FROM hsts"), 1);
+    assert_int_equal(bench_query(&bench, "SELECT count(*) FROM host"), 1);
     assert_int_equal(access(bench_file(&bench, ".corrupt-1"), F_OK), -1);
 }
 
@@ -189,15 +189,15 @@ static void test_what_has_expired_or_was_tampered_with_leaves_the_disk(void **st
         hsts_note(hosts_of(""), SPAN_LIT("past.test"), 10, true, loop_wall_s(bench.loop) - 20),
         HSTS_CHANGED);
     bench_close(&bench);
-    assert_int_equal(bench_query(&bench, "SELECT count(*) FROM hsts"), 3);
+    assert_int_equal(bench_query(&bench, "SELECT count(*) FROM host"), 3);
     (void)bench_query(&bench,
-                      "UPDATE hsts SET expires_s=expires_s+1 WHERE host='flipped.test'");
+                      "UPDATE host SET expires_s=expires_s+1 WHERE host='flipped.test'");
     bench_open(&bench);
     assert_int_equal(hsts_count(hosts_of("")), 1);
     assert_true(is_known("", "good.test"));
     assert_true(bench_sync(&bench));
     bench_close(&bench);
-    assert_int_equal(bench_query(&bench, "SELECT count(*) FROM hsts"), 1);
+    assert_int_equal(bench_query(&bench, "SELECT count(*) FROM host"), 1);
 }
 
 static void test_hosts_in_a_damaged_file_are_salvaged(void **state)
@@ -258,7 +258,7 @@ static void test_every_allocation_may_fail_and_the_host_is_saved_later(void **st
         bench_wait_saved(&bench);
     }
     bench_close(&bench);
-    assert_int_equal(bench_query(&bench, "SELECT count(*) FROM hsts"), 19);
+    assert_int_equal(bench_query(&bench, "SELECT count(*) FROM host"), 19);
 }
 
 #define STORE_TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)

@@ -14,6 +14,7 @@
 #include "net/io_pair.h"
 #include "policy/cookie_jar.h"
 #include "policy/hsts.h"
+#include "policy/tls_seen.h"
 #include "pool/pool.h"
 #include "pool/pool_stats.h"
 #include "pool/proxy_step.h"
@@ -283,6 +284,15 @@ static void fake_session_release(void *owner, uint32_t uid)
     world->n_holds--;
 }
 
+static int fake_open_seen(void *owner, const struct partition *who, struct hsts **ret)
+{
+    struct fetch_world *world = owner;
+
+    (void)who;
+    *ret = world->seen;
+    return 0;
+}
+
 static int fake_open_hosts(void *owner,
                            const struct partition *who,
                            struct cookie_wait *wait,
@@ -405,6 +415,7 @@ void world_init(struct fetch_world *world)
     struct pool_options pool = pool_options_default();
     struct cookie_jar_options jar = cookie_jar_options_default();
     struct hsts_options hosts = hsts_options_default();
+    struct hsts_options seen = tls_seen_options();
 
     *world = (struct fetch_world){.connector.ops = &connector_ops};
     link_init(&world->attempts);
@@ -418,6 +429,7 @@ void world_init(struct fetch_world *world)
     suffix_table_init(&world->suffixes, suffixes);
     assert_int_equal(cookie_jar_new(&world->jar, &world->suffixes.rules, &jar), 0);
     assert_int_equal(hsts_new(&world->hosts, &hosts), 0);
+    assert_int_equal(hsts_new(&world->seen, &seen), 0);
     world->fetcher = malloc(sizeof(*world->fetcher));
     assert_non_null(world->fetcher);
     fetcher_init(world->fetcher, world->loop);
@@ -437,6 +449,7 @@ void world_init(struct fetch_world *world)
                                                      .session_hold = fake_session_hold,
                                                      .session_release = fake_session_release,
                                                      .open_hosts = fake_open_hosts,
+                                                     .open_seen = fake_open_seen,
                                                      .open_cancel = fake_open_cancel,
                                                      .make_private = fake_make_private,
                                                      .commit = fake_commit,
@@ -472,6 +485,7 @@ void world_done(struct fetch_world *world)
     transport_free(world->transport);
     cookie_jar_free(world->jar);
     hsts_free(world->hosts);
+    hsts_free(world->seen);
     fetcher_done(world->fetcher);
     network_free(world->network);
     auth_cache_done(&world->proxy_logins);

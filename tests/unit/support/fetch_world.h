@@ -59,6 +59,7 @@ struct fetch_world {
     uint32_t last_held;
     uint32_t last_committed;
     struct hsts *hosts;
+    struct hsts *seen;                                /* at TLS 1.2 */
     int hosts_result;                                 /* as open_result */
     int open_result;                                  /* enum cookie_open_outcome or -errno */
     struct link cookie_waiters;                       /* struct cookie_wait */
