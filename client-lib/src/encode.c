@@ -499,6 +499,7 @@ static void put_choices(Xhrd__V1__OpenRequest *open, const struct xhr_request_op
     open->no_keep_alive = set->no_keep_alive;
     open->http_version = versions[set->http];
     open->tell_sent_headers = set->sent_headers;
+    open->tell_certificates = set->tell_certificates;
     open->url_as_given = set->url_as_given;
     if (set->response_bytes_max) {
         open->body_limit_case = XHRD__V1__OPEN_REQUEST__BODY_LIMIT_RESPONSE_BYTES_MAX;

@@ -251,6 +251,9 @@ static int on_head(struct xhr_request *request,
 {
     if (request->state != XHR_OPENED || request->answer.has_head)
         return refuse(why, "a second head");
+    const Xhrd__V1__TlsInfo *tls = head->connection ? head->connection->tls : NULL;
+    if (tls && !xhr_certificates_are_sane(tls->certificates, tls->n_certificates))
+        return refuse(why, "certificates that cannot be");
     if (xhr_answer_take_head(&request->answer, head) < 0) {
         xhr_failure_set(why, XHR_ERROR_MEMORY, "no memory for the head of the answer");
         xhr_request_cut(request, why);

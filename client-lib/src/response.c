@@ -10,6 +10,7 @@ static void free_head(struct xhr_answer *answer)
     free(answer->status_text);
     free(answer->content_coding);
     free(answer->connection_text);
+    free(answer->certificates);
     free(answer->joined);
     free(answer->all_headers);
     xhr_lines_done(&answer->headers);
@@ -80,7 +81,15 @@ static int take_connection(struct xhr_answer *answer, const Xhrd__V1__Connection
     answer->tls.cipher = put(&at, &tls->cipher);
     answer->tls.alpn = put(&at, &tls->alpn);
     answer->tls.resumed = tls->resumed;
+    answer->tls.verify_result = tls->verify_result;
     answer->has_connection = true;
+    int r =
+        xhr_certificates_take(tls->certificates, tls->n_certificates, &answer->certificates);
+    if (r < 0)
+        return r;
+    answer->tls.certificates = answer->certificates;
+    answer->tls.n_certificates = tls->n_certificates;
+    answer->tls.n_certificates_left_out = tls->certificates_left_out;
     return 0;
 }
 

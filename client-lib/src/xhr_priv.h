@@ -360,6 +360,7 @@ struct xhr_answer {
     struct xhr_spill spill; /* open: the body is there */
     struct xhr_connection_info connection;
     struct xhr_tls_info tls;
+    struct xhr_certificate *certificates; /* one piece */
     struct xhr_timing timing;
     struct xhr_totals totals;
     int status;
@@ -508,6 +509,12 @@ void xhr_steps_done(struct xhr_steps *steps);
 /* The body, wherever it is, a NUL behind it; NULL: there is no way to see it whole. */
 const uint8_t *xhr_answer_body(struct xhr_answer *answer, size_t *ret_len);
 void xhr_answer_clear(struct xhr_answer *answer);
+/* certificates.c: *ret is one piece of memory, untouched for none. Return: 0 or -ENOMEM. */
+int xhr_certificates_take(Xhrd__V1__Certificate *const *from,
+                          size_t count,
+                          struct xhr_certificate **ret);
+bool xhr_certificates_are_sane(Xhrd__V1__Certificate *const *from, size_t count);
+
 /* It was that of a hop: what came of the request so far stays. */
 void xhr_answer_forget_head(struct xhr_answer *answer);
 int xhr_answer_take_head(struct xhr_answer *answer, const Xhrd__V1__ResponseHead *head);

@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "certs.h"
 #include "files.h"
 #include "json.h"
 
@@ -195,6 +196,8 @@ static void log_tls(struct event_log *log, const struct xhr_tls_info *tls)
     json_text(&json, "cipher", tls->cipher);
     json_text(&json, "alpn", tls->alpn);
     json_bool(&json, "resumed", tls->resumed);
+    json_u64(&json, "verify_result", tls->verify_result);
+    certs_add_json(&json, tls);
     end(log, &json);
 }
 

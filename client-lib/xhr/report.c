@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "certs.h"
 #include "target.h"
 
 static void add_version(struct strbuf *out, int version)
@@ -92,6 +93,7 @@ static void add_connection(struct strbuf *out,
     strbuf_add_text(out, ", ");
     strbuf_add_text(out, connection->tls->cipher);
     strbuf_add_text(out, connection->tls->resumed ? ", session resumed\n" : "\n");
+    certs_add_report(out, connection->tls);
 }
 
 /* Return: whether anybody was asked. */

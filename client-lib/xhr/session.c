@@ -338,6 +338,8 @@ static int make_request_options(struct session *session, struct trouble *why)
         .bearer_token = options->bearer,
         .insecure = options->insecure,
         .certificate_status = options->cert_status,
+        .tell_certificates = options->verbose || options->events ||
+                             writeout_wants_certificates(strbuf_text(&session->write_out)),
         .ca_pem = session->ca_pem.bytes,
         .ca_pem_len = session->ca_pem.len,
         .client_certificate = session->identity.bytes,

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "certs.h"
 #include "files.h"
 #include "json.h"
 #include "target.h"
@@ -14,6 +15,7 @@ enum variable_type { TYPE_TEXT, TYPE_NUMBER, TYPE_STATUS, TYPE_SECONDS };
 
 enum variable {
     VAR_AGE,
+    VAR_CERTS,
     VAR_CONN_ID,
     VAR_CONTENT_TYPE,
     VAR_ERRORMSG,
@@ -26,6 +28,7 @@ enum variable {
     VAR_LOCAL_IP,
     VAR_LOCAL_PORT,
     VAR_METHOD,
+    VAR_NUM_CERTS,
     VAR_NUM_CONNECTS,
     VAR_NUM_HEADERS,
     VAR_NUM_REDIRECTS,
@@ -66,6 +69,7 @@ static const struct {
     enum variable_type type;
 } variables[VAR_COUNT] = {
     [VAR_AGE] = {"age", TYPE_NUMBER},
+    [VAR_CERTS] = {"certs", TYPE_TEXT},
     [VAR_CONN_ID] = {"conn_id", TYPE_NUMBER},
     [VAR_CONTENT_TYPE] = {"content_type", TYPE_TEXT},
     [VAR_ERRORMSG] = {"errormsg", TYPE_TEXT},
@@ -78,6 +82,7 @@ static const struct {
     [VAR_LOCAL_IP] = {"local_ip", TYPE_TEXT},
     [VAR_LOCAL_PORT] = {"local_port", TYPE_NUMBER},
     [VAR_METHOD] = {"method", TYPE_TEXT},
+    [VAR_NUM_CERTS] = {"num_certs", TYPE_NUMBER},
     [VAR_NUM_CONNECTS] = {"num_connects", TYPE_NUMBER},
     [VAR_NUM_HEADERS] = {"num_headers", TYPE_NUMBER},
     [VAR_NUM_REDIRECTS] = {"num_redirects", TYPE_NUMBER},
@@ -157,12 +162,19 @@ static uint64_t count_headers(const struct xhr_request *request)
     return n;
 }
 
-static uint64_t verify_result(const struct xhr_error *error, bool of_proxy)
+static uint64_t failed_verify_result(const struct xhr_error *error, bool of_proxy)
 {
     if (!error || error->kind != XHR_ERROR_TLS_VERIFY ||
         (error->phase == XHR_PHASE_PROXY) != of_proxy)
         return 0;
     return error->detail;
+}
+
+static uint64_t verify_result(const struct facts *facts)
+{
+    const struct xhr_tls_info *tls = facts->connection->tls;
+
+    return tls ? tls->verify_result : failed_verify_result(facts->view->error, false);
 }
 
 static bool is_proxied(const struct facts *facts)
@@ -197,6 +209,8 @@ static uint64_t number_of(const struct facts *facts, enum variable which)
     case VAR_RESPONSE_CODE: return (uint64_t)xhr_request_status(view->request);
     case VAR_LOCAL_PORT: return facts->connection->local_port;
     case VAR_REMOTE_PORT: return facts->connection->remote_port;
+    case VAR_NUM_CERTS:
+        return facts->connection->tls ? facts->connection->tls->n_certificates : 0;
     case VAR_NUM_CONNECTS:
         return facts->connection->connection_id != 0 && !facts->connection->reused;
     case VAR_NUM_HEADERS: return count_headers(view->request);
@@ -209,9 +223,9 @@ static uint64_t number_of(const struct facts *facts, enum variable which)
     case VAR_SPEED_DOWNLOAD: return speed(facts->totals->wire_bytes, facts->timing->total_us);
     case VAR_SPEED_UPLOAD: return speed(facts->totals->upload_bytes, facts->timing->total_us);
     case VAR_HTTP_CONNECT: return connect_status(facts);
-    case VAR_PROXY_SSL_VERIFY_RESULT: return verify_result(view->error, true);
+    case VAR_PROXY_SSL_VERIFY_RESULT: return failed_verify_result(view->error, true);
     case VAR_PROXY_USED: return is_proxied(facts);
-    case VAR_SSL_VERIFY_RESULT: return verify_result(view->error, false);
+    case VAR_SSL_VERIFY_RESULT: return verify_result(facts);
     case VAR_URLNUM: return view->number;
     default: return 0;
     }
@@ -276,6 +290,13 @@ static const char *scheme_of(const struct writeout_view *view, struct strbuf *sc
     return strbuf_text(scratch);
 }
 
+static const char *certs_of(const struct facts *facts, struct strbuf *scratch)
+{
+    if (facts->connection->tls)
+        certs_add_text(scratch, facts->connection->tls);
+    return strbuf_text(scratch);
+}
+
 /* NULL: there is none. @scratch holds what must be made first. */
 static const char *
 text_of(const struct facts *facts, enum variable which, struct strbuf *scratch)
@@ -283,6 +304,7 @@ text_of(const struct facts *facts, enum variable which, struct strbuf *scratch)
     const struct writeout_view *view = facts->view;
 
     switch ((int)which) {
+    case VAR_CERTS: return certs_of(facts, scratch);
     case VAR_CONTENT_TYPE: return xhr_request_response_header(view->request, "Content-Type");
     case VAR_ERRORMSG: return view->trouble->exit_code != 0 ? view->trouble->text : NULL;
     case VAR_FILENAME_EFFECTIVE: return view->file;
@@ -500,6 +522,19 @@ int writeout_load(const char *format, struct strbuf *ret, struct trouble *why)
     if (ret->failed)
         return trouble_set(why, EXIT_RESOURCES, "out of memory");
     return check(strbuf_text(ret), why);
+}
+
+bool writeout_wants_certificates(const char *format)
+{
+    while (*format) {
+        struct word word = next_word(&format);
+
+        if ((word.kind == WORD_VARIABLE &&
+             (word.variable == VAR_CERTS || word.variable == VAR_NUM_CERTS)) ||
+            (word.kind == WORD_SPECIAL && is_word(&word, "json")))
+            return true;
+    }
+    return false;
 }
 
 static void add_header(struct strbuf *out, struct xhr_request *request, const struct word *word)

@@ -27,6 +27,9 @@ struct writeout_view {
  * refused here, before anything is sent. Return: 0 or an exit code with *why filled. */
 int writeout_load(const char *format, struct strbuf *ret, struct trouble *why);
 
+/* Whether it shows the server's certificates, which must be asked for. */
+bool writeout_wants_certificates(const char *format);
+
 /* What goes to either stream. */
 void writeout_format(const char *format,
                      const struct writeout_view *view,

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "base/certificate.h"
 #include "base/fault.h"
 #include "base/mem.h"
 #include "fetch/request_priv.h"
@@ -216,6 +217,7 @@ static void request_reap(struct reap *reap)
     buf_done(&request->coding);
     buf_done(&request->upload.pending);
     url_done(&request->url);
+    certificates_free(request->certificates);
     if (request->has_redirect)
         redirect_done(&request->redirect);
     request_auth_done(request);
@@ -418,6 +420,7 @@ describe_head(struct request *request, char proxy[PROXY_TEXT_SIZE], struct reque
             request->proxy_way == PROXY_WAY_CONNECT || request->proxy_way == PROXY_WAY_SOCKS5,
         .from_cache = request->cache.from,
         .age_s = request->cache.age_s,
+        .certificates = request->certificates,
     };
 }
 

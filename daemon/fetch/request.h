@@ -24,6 +24,7 @@
 #include "pool/pool_rungs.h"
 #include "transport/exchange.h"
 
+struct certificates;
 struct request;
 
 enum request_wait {
@@ -54,7 +55,8 @@ struct request_head {
     struct span proxy;             /* "http://proxy.example:3128"; empty: directly */
     bool is_tunnel;                /* it sees no more than whom we talk to */
     enum request_from_cache from_cache;
-    int64_t age_s; /* of what is from the cache */
+    int64_t age_s;                           /* of what is from the cache */
+    const struct certificates *certificates; /* as they were sent; NULL: none, or not wanted */
 };
 
 struct request_hop {

@@ -163,6 +163,7 @@ struct request_options {
     struct request_connect_to *connect_to;
     size_t n_connect_to;
     bool no_keep_alive;
+    bool tells_certificates; /* of the server, with the head */
 };
 
 void request_options_init(struct request_options *options);

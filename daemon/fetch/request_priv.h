@@ -127,6 +127,7 @@ struct request {
     struct exchange_info info; /* kept when the exchange is gone */
     struct tls_rungs *rungs;   /* that led to the hop's connection; NULL: none */
     uint16_t tls_version;      /* of it; 0: plain */
+    struct certificates *certificates; /* of this hop's server, if they are to be told */
     bool has_body;             /* a redirect may drop it */
     bool expects;              /* the body waits for 100-continue */
     bool retried;              /* a dead connection was replaced once */

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 
+#include "base/certificate.h"
 #include "base/fault.h"
 #include "fetch/request_priv.h"
 #include "http/coding.h"
@@ -169,6 +170,15 @@ static int open_exchange(struct request *request)
                                &request->exchange);
 }
 
+/* Each hop has a server of its own. */
+static int note_certificates(struct request *request)
+{
+    request->certificates = certificates_free(request->certificates);
+    return request->options.tells_certificates
+               ? lease_certificates(request->lease, false, &request->certificates)
+               : 0;
+}
+
 static void request_on_lease_ready(void *owner, struct lease *lease)
 {
     struct request *request = owner;
@@ -178,7 +188,9 @@ static void request_on_lease_ready(void *owner, struct lease *lease)
     if (!request_tls_on_lease(request))
         return;
     request_enter_state(request, REQUEST_SENDING);
-    int r = build_headers(request);
+    int r = note_certificates(request);
+    if (r == 0)
+        r = build_headers(request);
     if (r == 0)
         r = open_exchange(request);
     if (r == -EMSGSIZE) {

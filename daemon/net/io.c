@@ -99,6 +99,12 @@ uint64_t io_unacked(const struct io *io)
     return io->ops->unacked ? io->ops->unacked(io) : 0;
 }
 
+int io_certificates(const struct io *io, enum io_chain which, struct certificates **ret)
+{
+    *ret = NULL;
+    return io->ops->certificates ? io->ops->certificates(io, which, ret) : 0;
+}
+
 const struct failure *io_last_failure(const struct io *io)
 {
     return &io->failure;

@@ -29,6 +29,7 @@
 #include "base/span.h"
 #include "net/address.h"
 
+struct certificates;
 struct loop;
 struct io;
 
@@ -54,6 +55,7 @@ struct tls_info {
     const char *version_name; /* "TLSv1.3" */
     const char *cipher;       /* "TLS_AES_128_GCM_SHA256" */
     const char *alpn;         /* "http/1.1", "h2", or "" when the server chose none */
+    uint32_t verify_result;   /* X509_V_ERR_…; not 0 only where nothing had to be verified */
 };
 
 /**
@@ -113,6 +115,20 @@ uint64_t io_unacked(const struct io *io);
 
 /* NULL for plain streams, and before the handshake is done. */
 const struct tls_info *io_tls_info(const struct io *io);
+
+enum io_chain {
+    IO_CHAIN_PRESENTED, /* as the peer sent it */
+    IO_CHAIN_VERIFIED,  /* from the leaf to what is trusted; none when resumed, or not verified
+                         */
+};
+
+/**
+ * io_certificates() - the certificates of the peer, read anew for each call
+ * @ret: the caller's; NULL when there are none
+ * Return: 0 or -ENOMEM.
+ */
+MUST_CHECK int
+io_certificates(const struct io *io, enum io_chain which, struct certificates **ret);
 
 /* Never NULL; kind FAILURE_NONE as long as nothing went wrong. */
 const struct failure *io_last_failure(const struct io *io);

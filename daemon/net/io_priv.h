@@ -25,6 +25,8 @@ struct io_ops {
     const struct address *(*local)(const struct io *io);
     const struct address *(*remote)(const struct io *io);
     const struct tls_info *(*tls_info)(const struct io *io);
+    /* NULL: never any. *ret is NULL before. */
+    int (*certificates)(const struct io *io, enum io_chain which, struct certificates **ret);
     uint64_t (*unacked)(const struct io *io); /* NULL: nothing is ever on its way */
 };
 

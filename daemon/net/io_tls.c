@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "net/io_priv.h"
 #include "net/io_tls_priv.h"
+#include "net/tls_cert.h"
 #include "net/tls_context.h"
 #include "net/tls_failure.h"
 #include "net/tls_identity.h"
@@ -240,7 +241,8 @@ static bool note_info(struct io_tls *tls)
                                   .resumed = SSL_session_reused(tls->ssl),
                                   .version_name = SSL_get_version(tls->ssl),
                                   .cipher = SSL_get_cipher_name(tls->ssl),
-                                  .alpn = tls->alpn};
+                                  .alpn = tls->alpn,
+                                  .verify_result = (uint32_t)SSL_get_verify_result(tls->ssl)};
     return true;
 }
 
@@ -532,6 +534,18 @@ static const struct tls_info *tls_tls_info(const struct io *io)
     return tls->info.version != 0 ? &tls->info : NULL;
 }
 
+static int tls_certificates(const struct io *io, enum io_chain which, struct certificates **ret)
+{
+    const struct io_tls *tls = (const struct io_tls *)(const void *)io;
+    const STACK_OF(X509) *chain = which == IO_CHAIN_VERIFIED
+                                      ? SSL_get0_verified_chain(tls->ssl)
+                                      : SSL_get_peer_cert_chain(tls->ssl);
+
+    if (sk_X509_num(chain) <= 0 || (which == IO_CHAIN_VERIFIED && tls->info.verify_result))
+        return 0;
+    return tls_certificates_of(chain, ret);
+}
+
 static uint64_t tls_unacked(const struct io *io)
 {
     const struct io_tls *tls = (const struct io_tls *)(const void *)io;
@@ -548,6 +562,7 @@ static const struct io_ops tls_ops = {
     .local = tls_local,
     .remote = tls_remote,
     .tls_info = tls_tls_info,
+    .certificates = tls_certificates,
     .unacked = tls_unacked,
 };
 

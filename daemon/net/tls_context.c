@@ -305,12 +305,23 @@ static bool take_identity(struct context_job *job)
            tls_identity_use(job->ssl_ctx, identity, passphrase, &job->why) == 0;
 }
 
+/* Where nothing is verified authorities only make the difference between one verify result that
+ * is told and another. */
+static void do_without_trust(struct context_job *job)
+{
+    X509_STORE_free(job->trust.store);
+    job->trust = (struct trust){0};
+    job->why = (struct failure){0};
+}
+
 static void job_run(struct job *base)
 {
     struct context_job *job = (struct context_job *)(void *)base;
 
-    if (!job->insecure && !job->trust.store)
+    if (!job->trust.store)
         load_trust(job);
+    if (job->insecure && job->why.kind != FAILURE_NONE)
+        do_without_trust(job);
     if (job->why.kind != FAILURE_NONE)
         return;
     job->ssl_ctx = SSL_CTX_new(TLS_client_method());
@@ -466,8 +477,8 @@ static void keep_system_trust(struct tls_contexts *contexts, struct context_job 
     if (job->n_skipped > 0)
         log_warning(NULL, "%u certificates of %s do not parse, ignoring them", job->n_skipped,
                     job->ca_file);
-    if (contexts->system.store || job->generation != contexts->generation ||
-        job->why.kind != FAILURE_NONE)
+    if (contexts->system.store || !job->trust.store ||
+        job->generation != contexts->generation || job->why.kind != FAILURE_NONE)
         return;
     contexts->system = job->trust;
     X509_STORE_up_ref(contexts->system.store);
@@ -537,9 +548,9 @@ static int job_new(struct tls_contexts *contexts,
     job->max_version = (uint16_t)max_version_of(config);
     job->ca_file = contexts->options.ca_file;
     int r = copy_identity(job, config);
-    if (r == 0 && config->ca_pem.len > 0 && !config->insecure) {
+    if (r == 0 && config->ca_pem.len > 0) {
         r = copy(config->ca_pem, &job->pem, &job->pem_len);
-    } else if (!config->insecure && contexts->system.store) {
+    } else if (contexts->system.store) {
         job->trust = contexts->system;
         X509_STORE_up_ref(job->trust.store);
     }

@@ -298,6 +298,12 @@ void lease_timing(const struct lease *lease, struct lease_timing *ret)
     ret->tls_us = not_before(made->tls_us, lease->acquired_us);
 }
 
+int lease_certificates(const struct lease *lease, bool verified, struct certificates **ret)
+{
+    INVARIANT(lease->pc);
+    return conn_certificates(lease->pc->conn, verified, ret);
+}
+
 bool lease_is_reused(const struct lease *lease)
 {
     return lease->is_reused;

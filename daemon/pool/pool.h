@@ -31,6 +31,7 @@
 #include "pool/pool_rungs.h"
 #include "transport/exchange.h"
 
+struct certificates;
 struct connector;
 struct lease;
 struct loop;
@@ -151,6 +152,10 @@ struct lease_timing {
     int64_t connected_us;   /* TCP */
     int64_t tls_us;         /* handshake complete */
 };
+
+/* Of a lease that has its connection: as conn_certificates(). */
+MUST_CHECK int
+lease_certificates(const struct lease *lease, bool verified, struct certificates **ret);
 
 void lease_timing(const struct lease *lease, struct lease_timing *ret);
 /* How the lease's connection was come to; NULL: in one step. Borrowed until it is released. */

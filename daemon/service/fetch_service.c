@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "base/certificate.h"
 #include "base/fault.h"
 #include "base/mem.h"
 #include "fetch/request.h"
@@ -248,6 +249,7 @@ static void describe_connection(const struct request_head *head,
     tls->cipher = bytes_of_span(info->tls_cipher);
     tls->alpn = bytes_of_span(info->tls_alpn);
     tls->resumed = info->tls_resumed;
+    tls->verify_result = info->tls_verify_result;
     ret->tls = tls;
 }
 
@@ -271,6 +273,23 @@ static Xhrd__V1__FromCache from_cache_to_pb(enum request_from_cache from)
     case REQUEST_FROM_NETWORK: break;
     }
     return XHRD__V1__FROM_CACHE__FROM_CACHE_UNSPECIFIED;
+}
+
+/* @tls is part of @message. Return: 0 or -ENOMEM. */
+static int send_with_certificates(struct client_request *entry,
+                                  const struct certificates *certificates,
+                                  Xhrd__V1__TlsInfo *tls,
+                                  const Xhrd__V1__ServerMessage *message)
+{
+    struct arena *arena = &entry->client->service->out;
+    int r = certificates_to_pb(arena, certificates, &tls->certificates, &tls->n_certificates);
+
+    if (r < 0)
+        return r;
+    tls->certificates_left_out = (uint32_t)certificates->n_left_out;
+    client_send(entry->client, message);
+    arena_release(arena, tls->certificates);
+    return 0;
 }
 
 /* Return: 0, or -ENOMEM: a head that is not whole is not told. */
@@ -310,8 +329,11 @@ static int send_head(struct client_request *entry,
     message.kind_case =
         is_last ? XHRD__V1__SERVER_MESSAGE__KIND_HEAD : XHRD__V1__SERVER_MESSAGE__KIND_HOP;
     message.head = to;
-    client_send(entry->client, &message);
-    return 0;
+    if (!connection.tls || !head->certificates) {
+        client_send(entry->client, &message);
+        return 0;
+    }
+    return send_with_certificates(entry, head->certificates, &tls, &message);
 }
 
 static void

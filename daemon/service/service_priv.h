@@ -207,5 +207,14 @@ static inline ProtobufCBinaryData bytes_of_span(struct span span)
 Xhrd__V1__AuthScheme scheme_to_pb(enum auth_scheme scheme);
 Xhrd__V1__FailureKind failure_kind_to_pb(enum failure_kind kind);
 
+struct certificates;
+
+/* certificate_convert.c: one piece of the arena, *ret, to be released; it borrows from @from.
+ * Nothing for NULL. Return: 0 or -ENOMEM. */
+MUST_CHECK int certificates_to_pb(struct arena *arena,
+                                  const struct certificates *from,
+                                  Xhrd__V1__Certificate ***ret,
+                                  size_t *ret_count);
+
 /* *ret borrows from @why. */
 void failure_to_pb(const struct failure *why, Xhrd__V1__Failure *ret);

@@ -63,6 +63,7 @@ void conn_ends_init(struct conn_ends *ret, const struct io *io)
     ret->is_tls = true;
     ret->tls_resumed = tls->resumed;
     ret->tls_number = tls->version;
+    ret->tls_verify_result = tls->verify_result;
     (void)snprintf(ret->tls_version, sizeof(ret->tls_version), "%s", tls->version_name);
     (void)snprintf(ret->tls_cipher, sizeof(ret->tls_cipher), "%s", tls->cipher);
     (void)snprintf(ret->tls_alpn, sizeof(ret->tls_alpn), "%s", tls->alpn);
@@ -80,4 +81,13 @@ void conn_ends_tell(const struct conn_ends *ends, struct conn_info *ret)
     ret->tls_version = span_of(ends->tls_version);
     ret->tls_cipher = span_of(ends->tls_cipher);
     ret->tls_alpn = span_of(ends->tls_alpn);
+    ret->tls_verify_result = ends->tls_verify_result;
+}
+
+int conn_certificates(const struct conn *conn, bool verified, struct certificates **ret)
+{
+    const struct io *io = conn->ops->stream(conn);
+
+    *ret = NULL;
+    return io ? io_certificates(io, verified ? IO_CHAIN_VERIFIED : IO_CHAIN_PRESENTED, ret) : 0;
 }

@@ -18,6 +18,7 @@
 #include "loop/loop.h"
 #include "transport/exchange.h"
 
+struct certificates;
 struct conn;
 struct io;
 struct transport;
@@ -44,7 +45,8 @@ struct conn_info {
     struct span tls_version;
     struct span tls_cipher;
     struct span tls_alpn;
-    bool asks_for_calm; /* HTTP/2: ENHANCE_YOUR_CALM */
+    uint32_t tls_verify_result; /* X509_V_ERR_…; not 0 only where nothing had to be verified */
+    bool asks_for_calm;         /* HTTP/2: ENHANCE_YOUR_CALM */
 };
 
 struct conn_ops {
@@ -57,6 +59,7 @@ struct conn_ops {
     unsigned (*capacity)(const struct conn *conn);
     bool (*is_busy)(const struct conn *conn);
     void (*info)(const struct conn *conn, struct conn_info *ret);
+    const struct io *(*stream)(const struct conn *conn); /* NULL: it has gone */
     void (*close)(struct conn *conn);
 };
 
@@ -138,6 +141,15 @@ static inline void conn_info(const struct conn *conn, struct conn_info *ret)
 {
     conn->ops->info(conn, ret);
 }
+
+/**
+ * conn_certificates() - the peer's certificates, read anew for each call
+ * @verified: the chain that was verified, else the one that was sent
+ * @ret:      the caller's; NULL when there is none
+ * Return: 0 or -ENOMEM.
+ */
+MUST_CHECK int
+conn_certificates(const struct conn *conn, bool verified, struct certificates **ret);
 
 /* Now; an open exchange gets no event any more. */
 static inline void conn_close(struct conn *conn)

@@ -120,6 +120,7 @@ struct exchange_info {
     struct span tls_version; /* "TLSv1.3" */
     struct span tls_cipher;
     struct span tls_alpn;
+    uint32_t tls_verify_result;
     uint64_t request_bytes;       /* head and body with framing, taken by the connection */
     uint64_t request_body_bytes;  /* payload, taken by the connection */
     uint64_t response_head_bytes; /* start line, fields and trailers, 1xx included */

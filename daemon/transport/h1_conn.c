@@ -317,6 +317,11 @@ static void h1_tell_info(const struct conn *conn, struct conn_info *ret)
     conn_ends_tell(&h1->ends, ret);
 }
 
+static const struct io *h1_stream(const struct conn *conn)
+{
+    return ((const struct h1_conn *)(const void *)conn)->io;
+}
+
 static void h1_exchange_info(const struct exchange *exchange, struct exchange_info *ret)
 {
     const struct h1_conn *h1 = h1_of_const_exchange(exchange);
@@ -336,6 +341,7 @@ static void h1_exchange_info(const struct exchange *exchange, struct exchange_in
         .tls_version = conn.tls_version,
         .tls_cipher = conn.tls_cipher,
         .tls_alpn = conn.tls_alpn,
+        .tls_verify_result = conn.tls_verify_result,
         .request_bytes = h1->request_bytes,
         .request_body_bytes = h1->request_body_bytes,
         .response_head_bytes =
@@ -469,6 +475,7 @@ static const struct conn_ops h1_conn_ops = {
     .capacity = h1_capacity,
     .is_busy = h1_is_busy,
     .info = h1_tell_info,
+    .stream = h1_stream,
     .close = h1_close,
 };
 

@@ -231,6 +231,11 @@ static void op_info(const struct conn *conn, struct conn_info *ret)
     conn_ends_tell(&h2->ends, ret);
 }
 
+static const struct io *op_stream(const struct conn *conn)
+{
+    return h2_of_const(conn)->io;
+}
+
 static void h2_free(struct reap *reap)
 {
     struct h2_conn *h2 = CONTAINER_OF(reap, struct h2_conn, reap);
@@ -272,6 +277,7 @@ static const struct conn_ops h2_conn_ops = {
     .capacity = op_capacity,
     .is_busy = op_is_busy,
     .info = op_info,
+    .stream = op_stream,
     .close = op_close,
 };
 

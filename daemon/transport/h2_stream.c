@@ -505,6 +505,7 @@ static void stream_info(const struct exchange *exchange, struct exchange_info *r
         .tls_version = conn.tls_version,
         .tls_cipher = conn.tls_cipher,
         .tls_alpn = conn.tls_alpn,
+        .tls_verify_result = conn.tls_verify_result,
         .request_bytes = stream->request_bytes,
         .request_body_bytes = stream->request_body_bytes,
         .response_head_bytes = stream->response_head_bytes,

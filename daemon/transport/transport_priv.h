@@ -47,6 +47,7 @@ struct conn_ends {
     bool is_tls;
     bool tls_resumed;
     uint16_t tls_number;
+    uint32_t tls_verify_result;
     char tls_version[16];
     char tls_cipher[64]; /* longest of IANA's that OpenSSL knows: 45 */
     char tls_alpn[16];

@@ -268,7 +268,7 @@ static void test_unknown_write_out_variables_are_refused_before_anything_is_sent
         {"100%% %x %{ 50% \\q %", 0},
         {"%{http_cod}", EXIT_USAGE},
         {"%{}", EXIT_USAGE},
-        {"%{certs}", EXIT_USAGE},
+        {"%{cert}", EXIT_USAGE},
         {"@/nonexistent/format", EXIT_READ},
     };
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Certificates of every kind a client should meet once, and OCSP responses about them."""
+import base64 as base64_module
 import datetime
 import ipaddress
 
@@ -7,7 +8,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509 import ocsp
-from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 DAY = datetime.timedelta(days=1)
 HOUR = datetime.timedelta(hours=1)
@@ -123,12 +124,12 @@ def rsa_key(bits):
     return rsa.generate_private_key(65537, bits)
 
 
+def base64(data):
+    return base64_module.b64encode(data).decode()
+
+
 def spki_sha256(certificate):
     digest = hashes.Hash(hashes.SHA256())
     digest.update(certificate.certificate.public_key().public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo))
     return digest.finalize()
-
-
-__all__ = ["Certificate", "DAY", "HOUR", "ExtensionOID", "general_name", "now", "root", "rsa_key",
-           "self_signed", "spki_sha256", "x509"]

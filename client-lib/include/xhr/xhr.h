@@ -448,6 +448,7 @@ struct xhr_request_options {
     bool certificate_status; /* the server must prove that its certificate is not revoked: by an
                                 OCSP response stapled to the handshake; not with insecure */
     bool sent_headers;       /* be told what went out: xhr_request_sent_header_at() */
+    bool tell_certificates;  /* for xhr_request_connection(): those of the server */
 };
 
 /**
@@ -717,11 +718,34 @@ XHR_API int xhr_error_errno(const struct xhr_error *error);
 
 /* ---- what came back -------------------------------------------------------------------- */
 
+/* A certificate of a server. Its text is what its maker wrote: printable, with a backslash
+ * before what is not ASCII, and "..." at the end of what was too long. */
+struct xhr_certificate {
+    const void *der;
+    size_t der_len;
+    const char *subject; /* as RFC 2253 writes it: "CN=a.example,O=Example" */
+    const char *issuer;
+    const char *serial;    /* hexadecimal */
+    const char *signature; /* how it is signed: "ecdsa-with-SHA256" */
+    const char *key;       /* what key it has: "EC, 256 bits" */
+    int64_t not_before;    /* seconds since 1970; INT64_MIN: not a date */
+    int64_t not_after;
+    const char *const *names; /* "DNS:a.example", "IP:192.0.2.1", "email:…", "URI:…", "other" */
+    size_t n_names;
+    size_t n_names_left_out;                  /* beyond 100 */
+    unsigned char spki_sha256[XHR_PIN_BYTES]; /* of its public key: what a pin is */
+};
+
 struct xhr_tls_info {
     const char *version; /* "TLSv1.3" */
     const char *cipher;
     const char *alpn;
     bool resumed;
+    unsigned verify_result; /* X509_V_ERR_ value; not 0 only with insecure */
+    /* With tell_certificates: as the server sent them, its own first; at most 20. */
+    const struct xhr_certificate *certificates;
+    size_t n_certificates;
+    size_t n_certificates_left_out;
 };
 
 struct xhr_connection_info {
