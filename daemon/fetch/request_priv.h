@@ -124,13 +124,13 @@ struct request {
     struct lease *lease;
     struct network_waiter network_wait;
     struct exchange *exchange;
-    struct exchange_info info; /* kept when the exchange is gone */
-    struct tls_rungs *rungs;   /* that led to the hop's connection; NULL: none */
-    uint16_t tls_version;      /* of it; 0: plain */
+    struct exchange_info info;         /* kept when the exchange is gone */
+    struct tls_rungs *rungs;           /* that led to the hop's connection; NULL: none */
+    uint16_t tls_version;              /* of it; 0: plain */
     struct certificates *certificates; /* of this hop's server, if they are to be told */
-    bool has_body;             /* a redirect may drop it */
-    bool expects;              /* the body waits for 100-continue */
-    bool retried;              /* a dead connection was replaced once */
+    bool has_body;                     /* a redirect may drop it */
+    bool expects;                      /* the body waits for 100-continue */
+    bool retried;                      /* a dead connection was replaced once */
     bool left_origin; /* a redirect led elsewhere: the caller's credentials stay home */
     unsigned redirects;
     struct request_auth auth;
