@@ -208,6 +208,8 @@ static int judge(const struct cookie_jar *jar, const struct wish *wish)
         return COOKIE_REFUSED_HTTP_ONLY;
     if (!site_allows(jar, wish))
         return COOKIE_REFUSED_SAME_SITE;
+    if (wish->cookie.same_site == SAME_SITE_NONE && !wish->cookie.secure)
+        return COOKIE_REFUSED_NONE_INSECURE; /* RFC 6265bis §5.7 step 19 */
     r = judge_prefix(wish);
     if (r != 0)
         return r;
@@ -454,6 +456,7 @@ const char *cookie_outcome_text(int outcome)
         [COOKIE_REFUSED_PREFIX] = "it does not keep what __Host- or __Secure- promises",
         [COOKIE_REFUSED_PARTITIONED] = "it is Partitioned and not Secure",
         [COOKIE_REFUSED_SAME_SITE] = "another site asked for it, and it is not SameSite=None",
+        [COOKIE_REFUSED_NONE_INSECURE] = "it is SameSite=None and not Secure",
         [COOKIE_REFUSED_FULL] = "there is no place left for it",
         [COOKIE_REFUSED_TOO_MANY] = "it comes after the 50th of its response",
         [COOKIE_REFUSED_EXPIRED] = "it has expired",

@@ -107,6 +107,7 @@ enum cookie_outcome {
     COOKIE_REFUSED_PREFIX,        /* named __Host- or __Secure- and not like that */
     COOKIE_REFUSED_PARTITIONED,   /* Partitioned without Secure */
     COOKIE_REFUSED_SAME_SITE,     /* of a cross-site answer, and not SameSite=None */
+    COOKIE_REFUSED_NONE_INSECURE, /* SameSite=None without Secure */
     COOKIE_REFUSED_FULL,     /* no place left: Secure cookies have them, or no memory has */
     COOKIE_REFUSED_TOO_MANY, /* more than COOKIE_RESPONSE_MAX in one response */
     COOKIE_REFUSED_EXPIRED,  /* restored from the disk too late */

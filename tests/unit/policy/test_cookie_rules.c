@@ -163,6 +163,10 @@ static const struct {
     {{"foo=bar; Path=/; Path=/qux"}, ""},
     {{"foo=bar; Path=/qux; Path=nonsense"}, "foo=bar"}, /* the last one is none: the default */
     {{"foo=bar; Path=\"/qux\""}, "foo=bar"},
+    {{"foo=bar; path=/cookie-parser-result?x"}, ""}, /* a query is no part of a path */
+    {{"foo=bar; path=/%63ookie-parser-result"}, ""}, /* and nothing is decoded */
+    {{"foo=bar; path=//"}, ""},
+    {{"foo=bar; path=/./"}, ""},
     {{"foo=bar; path=/cookie-parser-result"}, "foo=bar"},
     {{"foo=bar; path=/cookie-parser-result/"}, ""},
     {{"foo=bar; path=/cookie-parser-resul"}, ""},
@@ -178,6 +182,14 @@ static const struct {
     {{"foo=bar; max-age=50,399"}, "foo=bar"},
     {{"foo=bar; max-age=\"0\""}, "foo=bar"},
     {{"foo=bar; max-age=0x0"}, "foo=bar"},
+    {{"foo=bar; max-age=-0"}, ""},
+    {{"foo=bar; max-age=00"}, ""},
+    {{"foo=bar; max-age=--1"}, "foo=bar"},
+    {{"foo=bar; max-age=- 1"}, "foo=bar"},
+    {{"foo=bar; max-age= 0 "}, ""},
+    {{"foo=bar; max-age=1.5"}, "foo=bar"},
+    {{"foo=bar; max-age=-99999999999999999999999"}, ""},
+    {{"foo=bar; max-age=99999999999999999999999"}, "foo=bar"},
     {{"foo=bar; max-age=0; max-age=nonsense"}, ""}, /* what is no number is as if unsaid */
     {{"foo=bar; max-age=0; max-age=10"}, "foo=bar"},
     {{"foo=bar; max-age=10; max-age=0"}, ""},
@@ -222,6 +234,9 @@ static const struct {
     {{"foo=bar; SameSite=Strict"}, "foo=bar"},
     {{"foo=bar; SameSite=nonsense"}, "foo=bar"},
     {{"foo=bar; SameSite"}, "foo=bar"},
+    {{"foo=bar; SameSite=None"}, ""},
+    {{"foo=bar; SameSite=None; SameSite=nonsense"}, "foo=bar"},
+    {{"foo=bar; SameSite=\"None\""}, "foo=bar"}, /* quotes make it another word */
     /* what is not known */
     {{"foo=bar; customvalue=\"1000 or more\""}, "foo=bar"},
     {{"test=parser; ; =; ,; =,=.=;"}, "test=parser"},
@@ -387,11 +402,51 @@ static void test_a_cross_site_answer_sets_none_alone(void **state)
     assert_int_equal(answer(asked, "l=1; SameSite=Lax"), COOKIE_REFUSED_SAME_SITE);
     assert_int_equal(answer(asked, "d=1"), COOKIE_REFUSED_SAME_SITE);
     assert_int_equal(answer(asked, "u=1; SameSite=word"), COOKIE_REFUSED_SAME_SITE);
-    assert_int_equal(answer(asked, "n=1; SameSite=None"), COOKIE_STORED);
+    assert_int_equal(answer(asked, "n=1; SameSite=None; Secure"), COOKIE_STORED);
     asked.navigates = true; /* and with an unsafe method as well */
     asked.is_unsafe = true;
     assert_int_equal(answer(asked, "s=1; SameSite=Strict"), COOKIE_STORED);
     assert_int_equal(cookie_jar_count(jar), 2);
+}
+
+/* RFC 6265bis §5.7 step 19. */
+static void test_none_wants_secure_whoever_sets_it(void **state)
+{
+    const struct cookie_request by_owner = {.now_s = NOW};
+    struct cookie draft = {.name = SPAN_LIT("n"),
+                           .value = SPAN_LIT("1"),
+                           .domain = SPAN_LIT("a.com"),
+                           .same_site = SAME_SITE_NONE};
+
+    (void)state;
+    assert_int_equal(answer((struct asked){.url = "https://a.com/"}, "n=1; SameSite=None"),
+                     COOKIE_REFUSED_NONE_INSECURE);
+    assert_int_equal(answer((struct asked){.url = "http://a.com/"}, "n=1; samesite=NONE"),
+                     COOKIE_REFUSED_NONE_INSECURE);
+    assert_int_equal(answer((struct asked){.url = "https://a.com/", .site = "https://b.com"},
+                            "n=1; SameSite=None"),
+                     COOKIE_REFUSED_NONE_INSECURE);
+    assert_int_equal(cookie_jar_set(jar, &draft, &by_owner), COOKIE_REFUSED_NONE_INSECURE);
+    assert_int_equal(cookie_jar_count(jar), 0);
+    draft.secure = true;
+    assert_int_equal(cookie_jar_set(jar, &draft, &by_owner), COOKIE_STORED);
+    /* The last word counts: it is None no more. */
+    assert_int_equal(
+        answer((struct asked){.url = "https://b.com/"}, "n=1; SameSite=None; SameSite=Lax"),
+        COOKIE_STORED);
+}
+
+/* A refused one changes nothing, not even what it would have replaced or ended. */
+static void test_what_is_refused_leaves_what_is_there(void **state)
+{
+    const struct asked from = {.url = "https://a.com/"};
+
+    (void)state;
+    assert_int_equal(answer(from, "n=1; Secure"), COOKIE_STORED);
+    assert_int_equal(answer(from, "n=2; SameSite=None"), COOKIE_REFUSED_NONE_INSECURE);
+    assert_int_equal(answer(from, "n=; Max-Age=0; SameSite=None"),
+                     COOKIE_REFUSED_NONE_INSECURE);
+    assert_string_equal(carried(from), "n=1");
 }
 
 /* ---- Partitioned --------------------------------------------------------------------------
@@ -476,6 +531,8 @@ int main(void)
         TEST(test_a_safe_navigation_carries_lax_and_default_too),
         TEST(test_hosts_below_a_public_suffix_are_sites_of_their_own),
         TEST(test_a_cross_site_answer_sets_none_alone),
+        TEST(test_none_wants_secure_whoever_sets_it),
+        TEST(test_what_is_refused_leaves_what_is_there),
         TEST(test_a_partitioned_cookie_stays_below_its_top_level_site),
         TEST(test_a_partition_is_named_by_its_top_level_site),
         TEST(test_partitioned_wants_secure),
