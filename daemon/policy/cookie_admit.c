@@ -321,10 +321,11 @@ int cookie_jar_store_response(struct cookie_jar *jar,
             continue;
         }
         summary.refused++;
+        summary.must_be_saved |= r == COOKIE_REFUSED_UNSAVED;
         if (refusals)
             refusals->on_refused(refusals->owner, field, r);
     }
-    summary.must_be_saved = jar->lasting_changes != lasting;
+    summary.must_be_saved |= jar->lasting_changes != lasting;
     *ret = summary;
     return r < 0 ? r : 0;
 }
@@ -458,6 +459,8 @@ const char *cookie_outcome_text(int outcome)
         [COOKIE_REFUSED_SAME_SITE] = "another site asked for it, and it is not SameSite=None",
         [COOKIE_REFUSED_NONE_INSECURE] = "it is SameSite=None and not Secure",
         [COOKIE_REFUSED_FULL] = "there is no place left for it",
+        [COOKIE_REFUSED_UNSAVED] =
+            "the disk takes no cookies, and as much as may wait for it waits",
         [COOKIE_REFUSED_TOO_MANY] = "it comes after the 50th of its response",
         [COOKIE_REFUSED_EXPIRED] = "it has expired",
     };

@@ -59,6 +59,24 @@ static void cookie_free(struct jar_cookie *at)
     mem_free_secret(at, cookie_size(&at->cookie));
 }
 
+/* There is a cookie now that no disk has. */
+static void note_unsaved(struct cookie_jar *jar, struct jar_cookie *at)
+{
+    if (jar->options.unsaved && at->cookie.is_persistent)
+        at->batch = cookie_unsaved_add(jar->options.unsaved, cookie_size(&at->cookie));
+}
+
+static bool is_unsaved(const struct cookie_jar *jar, const struct jar_cookie *at)
+{
+    return jar->options.unsaved && cookie_unsaved_has(jar->options.unsaved, at->batch);
+}
+
+static void forget_unsaved(struct cookie_jar *jar, const struct jar_cookie *at)
+{
+    if (jar->options.unsaved)
+        cookie_unsaved_remove(jar->options.unsaved, at->batch, cookie_size(&at->cookie));
+}
+
 /* Takes a cookie out of every list; frees its site with the last. */
 static void unlink_cookie(struct cookie_jar *jar, struct jar_cookie *at)
 {
@@ -68,6 +86,7 @@ static void unlink_cookie(struct cookie_jar *jar, struct jar_cookie *at)
     link_remove(&at->in_use);
     jar->count--;
     *jar->options.bytes -= cookie_size(&at->cookie);
+    forget_unsaved(jar, at);
     if (--site->count > 0)
         return;
     map_remove(&jar->sites, &site->node);
@@ -215,6 +234,7 @@ static struct jar_cookie *cookie_new(const struct cookie *from)
         return NULL;
     char *end = at->text;
 
+    at->batch = 0;
     at->cookie = *from;
     at->cookie.name = copy_text(&end, from->name);
     at->cookie.value = copy_text(&end, from->value);
@@ -348,6 +368,41 @@ static bool make_room(struct cookie_jar *jar,
     return *jar->options.bytes + size <= jar->options.bytes_max;
 }
 
+/* The same for what no disk has, while the disk takes nothing. @size: more than there is. */
+static bool
+make_room_unsaved(struct cookie_jar *jar, size_t size, const struct jar_cookie *keep)
+{
+    const struct cookie_unsaved *unsaved = jar->options.unsaved;
+
+    if (!unsaved || !unsaved->is_bounded)
+        return true;
+    LIST_FOREACH (link, &jar->in_use) {
+        struct jar_cookie *at = jar_cookie_in_use(link);
+
+        if (cookie_unsaved_bytes(unsaved) + size <= unsaved->bytes_max)
+            break;
+        if (at != keep && is_unsaved(jar, at))
+            jar_drop(jar, at, COOKIE_CAUSE_EVICTED);
+    }
+    return cookie_unsaved_bytes(unsaved) + size <= unsaved->bytes_max;
+}
+
+void cookie_jar_trim_unsaved(struct cookie_jar *jar)
+{
+    (void)make_room_unsaved(jar, 0, NULL);
+}
+
+/* So many bytes more are unsaved with @cookie in place of @old. */
+static size_t unsaved_size(const struct cookie_jar *jar,
+                           const struct cookie *cookie,
+                           const struct jar_cookie *old)
+{
+    size_t size = cookie->is_persistent ? cookie_size(cookie) : 0;
+    size_t had = old && is_unsaved(jar, old) ? cookie_size(&old->cookie) : 0;
+
+    return size > had ? size - had : 0;
+}
+
 static bool is_sent_before(const struct cookie *a, const struct cookie *b)
 {
     if (a->path.len != b->path.len)
@@ -379,6 +434,8 @@ static int replace(struct cookie_jar *jar,
 {
     if (!make_room(jar, cookie, old, now_s))
         return COOKIE_REFUSED_FULL;
+    if (!make_room_unsaved(jar, unsaved_size(jar, cookie, old), old))
+        return COOKIE_REFUSED_UNSAVED;
     struct jar_cookie *at = cookie_new(cookie);
 
     if (!at)
@@ -393,6 +450,8 @@ static int replace(struct cookie_jar *jar,
     if (at->cookie.expires_s < jar->next_expiry_s)
         jar->next_expiry_s = at->cookie.expires_s;
     *jar->options.bytes += cookie_size(&at->cookie) - cookie_size(&old->cookie);
+    forget_unsaved(jar, old);
+    note_unsaved(jar, at);
     jar_tell(jar, COOKIE_CAUSE_REPLACED, &old->cookie, &at->cookie);
     cookie_free(old);
     return COOKIE_REPLACED;
@@ -438,12 +497,15 @@ int jar_put(struct cookie_jar *jar,
 
     if (old)
         return replace(jar, old, cookie, now_s);
+    if (!make_room_unsaved(jar, unsaved_size(jar, cookie, NULL), NULL))
+        return COOKIE_REFUSED_UNSAVED;
     young.order = *jar->options.order + 1;
     young.created_s = now_s;
     int r = add(jar, site_key, &young, now_s, &at);
     if (r != COOKIE_STORED)
         return r;
     *jar->options.order = young.order;
+    note_unsaved(jar, at);
     jar_tell(jar, COOKIE_CAUSE_ADDED, NULL, &at->cookie);
     return r;
 }

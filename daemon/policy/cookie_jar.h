@@ -23,6 +23,7 @@
 #include "base/span.h"
 #include "http/headers.h"
 #include "http/set_cookie.h"
+#include "policy/cookie_unsaved.h"
 #include "policy/public_suffix.h"
 
 #define COOKIE_PATH_MAX         1024 /* bytes: RFC 6265bis §5.6 step 7; also of a default-path */
@@ -63,6 +64,7 @@ struct cookie_jar_options {
     size_t bytes_max;          /* 16 MiB of memory, of all jars that share .bytes */
     size_t *bytes;             /* counters shared by several jars; NULL: the jar's own */
     uint64_t *order;
+    struct cookie_unsaved *unsaved; /* of all jars that share it; NULL: nobody saves */
 };
 
 struct cookie_jar_options cookie_jar_options_default(void);
@@ -109,6 +111,7 @@ enum cookie_outcome {
     COOKIE_REFUSED_SAME_SITE,     /* of a cross-site answer, and not SameSite=None */
     COOKIE_REFUSED_NONE_INSECURE, /* SameSite=None without Secure */
     COOKIE_REFUSED_FULL,     /* no place left: Secure cookies have them, or no memory has */
+    COOKIE_REFUSED_UNSAVED,  /* the disk takes nothing, and no more may wait for it */
     COOKIE_REFUSED_TOO_MANY, /* more than COOKIE_RESPONSE_MAX in one response */
     COOKIE_REFUSED_EXPIRED,  /* restored from the disk too late */
 };
@@ -184,7 +187,7 @@ MUST_CHECK int cookie_jar_store(struct cookie_jar *jar,
 struct cookie_summary {
     unsigned changed; /* stored, replaced or removed */
     unsigned refused;
-    bool must_be_saved; /* a persistent cookie came, changed or went */
+    bool must_be_saved; /* a persistent cookie came, changed or went, or could not be saved */
 };
 
 /* Hears of each refusal: @field is the Set-Cookie value, the outcome one of the refusals. */
@@ -278,6 +281,9 @@ bool cookie_jar_is_shared_domain(const struct cookie_jar *jar, struct span domai
  */
 MUST_CHECK int
 cookie_jar_restore(struct cookie_jar *jar, const struct cookie *saved, int64_t now_s);
+
+/* Lets the least recently used of what was not saved go until the rest keeps to its limit. */
+void cookie_jar_trim_unsaved(struct cookie_jar *jar);
 
 /* Adds to every cookie's order: they are younger than what will be restored. */
 void cookie_jar_renumber(struct cookie_jar *jar, uint64_t add);

@@ -21,6 +21,7 @@ struct jar_cookie {
     struct link in_site; /* longest path first, then oldest: the order of sending */
     struct link in_use;  /* of the whole jar, least recently used first */
     uint64_t used;       /* the jar's count of uses when it was last used */
+    uint64_t batch;      /* that takes it to the disk, see cookie_unsaved.h; 0: none */
     char text[];
 };
 
@@ -75,7 +76,7 @@ struct cookie_site *jar_find_site(const struct cookie_jar *jar, struct span key)
 /* The cookie that one of this name, domain, path and host_only would replace, or NULL. */
 struct jar_cookie *site_find(const struct cookie_site *site, const struct cookie *like);
 
-/* Return: COOKIE_STORED, COOKIE_REPLACED, COOKIE_REFUSED_FULL, or -ENOMEM. */
+/* Return: COOKIE_STORED, COOKIE_REPLACED, COOKIE_REFUSED_FULL or _UNSAVED, or -ENOMEM. */
 int jar_put(struct cookie_jar *jar,
             struct span site_key,
             const struct cookie *cookie,

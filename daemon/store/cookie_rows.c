@@ -399,6 +399,8 @@ int cookie_rows_write(struct cookie_rows *rows,
                       struct db_error *ret_error)
 {
     bool has_rows = false;
+
+    errno = 0; /* db_outcome() looks at it */
     int r = db_exec(rows->db, "BEGIN IMMEDIATE", "saving", ret_error);
 
     if (r == DB_OK && wipe)

@@ -54,6 +54,7 @@ struct cookie_store {
     struct jar_book jars;
     uint64_t order; /* of all jars: ids of rows */
     size_t bytes;   /* in all jars */
+    struct cookie_unsaved unsaved;
     struct hsts_book hosts;
 
     enum store_state state;
@@ -94,6 +95,7 @@ struct cookie_store_options cookie_store_options_default(void)
         .jars_max = 256,
         .retry_us = INT64_C(2) * 1000 * 1000,
         .lock_us = INT64_C(5) * 1000 * 1000,
+        .unsaved_max = COOKIE_UNSAVED_MAX,
         .flush_us = INT64_C(1000) * 1000,
         .jar = cookie_jar_options_default(),
     };
@@ -163,6 +165,11 @@ void cookie_store_wait_cancel(struct cookie_store_wait *wait)
 bool cookie_store_is_persistent(const struct cookie_store *store)
 {
     return store->state == STORE_OPEN && !store->is_failing;
+}
+
+size_t cookie_store_unsaved_bytes(const struct cookie_store *store)
+{
+    return cookie_unsaved_bytes(&store->unsaved);
 }
 
 int cookie_store_sync(struct cookie_store *store, struct cookie_sync *sync)
@@ -444,7 +451,14 @@ static const char *advice(int outcome)
     }
 }
 
-/* Memory is all there is from here on, until an attempt succeeds. */
+static bool trim_jar(struct map_node *node, void *arg)
+{
+    (void)arg;
+    cookie_jar_trim_unsaved(CONTAINER_OF(node, struct stored_jar, node)->jar);
+    return true;
+}
+
+/* Memory is all there is from here on, until an attempt succeeds; and that is bounded. */
 static void fail(struct cookie_store *store)
 {
     int outcome = store->disk.outcome;
@@ -458,6 +472,8 @@ static void fail(struct cookie_store *store)
     store->is_failing = true;
     store->state = STORE_FAILED;
     plan_rewrite(store);
+    cookie_unsaved_fail(&store->unsaved);
+    map_each(&store->jars.jars, trim_jar, NULL);
     tell_synced(store, UINT64_MAX, false);
     if (was_loading)
         tell_ready(store);
@@ -470,6 +486,7 @@ static void recover(struct cookie_store *store)
         log_at_id(LOG_LEVEL_NOTICE, &store->log, MESSAGE_PERSISTENCE_BACK,
                   "%s: cookies are saved again", store->path);
     store->is_failing = false;
+    store->unsaved.is_bounded = false;
 }
 
 /* Loading */
@@ -698,6 +715,7 @@ static void begin_commit(void *owner)
     store->disk.task = COOKIE_DISK_COMMIT;
     store->disk.wipe = store->rewrite_all;
     store->n_batch = store->n_changes;
+    cookie_unsaved_begin(&store->unsaved);
     if ((store->rewrite_all ? collect_all(store) : collect_changes(store)) < 0) {
         store->disk.outcome = -ENOMEM;
         fail(store);
@@ -715,6 +733,7 @@ static void commit_done(struct cookie_store *store)
         return;
     }
     recover(store);
+    cookie_unsaved_end(&store->unsaved);
     store->n_saved = store->n_batch;
     if (must_commit(store) || store->n_saved != store->n_changes)
         schedule(store);
@@ -799,6 +818,9 @@ static void options_of_jars(struct cookie_store *store, const struct suffix_rule
 
     options.order = &store->order;
     options.bytes = &store->bytes;
+    cookie_unsaved_init(&store->unsaved);
+    store->unsaved.bytes_max = store->options.unsaved_max;
+    options.unsaved = &store->unsaved;
     jar_book_init(&store->jars, rules, &options, &store_jar_events, store);
     store->jars.jars_max = store->options.jars_max;
 }

@@ -37,19 +37,21 @@ enum cookie_durability {
 };
 
 struct cookie_store_options {
-    uint32_t uid;     /* whose cookies */
-    const char *path; /* ".../cookies.sqlite", copied; its folder is made if missing (0700).
-                         NULL: memory only */
-    size_t jars_max;  /* 256 */
-    int64_t retry_us; /* 2 s: how soon a disk that failed is asked again */
-    int64_t lock_us;  /* 5 s: how long to wait for another daemon to let go of the file */
-    int64_t flush_us; /* 1 s: how old a commit gets before it is flushed against power loss */
+    uint32_t uid;       /* whose cookies */
+    const char *path;   /* ".../cookies.sqlite", copied; its folder is made if missing (0700).
+                           NULL: memory only */
+    size_t jars_max;    /* 256 */
+    int64_t retry_us;   /* 2 s: how soon a disk that failed is asked again */
+    int64_t lock_us;    /* 5 s: how long to wait for another daemon to let go of the file */
+    size_t unsaved_max; /* 4 MiB: memory for what a disk that failed does not take; beyond it
+                           the least recently used of that goes */
+    int64_t flush_us;   /* 1 s: how old a commit gets before it is flushed against power loss */
     enum cookie_durability durability;
     /* The name of the uid's user, on a worker thread: a file that was of a user of another name
      * is set aside, since a uid may be given to somebody else. Return: whether it is known.
      * NULL: nobody looks. */
     bool (*name_of)(uint32_t uid, char *ret, size_t size);
-    struct cookie_jar_options jar; /* .order and .bytes are the store's */
+    struct cookie_jar_options jar; /* .order, .bytes and .unsaved are the store's */
 };
 
 struct cookie_store_options cookie_store_options_default(void);
@@ -93,6 +95,9 @@ void cookie_store_wait_cancel(struct cookie_store_wait *wait);
 
 /* Whether the last word of the disk was good. False for a store in memory. */
 bool cookie_store_is_persistent(const struct cookie_store *store);
+
+/* In persistent cookies that are not on disk. */
+size_t cookie_store_unsaved_bytes(const struct cookie_store *store);
 
 /**
  * cookie_store_jar() - the jar of a name, made when it is asked for the first time

@@ -37,6 +37,13 @@ static int fail_errno(struct db_error *ret, const char *path, const char *what)
     return fail(ret, is_full ? DB_FULL : DB_FAILED, "%s: %s: %m", path, what);
 }
 
+/* SQLite itself knows ENOSPC of a write alone as such, and passes errno on by halves only. Who
+ * begins something has set errno to 0: what is there now is of the call that failed. */
+static bool lacks_room(void)
+{
+    return errno == ENOSPC || errno == EDQUOT;
+}
+
 int db_outcome(const struct db *db, int rc, const char *what, struct db_error *ret_error)
 {
     int extended = db->handle ? sqlite3_extended_errcode(db->handle) : rc;
@@ -51,7 +58,10 @@ int db_outcome(const struct db *db, int rc, const char *what, struct db_error *r
     case SQLITE_IOERR:
         if (extended == SQLITE_IOERR_SHORT_READ || extended == SQLITE_IOERR_CORRUPTFS)
             outcome = DB_CORRUPT;
+        else if (lacks_room())
+            outcome = DB_FULL;
         break;
+    case SQLITE_CANTOPEN: outcome = lacks_room() ? DB_FULL : DB_FAILED; break;
     default: break;
     }
     return fail(ret_error, outcome, "%s: %s: %s", db->path, what,
@@ -489,6 +499,7 @@ int db_open(struct db **ret, const char *path, bool sync_power, struct db_error 
 
     if (!db)
         return fault(-ENOMEM);
+    errno = 0;
     db->dir_fd = -1;
     db->lock_fd = -1;
     db->sync_power = sync_power;

@@ -595,6 +595,156 @@ static void test_db05_a_disk_that_fails_costs_persistence_until_it_is_well(void 
     assert_string_equal(bench_ask(&bench, "a.com"), "b=1; c=1");
 }
 
+/* A cookie of a host of its own whose value has so many bytes. */
+static int put_sized(int host, size_t value_bytes)
+{
+    char name[32];
+    CLEANUP_MEM char *field =
+        mem_format("n=%0*d; Max-Age=900", (int)value_bytes, host); /* zeros */
+
+    assert_non_null(field);
+    (void)snprintf(name, sizeof(name), "h%05d.com", host);
+    return bench_put(&bench, name, field);
+}
+
+static size_t unsaved(void)
+{
+    return cookie_store_unsaved_bytes(bench.store);
+}
+
+static void test_db05_what_a_disk_does_not_take_keeps_to_4_mib(void **state)
+{
+    static const size_t max = (size_t)4 << 20;
+    struct rlimit before;
+    int n = 0;
+
+    (void)state;
+    bench.options.retry_us = INT64_C(3600) * 1000 * 1000; /* who waits for it hears "no" */
+    assert_int_equal(bench.options.unsaved_max, max);
+    bench_open(&bench);
+    assert_int_equal(bench_put(&bench, "saved.com", "s=1; Max-Age=900"), COOKIE_STORED);
+    assert_true(unsaved() > 0);
+    assert_true(bench_sync(&bench));
+    assert_int_equal(unsaved(), 0);
+    (void)signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    const struct rlimit tight = {4096, before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
+    assert_int_equal(put_sized(n++, 4000), COOKIE_STORED);
+    size_t each = unsaved();
+    assert_false(bench_sync(&bench));
+    assert_int_equal(unsaved(), each);
+    /* What is for the session only is not for the disk, and does not count. */
+    assert_int_equal(bench_put(&bench, "session.com", "s=1"), COOKIE_STORED);
+    assert_int_equal(unsaved(), each);
+    while (max - unsaved() > 4000)
+        assert_int_equal(put_sized(n++, 2000), COOKIE_STORED);
+    assert_int_equal(put_sized(n++, max - unsaved() - (each - 4000)), COOKIE_STORED);
+    assert_int_equal(unsaved(), max);
+    assert_int_equal(cookie_jar_count(bench_jar(&bench, "", "")), (size_t)n + 2);
+    assert_true(bench_ask(&bench, "h00000.com")[0] != '\0'); /* now it is the last to go */
+
+    assert_int_equal(put_sized(n - 1, 10), COOKIE_REPLACED);
+    assert_true(unsaved() < max);
+    assert_int_equal(put_sized(n - 1, max - unsaved() + 10), COOKIE_REPLACED); /* just so */
+    assert_int_equal(unsaved(), max);
+    assert_int_equal(put_sized(n - 1, 4000), COOKIE_REPLACED);
+    assert_true(unsaved() <= max);
+    assert_string_equal(bench_ask(&bench, "h00001.com"), "");
+    assert_true(bench_ask(&bench, "h00000.com")[0] != '\0');
+    assert_string_equal(bench_ask(&bench, "saved.com"), "s=1");
+    assert_string_equal(bench_ask(&bench, "session.com"), "s=1");
+    assert_int_equal(cookie_jar_count(bench_jar(&bench, "", "")), (size_t)n + 1);
+
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    bench_close(&bench); /* the last chance, and now it takes them */
+    bench_open(&bench);
+    assert_string_equal(bench_ask(&bench, "h00001.com"), "");
+    assert_true(bench_ask(&bench, "h00000.com")[0] != '\0');
+    assert_string_equal(bench_ask(&bench, "saved.com"), "s=1");
+}
+
+/* Nothing of another jar goes for a cookie of one that has nothing to let go of: it is refused,
+ * and the response says that it was not saved. */
+static void test_db05_a_jar_with_nothing_to_let_go_of_takes_no_more(void **state)
+{
+    const struct cookie_request from = {
+        .host = SPAN_LIT("b.com"), .is_secure = true, .now_s = loop_wall_s(bench.loop)};
+    struct cookie_summary summary;
+    struct headers headers;
+    struct rlimit before;
+
+    (void)state;
+    bench.options.retry_us = INT64_C(3600) * 1000 * 1000;
+    bench.options.unsaved_max = 10000;
+    bench_open(&bench);
+    assert_true(bench_sync(&bench));
+    (void)signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    const struct rlimit tight = {4096, before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
+    assert_int_equal(put_sized(0, 3000), COOKIE_STORED);
+    size_t overhead = unsaved() - 3000;
+    assert_false(bench_sync(&bench));
+    assert_int_equal(put_sized(1, 3000), COOKIE_STORED);
+    assert_int_equal(put_sized(2, 10000 - unsaved() - overhead), COOKIE_STORED);
+    assert_int_equal(unsaved(), 10000);
+
+    struct cookie_jar *other = bench_jar(&bench, "", "other");
+    headers_init(&headers, HEADERS_BYTES_MAX, HEADERS_COUNT_MAX);
+    assert_int_equal(headers_add(&headers, SPAN_LIT("Set-Cookie"), SPAN_LIT("b=1; Max-Age=9")),
+                     0);
+    assert_int_equal(cookie_jar_store_response(other, &from, &headers, NULL, &summary), 0);
+    headers_done(&headers);
+    assert_int_equal(summary.refused, 1);
+    assert_true(summary.must_be_saved);
+    assert_int_equal(bench_put_in(&bench, other, "b.com", "b=1; Max-Age=900"),
+                     COOKIE_REFUSED_UNSAVED);
+    assert_int_equal(bench_put_in(&bench, other, "b.com", "b=1"), COOKIE_STORED);
+    assert_int_equal(bench_put_in(&bench, other, "b.com", "b=1; Max-Age=900"),
+                     COOKIE_REFUSED_UNSAVED);
+    assert_string_equal(bench_ask_in(&bench, other, "b.com"), "b=1");
+    assert_int_equal(cookie_jar_count(bench_jar(&bench, "", "")), 3);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+}
+
+/* What was on its way to a disk that says no at last may be more than may stay. */
+static void test_db05_what_waited_for_a_disk_is_cut_when_it_fails(void **state)
+{
+    struct rlimit before;
+
+    (void)state;
+    bench.options.retry_us = 1000;
+    bench.options.unsaved_max = 100000;
+    bench_open(&bench);
+    assert_true(bench_sync(&bench));
+    (void)signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    const struct rlimit tight = {4096, before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(put_sized(i, 4000), COOKIE_STORED);
+    assert_true(unsaved() > 400000);
+    assert_false(bench_sync(&bench));
+    assert_true(unsaved() <= 100000 && unsaved() > 90000);
+    assert_string_equal(bench_ask(&bench, "h00000.com"), "");
+    assert_true(bench_ask(&bench, "h00099.com")[0] != '\0');
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    bench_wait_saved(&bench);
+    assert_int_equal(unsaved(), 0);
+    for (int i = 0; i < 100; i++) /* and there is no limit any more */
+        assert_int_equal(put_sized(i, 4000) <= COOKIE_REPLACED, true);
+    assert_true(unsaved() > 400000);
+    assert_true(bench_sync(&bench));
+    assert_int_equal(unsaved(), 0);
+}
+
+static void test_db05_a_disk_is_asked_again_within_five_seconds(void **state)
+{
+    (void)state;
+    assert_true(cookie_store_options_default().retry_us <= INT64_C(5) * 1000 * 1000 / 2);
+}
+
 /* Fills the file system of @path but for what is left over of a block. */
 static void fill_disk(const char *path)
 {
@@ -608,12 +758,11 @@ static void fill_disk(const char *path)
     assert_int_equal(close(fd), 0);
 }
 
-static void test_db05_on_a_full_disk_deletes_are_still_possible(void **state)
+/* A file system of 1 MiB under the store. @ret_filler: a file on it. */
+static void mount_small_disk(char ret_filler[192])
 {
     char mount_point[80];
-    char filler[192];
 
-    (void)state;
     (void)snprintf(mount_point, sizeof(mount_point), "%s/full", bench.dir);
     assert_int_equal(mkdir(mount_point, 0700), 0);
     if (mount("tmpfs", mount_point, "tmpfs", 0, "size=1m") < 0) {
@@ -621,7 +770,15 @@ static void test_db05_on_a_full_disk_deletes_are_still_possible(void **state)
         skip();
     }
     (void)snprintf(bench.path, sizeof(bench.path), "%s/state/cookies.sqlite", mount_point);
-    (void)snprintf(filler, sizeof(filler), "%s/filler", mount_point);
+    (void)snprintf(ret_filler, 192, "%s/filler", mount_point);
+}
+
+static void test_db05_on_a_full_disk_deletes_are_still_possible(void **state)
+{
+    char filler[192];
+
+    (void)state;
+    mount_small_disk(filler);
     bench.options.retry_us = 1000;
     bench_open(&bench);
     fill(100);
@@ -639,6 +796,34 @@ static void test_db05_on_a_full_disk_deletes_are_still_possible(void **state)
     bench_close(&bench);
     bench_open(&bench);
     assert_int_equal(cookie_jar_count(bench_jar(&bench, "", "")), 151);
+}
+
+/* What did not fit, not even with the reserve, does not keep what is on the disk from going. */
+static void test_db05_deletes_are_possible_when_a_write_did_not_fit(void **state)
+{
+    char filler[192];
+    bool is_saved = false;
+
+    (void)state;
+    mount_small_disk(filler);
+    bench.options.retry_us = 1000;
+    bench_open(&bench);
+    fill(100);
+    assert_true(bench_sync(&bench));
+    fill_disk(filler);
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(put_sized(i, 4000), COOKIE_STORED);
+    assert_false(bench_sync(&bench));
+    assert_true(unsaved() > 400000);
+    assert_int_equal(cookie_jar_clear(bench_jar(&bench, "", "")), 201);
+    for (int i = 0; i < 1000 && !is_saved; i++) {
+        is_saved = bench_sync(&bench);
+        assert_int_equal(loop_turn(bench.loop, !is_saved), 0);
+    }
+    assert_true(is_saved);
+    bench_close(&bench);
+    assert_int_equal(unlink(filler), 0); /* to look needs room as well */
+    assert_int_equal(bench_query(&bench, "SELECT count(*) FROM cookie"), 0);
 }
 
 static void test_every_allocation_may_fail_and_the_cookie_is_saved_later(void **state)
@@ -689,6 +874,11 @@ int main(void)
         STORE_TEST(test_db14_damage_to_one_uids_file_is_no_others),
         STORE_TEST(test_db05_a_disk_that_fails_costs_persistence_until_it_is_well),
         STORE_TEST(test_db05_on_a_full_disk_deletes_are_still_possible),
+        STORE_TEST(test_db05_deletes_are_possible_when_a_write_did_not_fit),
+        STORE_TEST(test_db05_what_a_disk_does_not_take_keeps_to_4_mib),
+        STORE_TEST(test_db05_what_waited_for_a_disk_is_cut_when_it_fails),
+        STORE_TEST(test_db05_a_jar_with_nothing_to_let_go_of_takes_no_more),
+        STORE_TEST(test_db05_a_disk_is_asked_again_within_five_seconds),
         STORE_TEST(test_every_allocation_may_fail_and_the_cookie_is_saved_later),
     };
 

@@ -5,6 +5,7 @@
  * level of rows, where every step is this test's to order; the way from a round of the loop to
  * a row is test_store_kill's.
  */
+#include <errno.h>
 #include <sys/stat.h>
 
 #include "base/num.h"
@@ -368,6 +369,28 @@ static void test_db04_each_call_of_the_file_system_may_fail_once(void **state)
     }
 }
 
+/* SQLite tells a quota that is used up as any trouble with writing. */
+static void
+test_db05_a_quota_that_is_used_up_is_a_full_disk_and_the_reserve_goes_first(void **state)
+{
+    (void)state;
+    bench.options.retry_us = INT64_C(3600) * 1000 * 1000;
+    bench_open(&bench);
+    assert_int_equal(bench_put(&bench, "a.com", "a=1; Max-Age=900"), COOKIE_STORED);
+    assert_true(bench_sync(&bench));
+    assert_int_equal(access(bench_file(&bench, "-reserve"), F_OK), 0);
+    shim_fail_with(EDQUOT);
+    shim_fail_at(1, SQLITE_IOERR);
+    assert_int_equal(bench_put(&bench, "a.com", "a=; Max-Age=0"), COOKIE_REMOVED);
+    assert_true(bench_sync(&bench)); /* in the second attempt, with the room of the reserve */
+    assert_true(shim_has_failed());
+    shim_fail_with(0);
+    assert_int_equal(access(bench_file(&bench, "-reserve"), F_OK), -1);
+    bench_close(&bench);
+    bench_open(&bench);
+    assert_string_equal(bench_ask(&bench, "a.com"), "");
+}
+
 #define POWER_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -378,6 +401,7 @@ int main(void)
         POWER_TEST(test_db02_p2_with_full_durability_a_loss_of_power_costs_nothing),
         POWER_TEST(test_db03_p1_a_kill_at_any_write_of_making_and_checkpointing_costs_nothing),
         POWER_TEST(test_db03_a_kill_at_any_write_of_a_migration_is_made_good_by_the_next_start),
+        POWER_TEST(test_db05_a_quota_that_is_used_up_is_a_full_disk_and_the_reserve_goes_first),
         POWER_TEST(test_db04_each_call_of_the_file_system_may_fail_once),
     };
 

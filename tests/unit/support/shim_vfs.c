@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "support/shim_vfs.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,6 +35,7 @@ static struct {
     sqlite3_vfs *real;
     unsigned fail_in; /* calls; 0: none */
     int fail_rc;
+    int fail_errno;
     bool has_failed;
     char prefix[256];
     struct note *notes;
@@ -49,6 +51,11 @@ void shim_fail_at(unsigned nth, int rc)
     shim.has_failed = false;
 }
 
+void shim_fail_with(int sys_errno)
+{
+    shim.fail_errno = sys_errno;
+}
+
 bool shim_has_failed(void)
 {
     return shim.has_failed;
@@ -60,6 +67,8 @@ static int next_call(int io_error)
     if (shim.fail_in == 0 || --shim.fail_in > 0)
         return SQLITE_OK;
     shim.has_failed = true;
+    if (shim.fail_errno)
+        errno = shim.fail_errno;
     return shim.fail_rc == SQLITE_IOERR ? io_error : shim.fail_rc;
 }
 

@@ -24,6 +24,8 @@ void shim_install(void);
 /* The @nth call from now on, counted from 1, returns @rc instead; all others work. 0: none. */
 void shim_fail_at(unsigned nth, int rc);
 bool shim_has_failed(void);
+/* What errno says when it fails. 0: as it was. */
+void shim_fail_with(int sys_errno);
 
 /* ---- remembering ---- */
 
