@@ -291,7 +291,8 @@ static void daemon_on_reload(void *owner)
     if (r < 0) {
         const char *text = buf_c_str(&error);
 
-        log_err(NULL, "not reloaded, going on as before: %s", text ? text : "out of memory");
+        log_at_id(LOG_LEVEL_ERR, NULL, MESSAGE_CONFIG_REFUSED,
+                  "not reloaded, going on as before: %s", text ? text : "out of memory");
     } else {
         daemon->options.config = config;
         apply_config(daemon);
@@ -482,7 +483,8 @@ int daemon_new(struct daemon **ret,
     daemon->kept = kept;
     int r = make_all(daemon);
     if (r < 0) {
-        log_err(NULL, "cannot start: %s", strerrordesc_np(-r));
+        log_at_id(LOG_LEVEL_ERR, NULL, MESSAGE_CANNOT_START, "cannot start: %s",
+                  strerrordesc_np(-r));
         return r;
     }
     for (unsigned i = 0; i < sockets->count; i++)

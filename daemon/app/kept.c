@@ -15,6 +15,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/message_id.h"
 #include "base/num.h"
 #include "base/partition.h"
 #include "ipc/peer.h"
@@ -319,5 +320,6 @@ void kept_adopt(struct kept *kept, struct service *service)
             n++;
     }
     if (n > 0)
-        log_notice(NULL, "going on with %u clients of the process before", n);
+        log_at_id(LOG_LEVEL_NOTICE, NULL, MESSAGE_CLIENTS_KEPT,
+                  "going on with %u clients of the process before", n);
 }

@@ -9,6 +9,7 @@
 #include "app/options.h"
 #include "app/signals.h"
 #include "base/log.h"
+#include "base/message_id.h"
 #include "net/tls_memory.h"
 
 /* Freed buffers are kept: giving them back to the kernel after each reply costs more CPU than
@@ -61,12 +62,15 @@ int main(int argc, char **argv)
     passed_done(&passed);
     if (r < 0) {
         if (r == -EADDRINUSE)
-            log_err(NULL, "%s: a daemon listens there already", options.socket_path);
+            log_at_id(LOG_LEVEL_ERR, NULL, MESSAGE_CANNOT_START,
+                      "%s: a daemon listens there already", options.socket_path);
         else if (r == -ENOENT)
-            log_err(NULL, "no socket: give --socket PATH, set XDG_RUNTIME_DIR or pass one");
+            log_at_id(LOG_LEVEL_ERR, NULL, MESSAGE_CANNOT_START,
+                      "no socket: give --socket PATH, set XDG_RUNTIME_DIR or pass one");
         else
-            log_err(NULL, "%s: %s", options.socket_path ? options.socket_path : "socket",
-                    strerrordesc_np(-r));
+            log_at_id(LOG_LEVEL_ERR, NULL, MESSAGE_CANNOT_START, "%s: %s",
+                      options.socket_path ? options.socket_path : "socket",
+                      strerrordesc_np(-r));
         return EXIT_FAILURE;
     }
     r = serve(&options, &sockets, kept);

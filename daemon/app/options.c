@@ -11,6 +11,7 @@
 
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/message_id.h"
 #include "base/num.h"
 
 static const char usage[] =
@@ -167,7 +168,7 @@ static int load_config(struct options *ret)
     int r =
         config_load(config, ret->daemon.config_path, ret->daemon.config_is_optional, &error);
     if (r < 0)
-        (void)fprintf(stderr, "xhrd: %s\n", buf_c_str(&error));
+        log_at_id(LOG_LEVEL_ERR, NULL, MESSAGE_CONFIG_REFUSED, "%s", buf_c_str(&error));
     return r;
 }
 
@@ -240,9 +241,10 @@ static void find_state(struct daemon_options *daemon)
         found = join(daemon->state_dir, sizeof(daemon->state_dir), "/var/lib/xhrd", "");
     if (found && make_folders(daemon->state_dir))
         return;
-    log_warning(NULL, "cookies are kept in memory only: %s %s",
-                found ? daemon->state_dir : "neither STATE_DIRECTORY, XDG_STATE_HOME nor HOME",
-                found ? "is no folder of this user's" : "is set");
+    log_at_id(LOG_LEVEL_WARNING, NULL, MESSAGE_NO_STATE,
+              "cookies are kept in memory only: %s %s",
+              found ? daemon->state_dir : "neither STATE_DIRECTORY, XDG_STATE_HOME nor HOME",
+              found ? "is no folder of this user's" : "is set");
     daemon->state_dir[0] = '\0';
 }
 

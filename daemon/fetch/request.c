@@ -345,11 +345,13 @@ int request_new(struct request **ret,
         request->options.tls.ca_pem.ptr = request->options.ca_pem_bytes;
     request->id = ++fetcher->last_id;
     request->begun_us = loop_now_us(fetcher->loop);
-    request->log = (struct log_subject){.request_id = request->id,
-                                        .uid = request->options.partition.uid,
-                                        .has_uid = true,
-                                        .origin = request->origin_text,
-                                        .jar = request->options.jar};
+    request->log =
+        (struct log_subject){.request_id = request->id,
+                             .uid = request->options.partition.uid,
+                             .has_uid = true,
+                             .origin = request->origin_text,
+                             .jar = request->options.jar[0] ? request->options.jar : "default",
+                             .unit = request->options.unit};
     headers_init(&request->sent, HEADERS_BYTES_MAX * 2, HEADERS_COUNT_MAX * 2);
     headers_init(&request->head_headers, HEADERS_BYTES_MAX, HEADERS_COUNT_MAX);
     headers_init(&request->trailers, HEADERS_BYTES_MAX, HEADERS_COUNT_MAX);

@@ -125,6 +125,7 @@ struct request_options {
     char jar[JAR_TEXT_MAX]; /* see jar_ref_parse() */
     const uint32_t *gids;   /* groups of its process: borrowed, outlive the request */
     size_t n_gids;
+    const char *unit;          /* of its process, for the log: borrowed likewise; NULL */
     struct url site;           /* on whose behalf (RFC 6265bis §5.2); no href: same-site */
     struct url top_level_site; /* what the user sees; no href: site, else the URL's own */
     bool top_level_navigation;

@@ -134,6 +134,17 @@ static void release_sessions(struct client *client)
     client->n_held = 0;
 }
 
+const char *client_unit(struct client *client)
+{
+    if (!client->asked_unit && log_get_level() >= LOG_LEVEL_INFO) {
+        client->asked_unit = true;
+        peer_unit_find(session_fd(client->session), client->peer.pid,
+                       loop_now_us(client->service->loop), client->unit);
+        client->log.unit = client->unit[0] ? client->unit : NULL;
+    }
+    return client->log.unit;
+}
+
 int client_introduce(struct client *client, struct span profile, struct span program)
 {
     if (partition_init(&client->partition, client->peer.uid, profile) < 0)

@@ -362,6 +362,7 @@ int fetch_options_of_message(struct client *client,
     ret->partition = client->partition;
     ret->gids = client->peer.gids;
     ret->n_gids = client->peer.n_gids;
+    ret->unit = client_unit(client);
     ret->no_keep_alive = message->no_keep_alive;
     ret->asks_challenges = message->ask_challenges;
     ret->tells_certificates = message->tell_certificates;

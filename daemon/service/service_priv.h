@@ -11,6 +11,7 @@
 #include "base/map.h"
 #include "base/partition.h"
 #include "fetch/fetcher.h"
+#include "ipc/peer_unit.h"
 #include "loop/loop.h"
 #include "loop/timer.h"
 #include "policy/auth_choice.h"
@@ -74,6 +75,8 @@ struct client {
     uint64_t requests_total;
     int64_t begun_us;
     char program[CLIENT_PROGRAM_MAX + 1];
+    char unit[PEER_UNIT_BYTES]; /* see client_unit() */
+    bool asked_unit;
     bool greeted;
     bool closed;
     bool half_closed; /* sends no more, still listens */
@@ -91,6 +94,9 @@ void client_close(struct client *client);
 
 /* It uses jars of @uid: their session lasts until it leaves, at least. */
 void client_hold_session(struct client *client, uint32_t uid);
+
+/* The unit its process is of, for the log; NULL where it is not known, or not to be logged. */
+const char *client_unit(struct client *client);
 
 /* A half-closed client with nothing left to hear is closed. */
 void client_check_done(struct client *client);

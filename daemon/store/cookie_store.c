@@ -578,8 +578,8 @@ static void tell_damage(struct cookie_store *store)
                     "%s was kept for another user of this uid; set aside, beginning anew",
                     store->path);
     if (disk->is_lost)
-        log_warning(&store->log, "%s is gone and so are the cookies in it; beginning anew",
-                    store->path);
+        log_at_id(LOG_LEVEL_WARNING, &store->log, MESSAGE_STORE_LOST,
+                  "%s is gone and so are the cookies in it; beginning anew", store->path);
     if (disk->n_bad > 0)
         log_warning(&store->log, "%s: %zu cookies had changed on disk by themselves, dropped",
                     store->path, disk->n_bad);

@@ -6,17 +6,20 @@ is written there is gone with it. The build is installed into it, its units are 
 shipped. Services of this machine are not started there, and its network is a loopback of its own.
 
 The test's own process meets the daemon through the socket's file, which needs no network and no
-entering; origins listen in the container's network (`network()`)."""
+entering; origins listen in the container's network (`network()`). Two users are made: ann, 4001,
+and bob, 4002."""
 import contextlib
 import ctypes
 import json
 import os
 import pathlib
+import re
 import shlex
 import shutil
 import signal
 import subprocess
 import tempfile
+import time
 
 from programs import BUILD, SANITIZED
 from waiting import wait_until
@@ -36,7 +39,16 @@ cd "$SCRATCH/root"
 rm -rf etc/systemd/system etc/systemd/user etc/xhrd var/lib/private var/lib/xhrd var/log/journal
 mkdir -p etc/systemd/system etc/xhrd var/log/journal
 ln -s /lib/systemd/system/multi-user.target etc/systemd/system/default.target
+for user in ann:4001 bob:4002; do
+    name=${user%:*} uid=${user#*:}
+    echo "$name:x:$uid:$uid::/home/$name:/bin/sh" >>etc/passwd
+    echo "$name:x:$uid:" >>etc/group
+    echo "$name:*:20000:0:99999:7:::" >>etc/shadow
+    mkdir -p "home/$name"
+    chown "$uid:$uid" "home/$name"
+done
 DESTDIR="$SCRATCH/root" cmake --install "$BUILD" >&2
+chroot . journalctl --update-catalog
 chroot . systemctl --quiet enable xhrd.socket
 cd /
 exec systemd-nspawn -D "$SCRATCH/root" --boot --machine="$MACHINE" --register=no --keep-unit \
@@ -77,7 +89,7 @@ class Container:
                 ["unshare", "--mount", "--propagation", "private", "sh", "-euc", BOOT], env=env,
                 stdin=subprocess.DEVNULL, stdout=console, stderr=console,
                 preexec_fn=die_with_us)
-        self.leader, self.run_folder = 0, -1
+        self.leader, self.run_folder, self.since = 0, -1, 0
         try:
             wait_until(self._is_up, "the container to boot", 60)
         except BaseException:
@@ -102,7 +114,7 @@ class Container:
 
     def tail(self) -> str:
         """The end of the journal."""
-        return self.run("journalctl", "--lines=60", "--no-pager", check=False).stdout
+        return self.journalctl("--lines=60")
 
     def stop(self):
         """Switched off: services that run are not asked."""
@@ -142,19 +154,22 @@ class Container:
     def show(self, unit, name, *more, **options) -> str:
         return self.systemctl(*more, "show", "--value", "-p", name, unit, **options).stdout.strip()
 
+    def journalctl(self, *words) -> str:
+        """Of what was said since fresh()."""
+        return self.run("journalctl", "--no-pager", f"--since=@{self.since:.6f}", *words).stdout
+
     def journal(self, *matches):
         """Its entries as they are, oldest first. Fields may be lists of byte values."""
-        done = self.run("journalctl", "--output=json", "--no-pager", *matches)
-        return [json.loads(line) for line in done.stdout.splitlines()]
+        said = self.journalctl("--output=json", *matches)
+        return [json.loads(line) for line in said.splitlines()]
 
     def pid_outside(self, inside) -> int:
         """The pid that we know for the one that the container knows."""
         for status in pathlib.Path("/proc").glob("[0-9]*/status"):
             with contextlib.suppress(OSError):
-                for line in status.read_text().splitlines():
-                    numbers = line.split()[1:] if line.startswith("NSpid:") else ()
-                    if len(numbers) > 1 and numbers[-1] == str(inside) and self._is_of(status.parent):
-                        return int(numbers[0])
+                numbers = re.search(r"^NSpid:\s+(.*)", status.read_text(), re.M).group(1).split()
+                if len(numbers) > 1 and numbers[-1] == str(inside) and self._is_of(status.parent):
+                    return int(numbers[0])
         raise AssertionError(f"no process {inside} in the container")
 
     def _is_of(self, process):
@@ -196,6 +211,8 @@ class Container:
             shutil.rmtree(self.root / folder, ignore_errors=True)
         (self.root / "etc/xhrd").mkdir()
         self.systemctl("restart", "xhrd.socket")
+        self.run("journalctl", "--sync")
+        self.since = time.time()
 
     def main_pid(self) -> int:
         return int(self.show("xhrd.service", "MainPID"))

@@ -3,11 +3,15 @@
 shows. One container for all tests of this file; each begins with a fresh service."""
 import contextlib
 import os
+import pathlib
+import re
+import socket
+import stat
 import threading
 
 import pytest
 from container import Container, Unbootable, why_not
-from origins import ScriptedOrigin, response
+from origins import ScriptedOrigin, response, tls_server
 from test_users import as_user
 from waiting import wait_until
 from wire import Client, Closed
@@ -208,11 +212,59 @@ def test_sd06_sixty_crashes_in_a_row_are_sixty_requests_served(machine, origin):
         with connect(machine) as client:
             assert client.fetch(origin.url()).body == b"hello\n"
             pids.add(client.status().pid)
-            machine.systemctl("kill", "--signal=SEGV", "xhrd.service")
+            machine.systemctl("kill", "--kill-who=main", "--signal=SEGV", "xhrd.service")
             client.wait_closed()
     with connect(machine) as client:
         assert client.fetch(origin.url()).done
     assert len(pids) == 60 and machine.is_active("xhrd.socket") == "active"
+
+
+def test_sd07_jars_are_whole_after_stop_and_start(machine, origin):
+    origin.reply(response(b"", fields=[("Set-Cookie", "kept=1; Max-Age=900"),
+                                       ("Set-Cookie", "passing=2")]))
+    with connect(machine) as ann, connect(machine, BOB) as bob:
+        assert ann.fetch(origin.url()).done
+        bob.cookies()
+    machine.systemctl("stop", "xhrd.service")
+    assert machine.is_active() == "inactive"
+    with connect(machine) as ann, connect(machine, BOB) as bob:
+        assert [(c.name, c.value) for c in ann.cookies()] == [(b"kept", b"1")]
+        assert bob.cookies() == []
+
+
+def reload_(machine, config):
+    machine.configure(config)
+    machine.systemctl("reload", "xhrd.service")
+
+
+def test_sd08_reload_takes_all_of_it_and_drops_no_request(machine, origin, ca, other_ca):
+    held = threading.Event()
+    origin.answer = lambda request: (held.wait(), response(b"late\n"))[1]
+    authorities = machine.root / "etc/xhrd/authorities.pem"
+    authorities.write_bytes(other_ca.pem.read_bytes())
+    machine.configure("[TLS]\nCAFile=/etc/xhrd/authorities.pem\n")
+    with machine.network():
+        tls = ScriptedOrigin(tls_server(ca))
+    with connect(machine) as client:
+        late = client.open(origin.url())
+        wait_until(lambda: origin.requests, "a request to be under way")
+        assert client.fetch(tls.url()).failure.startswith("TLS")
+        authorities.write_bytes(ca.pem.read_bytes())
+        reload_(machine, "[TLS]\nCAFile=/etc/xhrd/authorities.pem\n[Daemon]\nLogLevel=debug\n"
+                         "[Network]\nDenyNetworks=127.0.0.2\n")
+        wait_until(lambda: client.fetch(tls.url()).done, "the new authorities to be believed")
+        assert client.fetch("http://127.0.0.2/").failure == "POLICY"
+        assert machine.journal("--unit=xhrd.service", "PRIORITY=7"), "nothing at level debug"
+        reload_(machine, "[TLS]\nCAFile=/nonexistent\n[Daemon]\nLogLevel=loud\n")
+        wait_until(lambda: machine.journal("--unit=xhrd.service", "PRIORITY=3"), "the complaint")
+        (entry,) = machine.journal("--unit=xhrd.service", "PRIORITY=3")
+        assert "/etc/xhrd/xhrd.conf:4: LogLevel" in entry["MESSAGE"]
+        explained = machine.journalctl("-x", f"MESSAGE_ID={entry['MESSAGE_ID']}")
+        assert "xhrd --check-config" in explained
+        assert client.fetch(tls.url()).done, "the old authorities stay"
+        held.set()
+        assert client.finish(late).body == b"late\n"
+    tls.stop()
 
 
 # ---- the sandbox --------------------------------------------------------------------------------
@@ -233,3 +285,191 @@ def test_ip01_every_client_has_its_own_uid_in_the_sandbox(machine):
     for uid in (ANN, BOB, 0):
         with connect(machine, uid) as client:
             assert client.hello.uid == uid
+
+
+DENIED = {
+    "writable code": "EPERM", "netlink": "EAFNOSUPPORT", "packet": "EAFNOSUPPORT",
+    "vsock": "EAFNOSUPPORT", "homes": "EACCES", "root's home": "EACCES", "shadow": "EACCES",
+    "process 1": "ENOENT", "meminfo": "ENOENT", "disk": "ENOENT", "kernel log": "ENOENT",
+    "write /etc": "EROFS", "write /usr": "EROFS", "shell": "EACCES", "user namespace": "EPERM",
+    "set-user bit": "EPERM", "mount": "EPERM", "realtime": "EPERM", "host name": "EPERM",
+    "clock": "EPERM", "kernel setting": "ENOENT", "control group": "EROFS"}
+GRANTED = ("inet", "inet6", "unix", "state", "cache", "runtime", "tmp", "certificates")
+
+
+def test_sd10_the_sandbox_denies_what_it_is_to_deny_and_nothing_more(machine):
+    """A probe runs with the unit's own properties; it is let execute python, beside the rest."""
+    fragment = machine.root / machine.show("xhrd.service", "FragmentPath").lstrip("/")
+    unit, python = fragment.read_text(), os.path.realpath("/usr/bin/python3")
+    probe = (pathlib.Path(__file__).parent / "sandbox_probe.py").read_text()
+    (machine.root / "usr/local/lib/sandbox_probe.py").write_text(probe)
+    for line, instead in (
+            (r"ExecStart=.*", "ExecStart=/usr/bin/python3 -B /usr/local/lib/sandbox_probe.py"),
+            (r"Type=.*", "Type=oneshot"), (r"Requires=.*", ""), (r"WatchdogSec=.*", ""),
+            (r"Restart=.*", ""), (r"ExecPaths=(.*)", rf"ExecPaths=\1 {python}")):
+        assert re.search(f"^{line}", unit, re.M)
+        unit = re.sub(f"^{line}", instead, unit, flags=re.M)
+    (machine.root / "etc/systemd/system/xhrd-probe.service").write_text(unit)
+    machine.systemctl("daemon-reload")
+    machine.systemctl("start", "xhrd-probe.service")
+    lines = [entry["MESSAGE"] for entry in machine.journal("--unit=xhrd-probe.service",
+                                                          "_TRANSPORT=stdout")]
+    seen = dict(line.split(": ", 1) for line in lines)
+    uid = seen.pop("uid")
+    assert seen == {**DENIED, **dict.fromkeys(GRANTED, "ok"), "capabilities": "0",
+                    "no new privileges": "1"}
+    state = (machine.root / "var/lib/private/xhrd").stat()
+    assert str(state.st_uid) == uid != "0" and stat.S_IMODE(state.st_mode) == 0o700
+
+
+def test_sd10_the_daemon_itself_runs_as_nobody_else_and_can_do_nothing_more(machine, origin):
+    with connect(machine) as client:
+        assert client.fetch(origin.url()).done
+        pid = machine.pid_outside(machine.main_pid())
+        status = dict(line.split(":\t", 1) for line in
+                      pathlib.Path(f"/proc/{pid}/status").read_text().splitlines())
+        assert {status[f"Cap{which}"].strip("0") for which in ("Inh", "Prm", "Eff", "Bnd", "Amb")} \
+            == {""}
+        assert status["NoNewPrivs"] == "1" and status["Seccomp"] == "2"
+        uids = set(status["Uid"].split())
+    machine.systemctl("restart", "xhrd.service")
+    pid = machine.pid_outside(machine.main_pid())
+    assert uids == {str(pathlib.Path(f"/proc/{pid}").stat().st_uid)} and uids.isdisjoint({"0"})
+    assert machine.show("xhrd.service", "DynamicUser") == "yes"
+
+
+def test_sd11_names_are_found_without_netlink(machine):
+    """getaddrinfo() asks netlink for the addresses there are, and has to do without."""
+    with machine.network():
+        origin = ScriptedOrigin()
+        origin6 = ScriptedOrigin(family=socket.AF_INET6)
+    with open(machine.root / "etc/hosts", "a") as hosts:
+        hosts.write("127.0.0.1 four.test\n::1 six.test\n127.0.0.1 both.test\n::1 both.test\n")
+    with connect(machine) as client:
+        for name, port in (("four.test", origin.port), ("localhost", origin.port),
+                           ("six.test", origin6.port), ("both.test", origin.port),
+                           ("both.test", origin6.port)):
+            exchange = client.fetch(f"http://{name}:{port}/")
+            assert exchange.body == b"hello\n", (name, exchange.text)
+        assert client.fetch("http://absent.test/").failure == "DNS"
+    origin.stop()
+    origin6.stop()
+
+
+# ---- users' own daemons --------------------------------------------------------------------------
+
+class Manager:
+    """The service manager of a user, with the daemon's socket enabled."""
+
+    def __init__(self, machine, uid):
+        self.machine, self.uid = machine, uid
+        self.env = {"HOME": f"/home/{'ann' if uid == ANN else 'bob'}",
+                    "XDG_RUNTIME_DIR": f"/run/user/{uid}"}
+        machine.systemctl("start", f"user@{uid}.service")
+        self.systemctl("start", "xhrd.socket")
+        self.socket_path = f"/proc/self/fd/{machine.run_folder}/user/{uid}/xhrd/socket"
+
+    def run(self, *words, **options):
+        return self.machine.run(*words, uid=self.uid, env=self.env, **options)
+
+    def systemctl(self, *words):
+        return self.run("systemctl", "--user", *words)
+
+    def main_pid(self):
+        return int(self.systemctl("show", "--value", "-p", "MainPID", "xhrd.service").stdout)
+
+    def kept(self):
+        return int(self.systemctl("show", "--value", "-p", "NFileDescriptorStore",
+                                  "xhrd.service").stdout) - 1
+
+    def stop(self):
+        self.machine.systemctl("stop", f"user@{self.uid}.service")
+
+
+@pytest.fixture
+def managers(machine):
+    made = [Manager(machine, uid) for uid in (ANN, BOB)]
+    yield made
+    for manager in made:
+        manager.stop()
+
+
+def regular_files(pid):
+    """Files that the process has open or mapped to write to, by device and inode."""
+    found = set()
+    for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            st = fd.stat()
+            if stat.S_ISREG(st.st_mode):
+                found.add((st.st_dev, st.st_ino))
+    for line in pathlib.Path(f"/proc/{pid}/maps").read_text().splitlines():
+        _, mode, _, device, inode = line.split()[:5]
+        if mode == "rw-s" and inode != "0":
+            found.add((device, inode))
+    return found
+
+
+def test_sd12_the_machines_daemon_and_those_of_users_share_no_file(machine, managers, origin):
+    origin.reply(response(b"", fields=[("Set-Cookie", "a=1; Max-Age=900")]))
+    ann, bob = managers
+    statuses = {}
+    for manager in managers:
+        manager.run("xhr", origin.url())
+        out = manager.run("xhrctl", "status").stdout
+        assert f"/run/user/{manager.uid}/xhrd/socket" in out
+        statuses[manager.main_pid()] = out
+    with connect(machine, ANN) as client:
+        assert client.cookies() == [], "the machine's daemon has ann's other jar"
+        assert client.fetch(origin.url()).done
+        statuses[machine.main_pid()] = ""
+        assert len(statuses) == 3 and 0 not in statuses
+        files = [regular_files(machine.pid_outside(pid)) for pid in statuses]
+        assert all(files)
+        assert not files[0] & files[1] and not files[0] & files[2] and not files[1] & files[2]
+    with pytest.raises(PermissionError), as_user(BOB):
+        Client(ann.socket_path)
+    for name in ("ann", "bob"):
+        state = machine.root / f"home/{name}/.local/state/xhrd"
+        assert stat.S_IMODE(state.stat().st_mode) == 0o700
+
+
+def test_sd03_a_users_daemon_may_crash_as_well(machine, managers, origin):
+    ann = managers[0]
+    with as_user(ANN):
+        client = Client(ann.socket_path)
+    with client:
+        assert client.fetch(origin.url()).done
+        wait_until(lambda: ann.kept() == 1, "the user's manager to hold the client")
+        pid = ann.main_pid()
+        ann.systemctl("kill", "--kill-who=main", "--signal=KILL", "xhrd.service")
+        wait_until(lambda: ann.main_pid() not in (0, pid), "the next process")
+        assert client.fetch(origin.url()).done and client.hello.uid == ANN
+        client.close()
+    wait_until(lambda: ann.kept() == 0, "it to let go")
+
+
+# ---- what the administrator reads ----------------------------------------------------------------
+
+def test_each_finished_request_is_one_line_with_fields_and_no_secret(machine, origin):
+    secrets = ("token-of-a-query", "password-of-a-user", "value-of-a-cookie", "body-that-was-sent",
+               "value-of-a-field")
+    origin.reply(response(b"body-that-was-sent", fields=[("Set-Cookie", "a=value-of-a-cookie")]))
+    run = machine.run("systemd-run", "--unit=shop.service", "--uid=4001", "--pipe", "--wait",
+                      "--setenv=HOME=/tmp", "xhr", "-u", "ann:password-of-a-user",
+                      "-H", "X: value-of-a-field", "-d", "body-that-was-sent",
+                      origin.url("/cart?token-of-a-query=1"))
+    assert run.stdout == "body-that-was-sent"
+    refused = origin.url("/cart?token-of-a-query=2").replace(str(origin.port), "1")
+    machine.run("xhr", refused, uid=BOB, env={"HOME": "/tmp"}, check=False)
+    wait_until(lambda: machine.journal("--unit=xhrd.service", f"XHRD_UID={BOB}"), "the line")
+    (entry,) = machine.journal("--unit=xhrd.service", "XHRD_UID=4001")
+    assert entry["PRIORITY"] == "6" and entry["MESSAGE"].startswith("POST http://127.0.0.1:")
+    assert "/cart 200, 18 bytes" in entry["MESSAGE"]
+    assert entry["XHRD_ORIGIN"] == f"http://127.0.0.1:{origin.port}"
+    assert entry["XHRD_JAR"] == "default" and int(entry["XHRD_REQUEST"]) > 0
+    if tuple(map(int, os.uname().release.split(".")[:2])) >= (6, 13):
+        assert entry["XHRD_UNIT"] == "shop.service"
+    (entry,) = machine.journal("--unit=xhrd.service", f"XHRD_UID={BOB}")
+    assert "failed in" in entry["MESSAGE"]
+    everything = machine.journalctl("--unit=xhrd.service", "--output=export")
+    assert not [secret for secret in secrets if secret in everything]
