@@ -65,10 +65,17 @@ static int set_age(struct request *request)
     return r == 0 ? headers_set(&entry->headers, SPAN_LIT("Age"), buf_span(&text)) : r;
 }
 
+static bool is_head(const struct request *request)
+{
+    return span_eq(span_of(request->method), SPAN_LIT("HEAD"));
+}
+
+/* To a HEAD, what is stored of the GET without its body. */
 static void serve(struct request *request, enum request_from_cache from)
 {
     struct request_cache *cache = &request->cache;
     const struct cache_entry *entry = &cache->hit->entry;
+    uint64_t body_bytes = is_head(request) ? 0 : entry->body_bytes;
 
     if (set_age(request) < 0) {
         request_finish_kind(request, FAILURE_INTERNAL, "out of memory");
@@ -77,7 +84,7 @@ static void serve(struct request *request, enum request_from_cache from)
     request_rest(request);
     cache->from = from;
     cache->is_served = true;
-    cache->left = entry->body_bytes;
+    cache->left = body_bytes;
     if (from != REQUEST_FROM_CACHE_STILL) { /* what was sent, and to whom, is not its story */
         headers_clear(&request->sent);
         request->info = (struct exchange_info){0};
@@ -86,9 +93,9 @@ static void serve(struct request *request, enum request_from_cache from)
                                            .http_version = entry->http_version,
                                            .reason = span_of(entry->reason),
                                            .headers = &entry->headers,
-                                           .has_body = entry->body_bytes > 0,
+                                           .has_body = body_bytes > 0,
                                            .has_length = true,
-                                           .body_bytes = entry->body_bytes};
+                                           .body_bytes = body_bytes};
     if (request_goes_on(request, &request->head)) { /* a redirect */
         if (request->draining)
             request_later(request, REQUEST_STEP_NEXT_HOP);
@@ -256,6 +263,8 @@ static bool decide_hit(struct request *request)
               judgement.verdict == CACHE_FRESH ? REQUEST_FROM_CACHE : REQUEST_FROM_CACHE_STALE);
         return false;
     }
+    if (is_head(request)) /* no shorter to ask whether it is still good: the answer will say */
+        return true;
     cache->validates = cache_has_validator(&cache->hit->entry.headers);
     if (!cache->validates && !judgement.serves_on_error)
         cache->hit = cache_hit_free(cache->hit);
@@ -466,6 +475,18 @@ static void on_304(struct request *request, const struct response_head *head)
     cache->must_repeat = !cache->is_still_good;
 }
 
+/* What a HEAD says of what is stored. */
+static void compare(struct request *request, const struct response_head *head)
+{
+    const struct cache_access *access = access_of(request);
+    const struct cache_hit *hit = request->cache.hit;
+
+    if (hit && head->status == hit->entry.status &&
+        cache_head_contradicts(&hit->entry.headers, head->headers))
+        access->forget(access->owner, &request->options.partition, span_of(hit->entry.url),
+                       hit->id);
+}
+
 static bool is_server_error(unsigned status)
 {
     return status == 500 || status == 502 || status == 503 || status == 504;
@@ -500,8 +521,11 @@ bool request_cache_takes_head(struct request *request, const struct response_hea
         serve(request, REQUEST_FROM_CACHE_STALE);
         return true;
     }
+    if (is_head(request))
+        compare(request, head);
     cache->hit = cache_hit_free(cache->hit);
-    begin_keeping(request, head);
+    if (!is_head(request))
+        begin_keeping(request, head);
     return false;
 }
 

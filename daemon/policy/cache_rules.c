@@ -31,7 +31,7 @@ bool cache_takes_request(struct span method, const struct headers *fields)
                                       NULL};
     struct cache_control control;
 
-    if (!span_eq(method, SPAN_LIT("GET")))
+    if (!span_eq(method, SPAN_LIT("GET")) && !span_eq(method, SPAN_LIT("HEAD")))
         return false;
     for (size_t i = 0; i < headers_count(fields); i++) {
         if (is_one_of(headers_at(fields, i).name, own))
@@ -260,6 +260,22 @@ bool cache_304_fits(const struct headers *stored, const struct headers *answer)
     if (headers_find(answer, modified, &theirs))
         return !headers_find(stored, modified, &ours) || span_eq(ours, theirs);
     return true;
+}
+
+static bool differs(const struct headers *a, const struct headers *b, struct span name)
+{
+    struct span one;
+    struct span other;
+
+    return headers_find(a, name, &one) && headers_find(b, name, &other) &&
+           !span_eq(without_weakness(one), without_weakness(other));
+}
+
+bool cache_head_contradicts(const struct headers *stored, const struct headers *answer)
+{
+    return differs(stored, answer, SPAN_LIT("ETag")) ||
+           differs(stored, answer, SPAN_LIT("Last-Modified")) ||
+           differs(stored, answer, SPAN_LIT("Content-Length"));
 }
 
 /* What says how the stored body has to be read, and that we keep it. */

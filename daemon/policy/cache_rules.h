@@ -27,8 +27,9 @@
 #define CACHE_HEAD_BYTES_MAX 32768 /* all of them; the same */
 #define CACHE_URL_BYTES_MAX  4096  /* of an answer that is kept */
 
-/* §3, as far as the request goes: is it one to be answered from, and kept in, the cache? A
- * body, a method other than GET, a condition or a Range of the caller's: no. */
+/* §3, §4, as far as the request goes: is it one to be answered from the cache and, of GET, to
+ * be kept in it? A body, a method other than GET and HEAD, a condition or a Range of the
+ * caller's: no. */
 bool cache_takes_request(struct span method, const struct headers *fields);
 
 /* Is this a request with credentials (§3.5)? */
@@ -71,6 +72,9 @@ bool cache_has_validator(const struct headers *headers);
 
 /* §4.3.4: is the 304 about this stored answer? */
 bool cache_304_fits(const struct headers *stored, const struct headers *answer);
+
+/* §4.3.5: does the answer to a HEAD say that what is stored of the GET is another thing? */
+bool cache_head_contradicts(const struct headers *stored, const struct headers *answer);
 
 /* §3.2: @stored with what the 304 says anew, into the empty @ret. Return: as above. */
 MUST_CHECK int cache_merge_304(const struct headers *stored,

@@ -186,10 +186,30 @@ def test_own_conditions_ranges_and_bodies_go_past_it(client, site):
     mine = get(client, url, headers=[("If-None-Match", '"v1"')])
     assert (mine.status, mine.head.from_cache) == (304, NETWORK)
     assert source(client, url, headers=[("Range", "bytes=0-1")]) == NETWORK
-    assert source(client, url, method="HEAD") == NETWORK
     assert source(client, url, body=b"x") == NETWORK
     assert source(client, url) == HIT
-    assert site.asked() == 5
+    assert site.asked() == 4
+
+
+def test_head_is_answered_from_a_stored_get(client, site, xhr):
+    url = site.page("/a", b"hello\n", FRESH, ("ETag", '"v1"'))
+    assert source(client, url, method="HEAD") == NETWORK
+    assert source(client, url) == NETWORK, "a HEAD is no answer to a GET"
+    stored = get(client, url, method="HEAD")
+    assert (stored.head.from_cache, stored.status, stored.body) == (HIT, 200, b"")
+    assert stored.header("Content-Length") == "6" and stored.header("Age") is not None
+    told = xhr("-s", "-I", "--cache", url, check=0).out
+    assert "\r\nContent-Length: 6\r\n" in told and "\r\nAge: " in told
+    assert site.asked() == 2
+
+
+def test_head_that_says_another_thing_ends_what_is_stored(client, site, xhrd):
+    url = site.page("/a", b"hello\n", FRESH, ("ETag", '"v1"'))
+    assert source(client, url) == NETWORK
+    site.page("/a", b"other\n", FRESH, ("ETag", '"v2"'))
+    assert source(client, url, method="HEAD", headers=asking("no-cache")) == NETWORK
+    assert get(client, url).body == b"other\n"
+    assert source(client, url) == HIT
 
 
 @pytest.mark.parametrize("trouble", ["500", "503", "gone", "nonsense"])

@@ -559,6 +559,48 @@ static void test_only_if_cached_asks_nobody(void **state)
     assert_int_equal(world.n_servers, 0);
 }
 
+static void head_stored(const char *fields)
+{
+    struct request_options options;
+    struct failure why;
+
+    teller_init(&teller, &world);
+    store.has_it = true;
+    options_cached(&options);
+    assert_int_equal(request_options_set_method(&options, SPAN_LIT("HEAD"), &why), 0);
+    teller_send(&teller, &options);
+    found(fields, "stored");
+    world_settle_files(&world);
+}
+
+static void test_a_head_is_answered_from_what_is_fresh_of_a_get(void **state)
+{
+    (void)state;
+    head_stored(FRESH);
+    assert_story(&teller, "head(200,0)  done");
+    assert_int_equal(world.n_servers, 0);
+    assert_int_equal(teller.head.from_cache, REQUEST_FROM_CACHE);
+    assert_string_equal(store.told, "find ");
+}
+
+static void test_a_head_of_what_is_old_asks_the_server_and_is_not_kept(void **state)
+{
+    (void)state;
+    head_stored(OLD);
+    assert_null(strstr(server_hears(&world, world_server(&world)), "If-None-Match"));
+    server_says(&world, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nETag: W/\"v\"\r\n\r\n");
+    assert_story(&teller, "head(200,0)  done");
+    assert_string_equal(store.told, "find ");
+    head_stored(OLD); /* another thing by now */
+    server_says(&world, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nETag: \"w\"\r\n\r\n");
+    assert_story(&teller, "head(200,0)  done");
+    assert_string_equal(store.told, "find find forget ");
+    head_stored(SIE); /* and it stands in for a server that is in trouble */
+    server_says(&world, "HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n");
+    assert_story(&teller, "head(200,0)  done");
+    assert_int_equal(teller.head.from_cache, REQUEST_FROM_CACHE_STALE);
+}
+
 static void test_a_full_writer_holds_up_the_server_not_the_owner(void **state)
 {
     (void)state;
@@ -664,6 +706,8 @@ int main(void)
         CACHE_TEST(test_trouble_on_the_way_is_covered_where_it_may_be),
         CACHE_TEST(test_a_wrong_certificate_and_an_abort_are_not_covered),
         CACHE_TEST(test_only_if_cached_asks_nobody),
+        CACHE_TEST(test_a_head_is_answered_from_what_is_fresh_of_a_get),
+        CACHE_TEST(test_a_head_of_what_is_old_asks_the_server_and_is_not_kept),
         CACHE_TEST(test_a_full_writer_holds_up_the_server_not_the_owner),
         CACHE_TEST(test_what_does_not_come_whole_is_dropped),
         CACHE_TEST(test_who_may_not_be_told_apart_is_told_apart),

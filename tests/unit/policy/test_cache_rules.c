@@ -13,7 +13,8 @@ static void test_which_requests_it_is_for(void **state)
     } rows[] = {
         {"GET", "", true},
         {"get", "", false},
-        {"HEAD", "", false},
+        {"HEAD", "", true},
+        {"HEAD", "Range: bytes=0-1\n", false},
         {"POST", "", false},
         {"GET", "Accept: x\nCookie: a=b\n", true},
         {"GET", "Cache-Control: no-cache\n", true},
@@ -228,6 +229,36 @@ static void test_a_question_has_both_validators(void **state)
     headers_done(&request);
 }
 
+static void test_a_head_says_that_the_stored_answer_is_another_thing(void **state)
+{
+    static const struct {
+        const char *stored;
+        const char *answer;
+        bool contradicts;
+    } rows[] = {
+        {"ETag: \"a\"\n", "ETag: W/\"a\"\n", false},
+        {"ETag: \"a\"\n", "ETag: \"b\"\n", true},
+        {"ETag: \"a\"\n", "", false},
+        {"Last-Modified: x\n", "Last-Modified: y\n", true},
+        {"Content-Length: 6\n", "Content-Length: 7\n", true},
+        {"Content-Length: 6\n", "Content-Length: 6\nETag: \"b\"\n", false},
+        {"", "Content-Length: 6\n", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct headers stored;
+        struct headers answer;
+
+        headers_read(&stored, rows[i].stored);
+        headers_read(&answer, rows[i].answer);
+        if (cache_head_contradicts(&stored, &answer) != rows[i].contradicts)
+            fail_msg("%s, %s", rows[i].stored, rows[i].answer);
+        headers_done(&stored);
+        headers_done(&answer);
+    }
+}
+
 static void test_a_304_is_about_the_stored_answer_or_not(void **state)
 {
     static const struct {
@@ -388,6 +419,7 @@ int main(void)
         cmocka_unit_test(test_requests_that_say_the_same_get_the_same),
         cmocka_unit_test(test_fields_of_the_connection_and_cookies_are_not_kept),
         cmocka_unit_test(test_a_question_has_both_validators),
+        cmocka_unit_test(test_a_head_says_that_the_stored_answer_is_another_thing),
         cmocka_unit_test(test_a_304_is_about_the_stored_answer_or_not),
         cmocka_unit_test(test_a_304_replaces_fields_but_not_what_says_how_to_read_the_body),
         cmocka_unit_test(test_what_ends_it_and_what_ends_with_it),
