@@ -22,6 +22,11 @@ static inline bool read_varint_of(struct reader *reader, unsigned bytes_max, uin
 {
     uint64_t value = 0;
 
+    if (reader->left > 0 && !(reader->at[0] & 0x80u)) { /* nearly every tag and length */
+        *ret = *reader->at++;
+        reader->left--;
+        return true;
+    }
     for (unsigned i = 0; i < bytes_max && i < reader->left; i++) {
         value |= (uint64_t)(reader->at[i] & 0x7fu) << (7 * i);
         if (!(reader->at[i] & 0x80u)) {

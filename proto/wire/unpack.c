@@ -170,10 +170,13 @@ static bool take_field(struct taker *taker,
            take_delimited(taker, field, from, to, wire_type_and_depth >> 3);
 }
 
-/* Fields nearly always come in the order of their numbers: looks on from @*hint. */
-static const ProtobufCFieldDescriptor *
+/* Numbers are mostly 1, 2, 3 …, and fields nearly always come in their order: looks on from
+ * @*hint. */
+static inline const ProtobufCFieldDescriptor *
 find_field(const ProtobufCMessageDescriptor *type, uint64_t id, unsigned *hint)
 {
+    if (id - 1 < type->n_fields && type->fields[id - 1].id == id)
+        return &type->fields[id - 1];
     for (unsigned n = 0; n < type->n_fields; n++) {
         unsigned i = *hint + n < type->n_fields ? *hint + n : *hint + n - type->n_fields;
 
@@ -188,6 +191,10 @@ find_field(const ProtobufCMessageDescriptor *type, uint64_t id, unsigned *hint)
 /* proto3: everything is zero, but a string is "". */
 static void make_empty(const ProtobufCMessageDescriptor *type, ProtobufCMessage *message)
 {
+    if (type->message_init) { /* generated: one copy, however many fields */
+        type->message_init(message);
+        return;
+    }
     memset(message, 0, type->sizeof_message);
     message->descriptor = type;
     for (unsigned i = 0; i < type->n_fields; i++) {
