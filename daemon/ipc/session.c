@@ -20,6 +20,8 @@
 #define FDS_MAX         16           /* room in the control buffer; options.fds_max is below */
 #define GONE_POLL_US    (500 * 1000) /* how often a half-closed client is looked at */
 #define KEEP_BUFFER_MAX 65536        /* larger buffers are given back when empty */
+#define GATHER_BYTES    32768        /* a shorter queue may wait for more to come */
+#define GATHER_ROUNDS   3            /* so long at most, none of which sleeps */
 
 /* Shared by all sessions: what is read is eaten, or copied to the session, before the next
  * one reads. */
@@ -57,6 +59,7 @@ struct session {
     bool congested;
     bool blocked;      /* the socket takes no more for now */
     bool write_failed; /* on_end is to be told from the round's end */
+    unsigned gathered; /* rounds that the queue has waited for more */
 };
 
 struct session_options session_options_default(void)
@@ -168,12 +171,29 @@ static void set_busy(struct session *session)
         *session->busy = 1;
 }
 
+/*
+ * When many answers are on their way those of the next round, which does not sleep, go along: a
+ * client that is woken for each few of them costs both sides more than it wins.
+ */
+static bool may_gather(const struct session *session)
+{
+    return session->gathered < GATHER_ROUNDS && session->state <= SESSION_HALF &&
+           !session->blocked && session->out.len > 0 && session->out.len < GATHER_BYTES &&
+           loop_is_busy(session->loop);
+}
+
 static void session_on_flush(void *owner)
 {
     struct session *session = owner;
 
     if (session->state == SESSION_CLOSED)
         return;
+    if (may_gather(session)) {
+        session->gathered++;
+        loop_defer_next(session->loop, &session->flush);
+        return;
+    }
+    session->gathered = 0;
     if (!session->blocked)
         write_queue(session);
     if (session->state == SESSION_LEAVING && (session->out.len == 0 || session->write_failed)) {

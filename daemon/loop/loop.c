@@ -9,6 +9,8 @@
 #include "base/mem.h"
 #include "loop/loop_priv.h"
 
+#define BUSY_READY_MIN 4 /* descriptors, in one round */
+
 static void wakeup_cb(evutil_socket_t fd, short what, void *arg)
 {
     struct loop *loop = arg;
@@ -117,6 +119,7 @@ int loop_turn(struct loop *loop, bool may_block)
     if (may_block && arm_wakeup(loop) < 0)
         return fault(-ENOMEM);
     loop->is_waiting = true;
+    loop->n_ready = 0;
     if (event_base_loop(loop->base, EVLOOP_ONCE | (may_block ? 0 : EVLOOP_NONBLOCK)) < 0)
         return fault(-EIO);
     loop->is_waiting = false;
@@ -211,6 +214,11 @@ void loop_defer_free(struct loop *loop, struct reap *reap, void (*free_fn)(struc
     reap->free_fn = free_fn;
     reap->next = loop->dead;
     loop->dead = reap;
+}
+
+bool loop_is_busy(const struct loop *loop)
+{
+    return loop->n_ready >= BUSY_READY_MIN;
 }
 
 struct event_base *loop_event_base(struct loop *loop)

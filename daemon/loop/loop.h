@@ -76,5 +76,8 @@ void loop_defer_cancel(struct loop *loop, struct deferred *task);
  */
 void loop_defer_free(struct loop *loop, struct reap *reap, void (*free_fn)(struct reap *self));
 
+/* So many descriptors were ready in this round that the next one will find more. */
+bool loop_is_busy(const struct loop *loop);
+
 /* For loop/ and net/ only, which wrap libevent for everyone else. */
 struct event_base *loop_event_base(struct loop *loop);

@@ -26,6 +26,7 @@ struct loop {
     int64_t wakeup_us; /* what wakeup is armed for; INT64_MAX: not armed */
     bool is_waiting;   /* for descriptors: now_us is of before */
     bool stopping;
+    unsigned n_ready; /* descriptors that were, this round */
 };
 
 /* Runs what is due at loop->now_us. */

@@ -5,7 +5,7 @@
 #include <event2/event.h>
 
 #include "base/fault.h"
-#include "loop/loop.h"
+#include "loop/loop_priv.h"
 
 static void watch_read_cb(evutil_socket_t fd, short what, void *arg)
 {
@@ -13,6 +13,7 @@ static void watch_read_cb(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
+    watch->loop->n_ready++;
     watch->fn(watch->owner, WATCH_READ);
 }
 
@@ -33,7 +34,7 @@ int watch_init(struct watch *watch,
 {
     struct event_base *base = loop_event_base(loop);
 
-    *watch = (struct watch){.fn = fn, .owner = owner};
+    *watch = (struct watch){.loop = loop, .fn = fn, .owner = owner};
     watch->read_event = event_new(base, fd, EV_READ | EV_PERSIST, watch_read_cb, watch);
     watch->write_event = event_new(base, fd, EV_WRITE | EV_PERSIST, watch_write_cb, watch);
     if (watch->read_event && watch->write_event)

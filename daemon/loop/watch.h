@@ -17,6 +17,7 @@ struct loop;
 #define WATCH_WRITE 2U
 
 struct watch {
+    struct loop *loop;
     struct event *read_event;
     struct event *write_event;
     void (*fn)(void *owner, unsigned ready); /* WATCH_READ or WATCH_WRITE, one at a time */

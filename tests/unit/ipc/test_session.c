@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@
 #include "base/mem.h"
 #include "ipc/session.h"
 #include "loop/loop.h"
+#include "loop/watch.h"
 #include "support/fd_count.h"
 #include "support/test.h"
 #include "wire/frame.h"
@@ -572,6 +574,61 @@ static void test_frames_of_a_round_leave_with_one_write(void **state)
     world_done(&world);
 }
 
+static void on_other(void *owner, unsigned ready)
+{
+    (void)owner;
+    (void)ready;
+}
+
+/* @n descriptors that are ready in every round. */
+static void keep_busy(struct world *world, struct watch *others, int *fds, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        fds[i] = eventfd(1, EFD_CLOEXEC);
+        assert_return_code(fds[i], errno);
+        assert_int_equal(watch_init(&others[i], world->loop, fds[i], on_other, NULL), 0);
+        assert_int_equal(watch_set(&others[i], WATCH_READ), 0);
+    }
+}
+
+static size_t rounds_until_heard(struct world *world)
+{
+    size_t rounds = 0;
+    char byte;
+
+    while (recv(world->peer, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0) {
+        assert_true(++rounds < 100);
+        turn(world);
+    }
+    return rounds;
+}
+
+static void test_answers_gather_for_some_rounds_when_the_loop_is_busy(void **state)
+{
+    struct watch others[8];
+    struct world world;
+    int fds[8];
+
+    (void)state;
+    world_init(&world, NULL);
+    keep_busy(&world, others, fds, 8);
+    turn(&world);
+    send_frame(&world, 10);
+    size_t rounds = rounds_until_heard(&world);
+    assert_in_range(rounds, 2, 8); /* not at once, but soon */
+    (void)hear(&world);
+    send_frame(&world, 40000); /* that is enough to go alone */
+    assert_int_equal(rounds_until_heard(&world), 1);
+    for (size_t i = 0; i < 8; i++) {
+        watch_done(&others[i]);
+        (void)close(fds[i]);
+    }
+    (void)hear(&world);
+    send_frame(&world, 10); /* nothing else goes on: nobody waits */
+    assert_int_equal(rounds_until_heard(&world), 1);
+    world_done(&world);
+}
+
 static void test_a_client_that_does_not_read_is_congested_once_and_drained_once(void **state)
 {
     struct world world;
@@ -1002,6 +1059,7 @@ int main(void)
         cmocka_unit_test(test_close_after_flush_waits_for_a_slow_reader_and_then_closes),
         cmocka_unit_test(test_close_after_flush_gives_up_on_a_client_that_never_reads),
         cmocka_unit_test(test_frames_of_a_round_leave_with_one_write),
+        cmocka_unit_test(test_answers_gather_for_some_rounds_when_the_loop_is_busy),
         cmocka_unit_test(test_a_client_that_does_not_read_is_congested_once_and_drained_once),
         cmocka_unit_test(test_payloads_arrive_whole_however_little_the_socket_takes),
         cmocka_unit_test(test_what_does_not_fit_the_quota_is_refused_and_changes_nothing),
