@@ -16,7 +16,7 @@ pytestmark = pytest.mark.shallow
 
 # Provoked with the features that have them: downloads that go on, certificates of clients, pinned
 # keys.
-ELSEWHERE = {33, 58, 90}
+ELSEWHERE = {33, 58, 90, 91}
 
 
 def after_request(*data, reset=False):
