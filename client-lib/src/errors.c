@@ -60,8 +60,8 @@ static const char phases[][12] = {
     [XHR_PHASE_BODY] = "body",
 };
 static const char states[][20] = {"UNSENT", "OPENED", "HEADERS_RECEIVED", "LOADING", "DONE"};
-static const char reasons[][16] = {"none", "queued", "dns",          "connect",
-                                   "tls",  "auth",   "backpressure", "connectivity"};
+static const char reasons[][16] = {"none", "queued",       "dns",          "connect", "tls",
+                                   "auth", "backpressure", "connectivity", "tls-rung"};
 
 #define NAME_OF(names, value)                                                                  \
     ((size_t)(value) < sizeof(names) / sizeof(*(names)) ? (names)[value] : "unknown")

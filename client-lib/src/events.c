@@ -222,6 +222,8 @@ static int on_ready_state(struct xhr_request *request,
         if (request->state != XHR_OPENED || request->answer.has_head)
             return refuse(why, "a readyState that goes back");
         request->reason = (enum xhr_wait_reason)change->reason;
+        if (change->rung)
+            (void)xhr_rungs_add(&request->answer.rungs, change->rung); /* told, if not kept */
         if (request->callbacks.on_waiting) {
             xhr_request_hold(request);
             request->callbacks.on_waiting(request, request->reason, change->monotonic_us,

@@ -28,6 +28,7 @@ void xhr_answer_forget_head(struct xhr_answer *answer)
     };
 
     free_head(answer);
+    xhr_rungs_done(&answer->rungs);
     *answer = kept;
 }
 
@@ -35,6 +36,7 @@ void xhr_answer_clear(struct xhr_answer *answer)
 {
     free_head(answer);
     xhr_steps_done(&answer->steps);
+    xhr_rungs_done(&answer->rungs);
     free(answer->url);
     free(answer->method);
     free(answer->text);
@@ -82,6 +84,8 @@ static int take_connection(struct xhr_answer *answer, const Xhrd__V1__Connection
     answer->tls.alpn = put(&at, &tls->alpn);
     answer->tls.resumed = tls->resumed;
     answer->tls.verify_result = tls->verify_result;
+    answer->tls.old = tls->old;
+    answer->tls.rungs = (unsigned)tls->n_rungs;
     answer->has_connection = true;
     int r =
         xhr_certificates_take(tls->certificates, tls->n_certificates, &answer->certificates);
@@ -90,7 +94,7 @@ static int take_connection(struct xhr_answer *answer, const Xhrd__V1__Connection
     answer->tls.certificates = answer->certificates;
     answer->tls.n_certificates = tls->n_certificates;
     answer->tls.n_certificates_left_out = tls->certificates_left_out;
-    return 0;
+    return xhr_rungs_replace(&answer->rungs, tls);
 }
 
 static enum xhr_from_cache from_cache_of(Xhrd__V1__FromCache from)

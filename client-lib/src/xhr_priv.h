@@ -345,8 +345,16 @@ struct xhr_steps { /* redirects; their strings are ours */
     size_t capacity;
 };
 
+#define XHR_RUNGS_MAX 8
+
+struct xhr_rungs { /* of TLS; their strings are ours */
+    struct xhr_tls_rung at[XHR_RUNGS_MAX];
+    size_t count;
+};
+
 struct xhr_answer {
     struct xhr_steps steps;
+    struct xhr_rungs rungs;
     char *status_text;
     char *url; /* final */
     char *method;
@@ -504,6 +512,11 @@ int xhr_request_on_challenge(struct xhr_request *request,
                              struct xhr_failure *why);
 int xhr_answer_rewound(struct xhr_request *request, bool rewound);
 void xhr_steps_done(struct xhr_steps *steps);
+
+/* rungs.c: Return: 0 or -ENOMEM. */
+void xhr_rungs_done(struct xhr_rungs *rungs);
+int xhr_rungs_add(struct xhr_rungs *rungs, const Xhrd__V1__TlsRung *message);
+int xhr_rungs_replace(struct xhr_rungs *rungs, const Xhrd__V1__TlsInfo *tls);
 
 /* answer (response.c) */
 /* The body, wherever it is, a NUL behind it; NULL: there is no way to see it whole. */

@@ -125,6 +125,18 @@ void event_log_waiting(struct event_log *log, enum xhr_wait_reason reason, uint6
     end(log, &json);
 }
 
+void event_log_rung(struct event_log *log, const struct xhr_tls_rung *rung, uint64_t us)
+{
+    if (!log->on)
+        return;
+
+    struct json json = begin(log, "tls_rung", us);
+    json_text(&json, "version", rung->version[0] ? rung->version : NULL);
+    json_u64(&json, "alert", rung->alert);
+    json_text(&json, "cause", rung->cause[0] ? rung->cause : NULL);
+    end(log, &json);
+}
+
 void event_log_redirect(struct event_log *log, const struct xhr_redirect *redirect)
 {
     if (!log->on)
@@ -196,6 +208,8 @@ static void log_tls(struct event_log *log, const struct xhr_tls_info *tls)
     json_text(&json, "cipher", tls->cipher);
     json_text(&json, "alpn", tls->alpn);
     json_bool(&json, "resumed", tls->resumed);
+    json_bool(&json, "old", tls->old);
+    json_u64(&json, "rungs", tls->rungs);
     json_u64(&json, "verify_result", tls->verify_result);
     certs_add_json(&json, tls);
     end(log, &json);

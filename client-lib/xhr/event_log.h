@@ -33,6 +33,7 @@ void event_log_begin(struct event_log *log,
 void event_log_retry(struct event_log *log, uint64_t wait_ms, uint64_t left);
 void event_log_ready_state(struct event_log *log, const struct xhr_ready_state_event *event);
 void event_log_waiting(struct event_log *log, enum xhr_wait_reason reason, uint64_t us);
+void event_log_rung(struct event_log *log, const struct xhr_tls_rung *rung, uint64_t us);
 void event_log_redirect(struct event_log *log, const struct xhr_redirect *redirect);
 /* An answer that is not the last, in the words of event_log_head(). */
 void event_log_hop(struct event_log *log, const struct xhr_request *request);

@@ -92,8 +92,26 @@ static void add_connection(struct strbuf *out,
     strbuf_add_text(out, connection->tls->version);
     strbuf_add_text(out, ", ");
     strbuf_add_text(out, connection->tls->cipher);
-    strbuf_add_text(out, connection->tls->resumed ? ", session resumed\n" : "\n");
+    strbuf_add_text(out, connection->tls->resumed ? ", session resumed" : "");
+    if (connection->tls->rungs > 0) {
+        strbuf_add_text(out, ", on rung ");
+        strbuf_add_u64(out, connection->tls->rungs);
+    }
+    strbuf_add_text(out,
+                    connection->tls->old ? ", an old version that protects little\n" : "\n");
     certs_add_report(out, connection->tls);
+}
+
+void report_rung(struct strbuf *out, const struct xhr_tls_rung *rung)
+{
+    strbuf_add_text(out, "* TLS ");
+    strbuf_add_text(out, rung->cause[0] ? "once more, " : "as it has worked before, ");
+    strbuf_add_text(out, rung->version[0] ? "with no more than " : "with everything again");
+    strbuf_add_text(out, rung->version);
+    if (rung->cause[0])
+        strbuf_add_text(out, ": ");
+    strbuf_add_text(out, rung->cause);
+    strbuf_add_char(out, '\n');
 }
 
 /* Return: whether anybody was asked. */

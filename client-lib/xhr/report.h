@@ -14,4 +14,7 @@ void report_head(struct strbuf *out, const struct xhr_request *request);
 /* curl's -v: "* Connected …", "> GET …", "< HTTP/1.1 …". @url: that was asked for. */
 void report_exchange(struct strbuf *out, const struct xhr_request *request, const char *url);
 
+/* A step down, when it is taken. */
+void report_rung(struct strbuf *out, const struct xhr_tls_rung *rung);
+
 void report_redirect(struct strbuf *out, const struct xhr_redirect *redirect);

@@ -64,6 +64,23 @@ static void t_on_ready_state(struct xhr_request *request,
     event_log_ready_state(&t->session->events, event);
 }
 
+/* The last of them. */
+static void tell_rung(struct transfer *t, const struct xhr_request *request, uint64_t us)
+{
+    struct xhr_tls_rung rung;
+    struct strbuf text = {0};
+    size_t n = 0;
+
+    while (xhr_request_tls_rung_at(request, n, &rung))
+        n++;
+    if (n == 0) /* there was no memory to keep it */
+        return;
+    event_log_rung(&t->session->events, &rung, us);
+    if (t->options->verbose)
+        report_rung(&text, &rung);
+    transfer_say(&text);
+}
+
 static void t_on_waiting(struct xhr_request *request,
                          enum xhr_wait_reason reason,
                          uint64_t monotonic_us,
@@ -71,9 +88,11 @@ static void t_on_waiting(struct xhr_request *request,
 {
     struct transfer *t = user;
 
-    (void)request;
     t->bar.waiting = xhr_wait_reason_name(reason);
-    event_log_waiting(&t->session->events, reason, monotonic_us);
+    if (reason == XHR_WAIT_TLS_RUNG)
+        tell_rung(t, request, monotonic_us);
+    else
+        event_log_waiting(&t->session->events, reason, monotonic_us);
 }
 
 static void
@@ -367,6 +386,6 @@ void transfer_callbacks(const struct transfer *t, struct xhr_callbacks *ret)
             t->options->events || t->options->verbose || shows_fields(t) ? t_on_hop : NULL,
         .on_headers = t_on_headers,
         .on_body = t_on_body,
-        .on_waiting = watched ? t_on_waiting : NULL,
+        .on_waiting = watched || t->options->verbose ? t_on_waiting : NULL,
     };
 }

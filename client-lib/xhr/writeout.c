@@ -57,6 +57,13 @@ enum variable {
     VAR_TIME_REDIRECT,
     VAR_TIME_STARTTRANSFER,
     VAR_TIME_TOTAL,
+    VAR_TLS_ALPN,
+    VAR_TLS_CIPHER,
+    VAR_TLS_FIRST_ERROR,
+    VAR_TLS_OLD,
+    VAR_TLS_RESUMED,
+    VAR_TLS_RUNGS,
+    VAR_TLS_VERSION,
     VAR_URL,
     VAR_URL_EFFECTIVE,
     VAR_URLNUM,
@@ -111,6 +118,13 @@ static const struct {
     [VAR_TIME_REDIRECT] = {"time_redirect", TYPE_SECONDS},
     [VAR_TIME_STARTTRANSFER] = {"time_starttransfer", TYPE_SECONDS},
     [VAR_TIME_TOTAL] = {"time_total", TYPE_SECONDS},
+    [VAR_TLS_ALPN] = {"tls_alpn", TYPE_TEXT},
+    [VAR_TLS_CIPHER] = {"tls_cipher", TYPE_TEXT},
+    [VAR_TLS_FIRST_ERROR] = {"tls_first_error", TYPE_TEXT},
+    [VAR_TLS_OLD] = {"tls_old", TYPE_NUMBER},
+    [VAR_TLS_RESUMED] = {"tls_resumed", TYPE_NUMBER},
+    [VAR_TLS_RUNGS] = {"tls_rungs", TYPE_NUMBER},
+    [VAR_TLS_VERSION] = {"tls_version", TYPE_TEXT},
     [VAR_URL] = {"url", TYPE_TEXT},
     [VAR_URL_EFFECTIVE] = {"url_effective", TYPE_TEXT},
     [VAR_URLNUM] = {"urlnum", TYPE_NUMBER},
@@ -196,6 +210,35 @@ static uint64_t connect_status(const struct facts *facts)
                : 0;
 }
 
+static const struct xhr_tls_info *tls_of(const struct facts *facts)
+{
+    static const struct xhr_tls_info none;
+
+    return facts->connection->tls ? facts->connection->tls : &none;
+}
+
+static uint64_t count_rungs(const struct xhr_request *request)
+{
+    struct xhr_tls_rung rung;
+    uint64_t n = 0;
+
+    while (xhr_request_tls_rung_at(request, n, &rung))
+        n++;
+    return n;
+}
+
+/* Why there was a first rung; NULL: there was none, or it had worked before. */
+static const char *first_error(const struct xhr_request *request)
+{
+    struct xhr_tls_rung rung;
+
+    for (size_t i = 0; xhr_request_tls_rung_at(request, i, &rung); i++) {
+        if (rung.cause[0])
+            return rung.cause;
+    }
+    return NULL;
+}
+
 static uint64_t number_of(const struct facts *facts, enum variable which)
 {
     const struct writeout_view *view = facts->view;
@@ -226,6 +269,9 @@ static uint64_t number_of(const struct facts *facts, enum variable which)
     case VAR_PROXY_SSL_VERIFY_RESULT: return failed_verify_result(view->error, true);
     case VAR_PROXY_USED: return is_proxied(facts);
     case VAR_SSL_VERIFY_RESULT: return verify_result(facts);
+    case VAR_TLS_OLD: return tls_of(facts)->old;
+    case VAR_TLS_RESUMED: return tls_of(facts)->resumed;
+    case VAR_TLS_RUNGS: return count_rungs(view->request);
     case VAR_URLNUM: return view->number;
     default: return 0;
     }
@@ -316,6 +362,10 @@ text_of(const struct facts *facts, enum variable which, struct strbuf *scratch)
     case VAR_REDIRECT_URL: return redirect_url(view, scratch);
     case VAR_REFERER: return view->referer;
     case VAR_SCHEME: return scheme_of(view, scratch);
+    case VAR_TLS_ALPN: return tls_of(facts)->alpn;
+    case VAR_TLS_CIPHER: return tls_of(facts)->cipher;
+    case VAR_TLS_FIRST_ERROR: return first_error(view->request);
+    case VAR_TLS_VERSION: return tls_of(facts)->version;
     case VAR_URL: return view->url;
     case VAR_URL_EFFECTIVE: return effective_url(view);
     default: return NULL;

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "fetch/request.h"
 #include "service/service_priv.h"
+#include "service/tls_convert.h"
 #include "wire/frame.h"
 
 struct client_request {
@@ -77,20 +78,34 @@ static void send_failed(struct client *client,
     client_send(client, &message);
 }
 
-static void send_ready_state(struct client_request *entry,
-                             Xhrd__V1__ReadyState state,
-                             Xhrd__V1__WaitReason reason)
+static void send_change(struct client_request *entry, Xhrd__V1__ReadyStateChange change)
 {
-    Xhrd__V1__ReadyStateChange change = XHRD__V1__READY_STATE_CHANGE__INIT;
     Xhrd__V1__ServerMessage message = XHRD__V1__SERVER_MESSAGE__INIT;
 
     change.request_id = entry->number;
-    change.state = state;
-    change.reason = reason;
     change.monotonic_us = (uint64_t)loop_now_us(entry->client->service->loop);
     message.kind_case = XHRD__V1__SERVER_MESSAGE__KIND_READY_STATE;
     message.ready_state = &change;
     client_send(entry->client, &message);
+}
+
+static void send_ready_state(struct client_request *entry, Xhrd__V1__ReadyState state)
+{
+    Xhrd__V1__ReadyStateChange change = XHRD__V1__READY_STATE_CHANGE__INIT;
+
+    change.state = state;
+    send_change(entry, change);
+}
+
+static void
+send_opened(struct client_request *entry, Xhrd__V1__WaitReason reason, Xhrd__V1__TlsRung *rung)
+{
+    Xhrd__V1__ReadyStateChange change = XHRD__V1__READY_STATE_CHANGE__INIT;
+
+    change.state = XHRD__V1__READY_STATE__READY_STATE_OPENED;
+    change.reason = reason;
+    change.rung = rung;
+    send_change(entry, change);
 }
 
 static void entry_on_wait(void *owner, enum request_wait reason)
@@ -105,7 +120,16 @@ static void entry_on_wait(void *owner, enum request_wait reason)
         [REQUEST_WAIT_BACKPRESSURE] = XHRD__V1__WAIT_REASON__WAIT_REASON_BACKPRESSURE,
     };
 
-    send_ready_state(owner, XHRD__V1__READY_STATE__READY_STATE_OPENED, reasons[reason]);
+    send_opened(owner, reasons[reason], NULL);
+}
+
+static void entry_on_rung(void *owner, const struct tls_rung *rung)
+{
+    struct client_request *entry = owner;
+    Xhrd__V1__TlsRung told;
+
+    tls_rung_to_pb(rung, &told);
+    send_opened(entry, XHRD__V1__WAIT_REASON__WAIT_REASON_TLS_RUNG, &told);
 }
 
 static void entry_on_redirect(void *owner, const struct request_hop *hop)
@@ -229,7 +253,7 @@ static void free_headers(struct arena *arena, Xhrd__V1__Header **list)
 
 static void describe_connection(const struct request_head *head,
                                 Xhrd__V1__ConnectionInfo *ret,
-                                Xhrd__V1__TlsInfo *tls)
+                                struct tls_message *tls)
 {
     const struct exchange_info *info = head->exchange;
 
@@ -244,13 +268,8 @@ static void describe_connection(const struct request_head *head,
     ret->proxy_tunnel = head->is_tunnel;
     if (!info->is_tls)
         return;
-    xhrd__v1__tls_info__init(tls);
-    tls->version = bytes_of_span(info->tls_version);
-    tls->cipher = bytes_of_span(info->tls_cipher);
-    tls->alpn = bytes_of_span(info->tls_alpn);
-    tls->resumed = info->tls_resumed;
-    tls->verify_result = info->tls_verify_result;
-    ret->tls = tls;
+    tls_info_to_pb(head, tls);
+    ret->tls = &tls->info;
 }
 
 static void fail_for_session(struct client_request *entry, int r)
@@ -300,7 +319,7 @@ static int send_head(struct client_request *entry,
 {
     Xhrd__V1__ServerMessage message = XHRD__V1__SERVER_MESSAGE__INIT;
     Xhrd__V1__ConnectionInfo connection;
-    Xhrd__V1__TlsInfo tls;
+    struct tls_message tls;
     CLEANUP_BUF struct buf url = BUF_INIT(0);
 
     to->request_id = entry->number;
@@ -333,7 +352,7 @@ static int send_head(struct client_request *entry,
         client_send(entry->client, &message);
         return 0;
     }
-    return send_with_certificates(entry, head->certificates, &tls, &message);
+    return send_with_certificates(entry, head->certificates, &tls.info, &message);
 }
 
 static void
@@ -368,8 +387,7 @@ tell_head(struct client_request *entry, const struct request_head *head, bool is
     if (r < 0)
         fail_for_session(entry, r);
     else if (is_last)
-        send_ready_state(entry, XHRD__V1__READY_STATE__READY_STATE_HEADERS_RECEIVED,
-                         XHRD__V1__WAIT_REASON__WAIT_REASON_UNSPECIFIED);
+        send_ready_state(entry, XHRD__V1__READY_STATE__READY_STATE_HEADERS_RECEIVED);
 }
 
 static void entry_on_hop(void *owner, const struct request_head *head)
@@ -389,8 +407,7 @@ static void entry_on_body(void *owner, struct span bytes)
 
     if (!entry->loading_told) {
         entry->loading_told = true;
-        send_ready_state(entry, XHRD__V1__READY_STATE__READY_STATE_LOADING,
-                         XHRD__V1__WAIT_REASON__WAIT_REASON_UNSPECIFIED);
+        send_ready_state(entry, XHRD__V1__READY_STATE__READY_STATE_LOADING);
     }
     while (bytes.len > 0 && !entry->client->closed) {
         struct span chunk = span_take(bytes, WIRE_BODY_DATA_MAX);
@@ -515,6 +532,7 @@ static void entry_on_done(void *owner, const struct failure *why)
 static const struct request_events client_request_events = {
     .on_wait = entry_on_wait,
     .on_redirect = entry_on_redirect,
+    .on_rung = entry_on_rung,
     .on_hop = entry_on_hop,
     .on_head = entry_on_head,
     .on_body = entry_on_body,

@@ -80,6 +80,7 @@ class Exchange:
         self.client, self.request_id = client, request_id
         self.events = []       # (name, message) in order
         self.states = []
+        self.rungs = []                  # steps down of TLS, as they were told
         self.redirects = []
         self.progress = []
         self.upload_credit = 0
@@ -126,6 +127,8 @@ class Exchange:
 
     def _on_ready_state(self, message):
         if message.state == OPENED:  # told again with each reason to wait
+            if message.HasField("rung"):
+                self.rungs.append(message.rung)
             assert not self.states or self.states == [OPENED], self.states
             self.states = [OPENED]
             return

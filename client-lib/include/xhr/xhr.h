@@ -71,7 +71,8 @@ enum xhr_wait_reason {
     XHR_WAIT_TLS = 4,
     XHR_WAIT_AUTH = 5,
     XHR_WAIT_BACKPRESSURE = 6, /* the server does not take the body */
-    XHR_WAIT_CONNECTIVITY = 7  /* there is no network; with waits_for_connectivity alone */
+    XHR_WAIT_CONNECTIVITY = 7, /* there is no network; with waits_for_connectivity alone */
+    XHR_WAIT_TLS_RUNG = 8      /* TLS is tried with less: xhr_request_tls_rung_at() */
 };
 
 /* What went wrong, in classes a program can act on. xhr_error_name() spells them. */
@@ -741,11 +742,20 @@ struct xhr_tls_info {
     const char *cipher;
     const char *alpn;
     bool resumed;
+    bool old;       /* below TLS 1.2 */
+    unsigned rungs; /* steps down that led to the connection: xhr_request_tls_rung_at() */
     unsigned verify_result; /* X509_V_ERR_ value; not 0 only with insecure */
     /* With tell_certificates: as the server sent them, its own first; at most 20. */
     const struct xhr_certificate *certificates;
     size_t n_certificates;
     size_t n_certificates_left_out;
+};
+
+/* A step down to a server that chokes on TLS as it is: one more connection, with less. */
+struct xhr_tls_rung {
+    const char *version; /* the most that was offered: "TLSv1.2"; "": all, from the top again */
+    const char *cause;   /* how the one before failed; "": none did, this has worked before */
+    unsigned alert;      /* the server's last word there; 0: none */
 };
 
 struct xhr_connection_info {
@@ -833,6 +843,12 @@ XHR_API const struct xhr_error *
 xhr_request_error(const struct xhr_request *request); /* or NULL */
 XHR_API const struct xhr_connection_info *
 xhr_request_connection(const struct xhr_request *request);
+/* The steps that led to the answer's connection; before there is one, and of a request that
+ * failed, those taken so far. The first cause is the first error. Strings live as long as the
+ * answer. Return: false when @index is past the last. */
+XHR_API bool xhr_request_tls_rung_at(const struct xhr_request *request,
+                                     size_t index,
+                                     struct xhr_tls_rung *ret);
 XHR_API const struct xhr_timing *xhr_request_timing(const struct xhr_request *request);
 XHR_API const struct xhr_totals *xhr_request_totals(const struct xhr_request *request);
 /* Where the answer is from. An answer of class HIT or STALE has no connection, and its
