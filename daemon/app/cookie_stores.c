@@ -95,14 +95,21 @@ static int add_store(struct cookie_stores *stores, uint32_t uid, struct uid_stor
     return 0;
 }
 
-int stores_get(struct cookie_stores *stores, uint32_t uid, struct uid_store **ret)
+struct uid_store *stores_find(const struct cookie_stores *stores, uint32_t uid)
 {
     struct map_node *node =
         map_find(&stores->by_uid, (struct span){(const char *)&uid, sizeof(uid)});
 
-    if (!node)
+    return node ? CONTAINER_OF(node, struct uid_store, node) : NULL;
+}
+
+int stores_get(struct cookie_stores *stores, uint32_t uid, struct uid_store **ret)
+{
+    struct uid_store *found = stores_find(stores, uid);
+
+    if (!found)
         return add_store(stores, uid, ret);
-    *ret = CONTAINER_OF(node, struct uid_store, node);
+    *ret = found;
     return 0;
 }
 
@@ -110,7 +117,7 @@ bool stores_have(const struct cookie_stores *stores, uint32_t uid)
 {
     CLEANUP_MEM char *path = NULL;
 
-    if (map_find(&stores->by_uid, (struct span){(const char *)&uid, sizeof(uid)}))
+    if (stores_find(stores, uid))
         return true;
     return path_of(stores, uid, &path) == 0 && path && access(path, F_OK) == 0;
 }
@@ -255,12 +262,11 @@ struct cookie_access cookie_stores_access(struct cookie_stores *stores)
 static void stores_on_session_end(void *owner, uint32_t uid)
 {
     struct cookie_stores *stores = owner;
-    struct map_node *node =
-        map_find(&stores->by_uid, (struct span){(const char *)&uid, sizeof(uid)});
+    const struct uid_store *of_uid = stores_find(stores, uid);
 
-    if (!node)
+    if (!of_uid)
         return;
-    struct cookie_store *store = CONTAINER_OF(node, struct uid_store, node)->store;
+    struct cookie_store *store = of_uid->store;
     uint64_t n = cookie_store_is_ready(store) ? cookie_store_end_session(store) : 0;
     if (n > 0)
         log_info(NULL, "the last client of uid %u has left: %llu session cookies end", uid,
@@ -303,9 +309,11 @@ int cookie_stores_set_options(struct cookie_stores *stores,
     struct cookie_stores_options copy = *options;
     int r = jar_grants_copy(&options->system_grants, &copy.system_grants);
 
-    if (r == 0)
-        take_options(stores, &copy);
-    return r;
+    if (r < 0)
+        return r;
+    take_options(stores, &copy);
+    jar_access_check_system(stores);
+    return 0;
 }
 
 static bool free_one(struct map_node *node, void *arg)

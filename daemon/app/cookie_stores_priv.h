@@ -30,11 +30,16 @@ struct cookie_stores {
     struct jar_sessions sessions;
 };
 
+/* NULL: it is not open. */
+struct uid_store *stores_find(const struct cookie_stores *stores, uint32_t uid);
 /* Found or opened. Return: 0 or -errno. */
 MUST_CHECK int stores_get(struct cookie_stores *stores, uint32_t uid, struct uid_store **ret);
 /* Whether it is open, or there is something to open. */
 bool stores_have(const struct cookie_stores *stores, uint32_t uid);
 int stores_wait(struct uid_store *of_uid, struct cookie_wait *wait); /* COOKIE_OPEN_WAIT */
+
+/* jar_access.c: who has the machine's jar in hand and may no longer, loses it */
+void jar_access_check_system(struct cookie_stores *stores);
 
 /* jar_access.c: members of struct cookie_access */
 int jar_access_open(void *owner,

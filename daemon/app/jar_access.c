@@ -40,6 +40,22 @@ static enum jar_right right_of(const struct question *question, const struct sto
     return in ? jar_grants_right(&in->grants, &question->person) : JAR_RIGHT_NONE;
 }
 
+static bool may_keep(void *arg, const struct jar_lease *lease)
+{
+    const struct question question = {
+        .stores = arg, .person = lease->person, .ref.partition.uid = JAR_UID_SYSTEM};
+
+    return right_of(&question, NULL) >= lease->right;
+}
+
+void jar_access_check_system(struct cookie_stores *stores)
+{
+    const struct uid_store *machine = stores_find(stores, JAR_UID_SYSTEM);
+
+    if (machine && cookie_store_is_ready(machine->store))
+        jar_book_check(cookie_store_jars(machine->store), may_keep, stores);
+}
+
 /* Return: an outcome of opening; READY: of_uid is filled in and in memory. */
 static int ask(struct question *question, struct cookie_wait *wait)
 {

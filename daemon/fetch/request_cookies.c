@@ -44,8 +44,13 @@ static void request_on_cookies_ready(void *owner)
     request_later(owner, REQUEST_STEP_DECIDE);
 }
 
+#define TLS_1_2 0x0303
+
 /* Cookies one may not see must not be led to where one sees them: to a server of one's own, or
- * past the certificates, or back in the answer. Return: what is in the way, or NULL. */
+ * past the certificates, or over an old TLS where the server has a better one. Pins, a status
+ * that is wanted and a lowest version only narrow; a client certificate tells the server who
+ * asks, and leads nowhere; an address to leave from is the machine's own. Return: what is in
+ * the way, or NULL. */
 static const char *way_around(const struct request_options *options)
 {
     if (options->n_resolve > 0)
@@ -58,6 +63,8 @@ static const char *way_around(const struct request_options *options)
         return "insecure";
     if (options->tls.ca_pem.len > 0)
         return "ca";
+    if (options->tls.max_version != 0 && options->tls.max_version < TLS_1_2)
+        return "max-version";
     return NULL;
 }
 

@@ -264,6 +264,34 @@ static void check_leases(struct stored_jar *in)
     }
 }
 
+struct lease_check {
+    bool (*may)(void *arg, const struct jar_lease *lease);
+    void *arg;
+};
+
+static bool check_jar(struct map_node *node, void *arg)
+{
+    const struct lease_check *check = arg;
+    struct stored_jar *in = CONTAINER_OF(node, struct stored_jar, node);
+
+    LIST_FOREACH (at, &in->leases) {
+        struct jar_lease *lease = CONTAINER_OF(at, struct jar_lease, link);
+
+        if (!check->may(check->arg, lease))
+            take_away(lease);
+    }
+    return true;
+}
+
+void jar_book_check(struct jar_book *book,
+                    bool (*may)(void *arg, const struct jar_lease *lease),
+                    void *arg)
+{
+    struct lease_check check = {may, arg};
+
+    map_each(&book->jars, check_jar, &check);
+}
+
 int jar_book_grant(struct stored_jar *in, const struct jar_grant *grant)
 {
     int r = jar_grants_set(&in->grants, grant);

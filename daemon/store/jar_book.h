@@ -86,6 +86,11 @@ void jar_book_remove(struct stored_jar *in);
 MUST_CHECK int jar_book_grant(struct stored_jar *in, const struct jar_grant *grant);
 bool jar_book_revoke(struct stored_jar *in, uint32_t id, bool is_group);
 
+/* Whoever has a jar of the book in hand and may no longer, by @may's word, loses it. */
+void jar_book_check(struct jar_book *book,
+                    bool (*may)(void *arg, const struct jar_lease *lease),
+                    void *arg);
+
 /* Into the hands of @lease->person, with @lease->right. */
 void jar_book_lend(struct stored_jar *in, struct jar_lease *lease);
 

@@ -121,6 +121,30 @@ def test_a_value_one_may_not_see_cannot_be_led_to_ones_own_server(machine, origi
         assert not origin_raw.requests
 
 
+def test_a_value_one_may_not_see_goes_over_no_worse_tls(machine, make_tls_origin, ca):
+    origin = make_tls_origin("127.0.0.1")
+    mine = ca.pem.read_bytes()
+    with client_of(machine, ANN) as ann, client_of(machine, BOB) as bob:
+        assert set_in(ann, "work", "login", "secret").changed == 1
+        assert ann.grant("work", READ, uid=BOB).changed == 1
+        url, jar = origin.url(), f"{ANN}/work"
+
+        def said(who, **terms):
+            exchange = who.fetch(url, jar=jar if who is bob else "work", tls=fetch_pb2.TlsOptions(**terms))
+            return exchange.failure, exchange.text
+        for terms, name in (({"max_version": 0x0301}, "max-version"), ({"max_version": 0x0302}, "max-version"),
+                            ({"min_version": 0x0302, "max_version": 0x0302}, "max-version"),
+                            ({"ca_pem": mine}, "ca"), ({"insecure": True}, "insecure")):
+            failure, text = said(bob, **terms)
+            assert failure == "POLICY" and text.startswith(f"{name}: not with a jar"), (terms, text)
+        assert not origin.requests
+        # These are held to by the handshake, which trusts nobody here: they are no matter of the jar.
+        for terms in ({"max_version": 0x0303}, {"min_version": 0x0302}, {"pins": [bytes(32)]}):
+            assert said(bob, **terms)[0] == "TLS_VERIFY", terms
+        # The jar's owner sees every cookie and may do what he wants.
+        assert said(ann, ca_pem=mine)[0] is None
+
+
 def test_grants_to_groups_hold_over_a_restart_and_end_with_revoke(machine, origin_raw):
     jar = f"{ANN}/work"
     with client_of(machine, ANN) as ann:
@@ -167,6 +191,42 @@ def test_the_systems_jar_is_for_whom_the_configuration_says(make_machine, origin
         machine.reload()
         assert failure_of(bob.cookie_command("system", list=cookie_pb2.CookieList())[-1]) == "POLICY"
         assert [c.value for c in ann.cookies("system")] == [b"1"]
+
+
+def test_a_reload_takes_the_systems_jar_from_who_has_it_in_hand(make_machine, origin_raw):
+    machine = make_machine(f"[Cookies]\nSystemJarUse={ANN}\nSystemJarWrite={BOB} @{TEAM}\n")
+    release = threading.Event()
+
+    def answer(request):
+        if request.target == "/hold":
+            release.wait(30)
+        return response(b"hi", fields=[("Set-Cookie", "new=1; Max-Age=900")])
+    origin_raw.answer = answer
+    with client_of(machine, ANN) as ann, client_of(machine, BOB) as bob, \
+            client_of(machine, 2003, [TEAM]) as member, machine.client() as root:
+        assert set_in(bob, "system", "a", "1", expires_s=4102444800).changed == 1
+        watching = bob.watch("system")[-1]
+        assert watching.sequence and not watching.HasField("failure")
+        assert member.watch("system")[-1].sequence
+        # One is before its answer, whose cookies are stored no more.
+        under_way = ann.open(origin_raw.url("/hold"), jar="system")
+        wait_until(lambda: origin_raw.requests and origin_raw.requests[-1].get("Cookie") == "a=1",
+                   "the request to be under way")
+        machine.config_path.write_text(f"[Cookies]\nSystemJarRead={BOB}\nSystemJarWrite=@{TEAM}\n")
+        machine.reload()
+        bob.receive_until(lambda: any(c.HasField("failure") for c in bob.changes))
+        assert kind_name(bob.changes[-1].failure.kind) == "POLICY"
+        release.set()
+        ann.finish(under_way)
+        assert under_way.done
+        assert [(c.name, c.value) for c in root.cookies("system")] == [(b"a", b"1")]
+        # Who may as much as before has lost nothing.
+        assert set_in(root, "system", "b", "2").changed == 1
+        member.receive_until(lambda: member.changes)
+        assert not member.changes[-1].HasField("failure")
+        assert [c.name for c in bob.cookies("system")] == [b"a", b"b"]
+        assert failure_of(set_in(bob, "system", "c", "3")) == "POLICY"
+        assert ann.fetch(origin_raw.url(), jar="system").failure == "POLICY"
 
 
 def test_ck30_two_users_interleaved_a_thousand_times_share_no_cookie(machine, origin_raw):
