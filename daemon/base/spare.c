@@ -16,7 +16,7 @@ void *spares_take(struct spares *spares)
 
 void spares_put(struct spares *spares, void *block)
 {
-    if (block && spares->n < KEPT_MAX)
+    if (block && spares->n + 1 <= KEPT_MAX) /* which may be 0 */
         spares->blocks[spares->n++] = block;
     else
         mem_free(block);

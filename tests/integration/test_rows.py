@@ -7,7 +7,7 @@ import os
 import threading
 
 import pytest
-from libxhr import PATH, Client, constants, text_of
+from libxhr import PATH, Client, constants, sized, text_of
 from origins import response
 from programs import SANITIZED
 from proxies import LOOPBACK, PASSWORD as PROXY_PASSWORD, USER
@@ -23,15 +23,21 @@ class Library:
     def __init__(self, daemon, is_async):
         self.client, self.is_async = Client(daemon.socket_path), is_async
 
-    def __call__(self, url, flags=(), method="GET", body=None, ca=None, **options):
+    def __call__(self, url, flags=(), method="GET", body=None, ca=None, file=None, form=None,
+                 **options):
         """Return: (status, body) or the class of the error."""
         request = self.client.request()
         if ca:
             self.pem = ctypes.create_string_buffer(ca.pem.read_bytes())
             options.update(ca_pem=ctypes.addressof(self.pem), ca_pem_len=len(self.pem) - 1)
         assert request.options(**options) == 0
+        if file:
+            self.client.library.xhr_request_set_file.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
+            target = sized("xhr_file", path=str(file).encode())
+            assert self.client.library.xhr_request_set_file(request.handle, ctypes.byref(target)) == 0
         assert request.open(url, method, self.is_async) == 0
-        result = request.send(None if body is None else request.body("BYTES", body))
+        result = (request.send_form(form) if form else
+                  request.send(None if body is None else request.body("BYTES", body)))
         if self.is_async:
             assert result == 0
             request.finish()
@@ -51,9 +57,9 @@ class Command:
     def __init__(self, xhr):
         self.xhr = xhr
 
-    def __call__(self, url, flags=(), method=None, body=None, ca=None, **_):
+    def __call__(self, url, flags=(), method=None, body=None, ca=None, file=None, **_):
         more = [*(("-X", method) if method else ()), *(("-d", body.decode()) if body else ()),
-                *(("--cacert", ca.pem) if ca else ())]
+                *(("--cacert", ca.pem) if ca else ()), *(("-o", file) if file else ())]
         run = self.xhr("-s", "-f", "-w", "%{stderr}%{http_code}", *more, *flags, url)
         if run.status:
             return NAMES_OF_CODES.get(run.status, run.status)
@@ -101,7 +107,28 @@ def test_answers_come_from_the_cache_where_it_is_asked_for(fetch, origin_raw):
     assert len(origin_raw.requests) == 2, "off by default"
 
 
+def test_a_file_is_there_when_the_answer_is_whole_and_untouched_by_another(fetch, origin_raw, folder):
+    target = folder / "target"
+    assert fetch(origin_raw.url(), file=target) == (200, b"")
+    assert target.read_bytes() == b"hello\n"
+    origin_raw.reply(response(b"no\n", status="404 No"))
+    assert fetch(origin_raw.url(), file=target) == "http-status"
+    assert target.read_bytes() == b"hello\n" and [p.name for p in folder.glob("*target*")] == ["target"]
+
+
 # ---- what is sent
+
+def test_forms_are_multipart_with_their_files(fetch, origin_raw, folder):
+    (folder / "page.html").write_bytes(b"<p>")
+    fetch(origin_raw.url(), ["-F", "name=value", "-F", f"file=@{folder}/page.html"], method="POST",
+          form=[("name", b"value"), ("file", folder / "page.html")])
+    sent, = origin_raw.requests
+    kind, _, boundary = sent.get("Content-Type").partition("; boundary=")
+    parts = sent.body.split(b"--" + boundary.encode())
+    assert kind == "multipart/form-data" and len(parts) == 4
+    assert parts[1] == b'\r\nContent-Disposition: form-data; name="name"\r\n\r\nvalue\r\n'
+    assert b'filename="page.html"\r\nContent-Type: text/html\r\n\r\n<p>\r\n' in parts[2]
+
 
 def test_any_token_is_a_method_and_may_carry_a_body(fetch, origin_raw):
     for method in ("PURGE", "PATCH", "DELETE"):
