@@ -5,6 +5,7 @@
 
 #include "app/cache_stores.h"
 #include "app/cookie_stores.h"
+#include "app/kept_uid.h"
 #include "app/notify.h"
 #include "app/signals.h"
 #include "app/system_jar.h"
@@ -22,7 +23,7 @@
 #include "net/network.h"
 #include "net/resolver.h"
 #include "net/tls_context.h"
-#include "net/tls_session.h"
+#include "net/tls_session_disk.h"
 #include "policy/public_suffix.h"
 #include "policy/rung_memory.h"
 #include "pool/connector.h"
@@ -53,6 +54,7 @@ struct daemon {
     struct network *network;
     struct tls_contexts *tls_contexts;
     struct tls_sessions *tls_sessions;
+    struct tls_session_disk *tls_session_disk;
     struct transport *transport;
     struct net_connector *connector;
     struct pool *pool;
@@ -359,11 +361,26 @@ static int make_caches(struct daemon *daemon)
                   : r;
 }
 
+static int make_sessions(struct daemon *daemon)
+{
+    struct tls_sessions_options options = tls_sessions_options_default();
+    struct tls_session_disk_options disk = {
+        .state_dir = daemon->options.state_dir,
+        .per_user = daemon->options.per_user,
+        .is_kept = uid_is_kept,
+        .name_of = daemon->options.per_user ? NULL : uid_name,
+    };
+    int r = tls_sessions_new(&daemon->tls_sessions, &options);
+
+    return r < 0 ? r
+                 : tls_session_disk_new(&daemon->tls_session_disk, daemon->loop,
+                                        daemon->tls_sessions, &disk);
+}
+
 static int make_network(struct daemon *daemon)
 {
     struct resolver_options resolver = resolver_options_default();
     struct tls_contexts_options contexts = tls_contexts_options_default();
-    struct tls_sessions_options sessions = tls_sessions_options_default();
 
     contexts.ca_file = daemon->options.config.ca_file;
     int r = network_new(&daemon->network, daemon->loop, NULL);
@@ -372,7 +389,7 @@ static int make_network(struct daemon *daemon)
     if (r == 0)
         r = tls_contexts_new(&daemon->tls_contexts, daemon->loop, daemon->files, &contexts);
     if (r == 0)
-        r = tls_sessions_new(&daemon->tls_sessions, &sessions);
+        r = make_sessions(daemon);
     if (r == 0)
         r = transport_new(&daemon->transport, daemon->loop);
     return r;
@@ -386,6 +403,7 @@ static int make_pool(struct daemon *daemon)
         .resolver = daemon->resolver,
         .tls_contexts = daemon->tls_contexts,
         .tls_sessions = daemon->tls_sessions,
+        .tls_session_disk = daemon->tls_session_disk,
         .proxy_logins = &daemon->proxy_logins,
         .rung_memory = &daemon->rung_memory,
         .dialer = dialer_options_default(),
@@ -526,6 +544,7 @@ struct daemon *daemon_free(struct daemon *daemon)
     daemon->network = network_free(daemon->network);
     daemon->resolver = resolver_free(daemon->resolver);
     daemon->tls_contexts = tls_contexts_free(daemon->tls_contexts);
+    daemon->tls_session_disk = tls_session_disk_free(daemon->tls_session_disk);
     daemon->tls_sessions = tls_sessions_free(daemon->tls_sessions);
     if (daemon->fetcher)
         fetcher_done(daemon->fetcher);

@@ -32,6 +32,7 @@ struct io_tls {
     struct tls_context *context;
     struct tls_sessions *sessions; /* NULL: nothing is kept */
     struct tls_session_key key;
+    struct tls_session_past past; /* of the session that is resumed, if it is */
     struct tls_host host;
     struct deferred task; /* begins the handshake; later: more is buffered */
     bool eof;             /* close_notify came */
@@ -201,9 +202,11 @@ int io_tls_on_new_session(SSL *ssl, SSL_SESSION *session)
 {
     struct io_tls *tls = SSL_get_app_data(ssl); /* NULL: closed meanwhile (TS10) */
 
-    if (SSL_SESSION_get_protocol_version(session) < TLS1_2_VERSION)
+    if (!tls || !tls->sessions || SSL_SESSION_get_protocol_version(session) < TLS1_2_VERSION)
         return 0;
-    if (tls && tls->sessions && tls_sessions_put(tls->sessions, &tls->key, session) < 0)
+    if (!SSL_session_reused(ssl))
+        tls->past = (struct tls_session_past){.verified_s = loop_wall_s(tls->io.loop)};
+    if (tls_sessions_put(tls->sessions, &tls->key, &tls->past, session) < 0)
         log_debug(NULL, "no memory for a TLS session of %s", tls->host.name);
     return 0; /* 1 would mean that we keep this one and not a copy */
 }
@@ -660,13 +663,18 @@ static int resume(struct io_tls *tls, const struct io_tls_options *options)
 {
     if (!options->sessions || options->is_fallback)
         return 0;
-    int r = tls_session_key_init(&tls->key, &options->partition, options->jar,
-                                 span_of(tls->host.name), options->port, options->context);
+    int r = tls_session_key_init(&tls->key,
+                                 &(struct tls_session_for){.partition = &options->partition,
+                                                           .jar = options->jar,
+                                                           .host = span_of(tls->host.name),
+                                                           .port = options->port,
+                                                           .context = options->context,
+                                                           .is_private = options->is_private});
     if (r < 0)
         return r;
     tls->sessions = options->sessions;
     SSL_SESSION *session =
-        tls_sessions_take(tls->sessions, &tls->key, loop_wall_s(tls->io.loop));
+        tls_sessions_take(tls->sessions, &tls->key, loop_wall_s(tls->io.loop), &tls->past);
     if (session)
         (void)SSL_set_session(tls->ssl, session); /* or in full */
     SSL_SESSION_free(session);

@@ -27,6 +27,7 @@ struct io_tls_options {
     struct tls_sessions *sessions; /* resumption; outlives the io; NULL: always in full */
     struct partition partition;    /* sessions never cross partitions */
     struct span jar;               /* nor jars; see tls_session_key_init() */
+    bool is_private;               /* what is kept does not meet the disk */
 };
 
 /**

@@ -23,6 +23,7 @@
 #include "net/io_tls.h"
 #include "net/resolver.h"
 #include "net/tls_context.h"
+#include "net/tls_session_disk.h"
 #include "pool/connect_ladder.h"
 #include "pool/pool_priv.h"
 #include "pool/proxy_step.h"
@@ -36,7 +37,7 @@ struct net_connector {
 enum connect_state {
     CONNECT_LOOKUP,
     CONNECT_DIAL,
-    CONNECT_CONTEXT,   /* TCP is there, the TLS context is not */
+    CONNECT_CONTEXT,   /* TCP is there, the TLS context or what could be resumed is not */
     CONNECT_PROXY_TLS, /* with the proxy */
     CONNECT_TUNNEL,    /* the proxy has been asked for one */
     CONNECT_TLS,       /* with the origin */
@@ -81,6 +82,7 @@ struct connect_attempt {
     struct dialer *dialer;
     struct context_slot origin_context;
     struct context_slot proxy_context;
+    struct tls_session_wait sessions; /* they are being read from the disk */
     struct proxy_step proxy;
     struct connect_ladder ladder;
     struct io *io; /* TCP, then TLS, then TLS in TLS */
@@ -118,6 +120,7 @@ static void end(struct connect_attempt *attempt)
     attempt->dialer = dialer_cancel(attempt->dialer);
     release_context(&attempt->origin_context);
     release_context(&attempt->proxy_context);
+    tls_session_disk_cancel(&attempt->sessions);
     proxy_step_done(&attempt->proxy); /* before the stream it uses */
     attempt->io = io_close(attempt->io);
     loop_defer_free(attempt->parts->loop, &attempt->reap, attempt_reap);
@@ -231,10 +234,10 @@ static void lower_on_failed(void *owner, const struct failure *why)
 /* While a context is made: nothing is read, so only real trouble is seen. */
 static const struct io_events lower_events = {.on_failed = lower_on_failed};
 
-/* Return: whether the context is there. */
+/* Return: whether the context is there, and no session is waited for. */
 static bool has_context(struct connect_attempt *attempt, const struct context_slot *slot)
 {
-    if (slot->context)
+    if (slot->context && !attempt->sessions.is_waiting)
         return true;
     io_set_events(attempt->io, &lower_events, attempt);
     enter(attempt, CONNECT_CONTEXT);
@@ -289,6 +292,12 @@ static struct tls_sessions *sessions_of(const struct connect_attempt *attempt)
     return attempt->key->tls.answerer ? NULL : attempt->parts->tls_sessions;
 }
 
+/* The jar of one connection alone leaves nothing behind; other jars' names begin otherwise. */
+static bool is_private_jar(struct span jar)
+{
+    return jar.len > 0 && jar.ptr[0] == ':';
+}
+
 /* Stream and context are there. The name that is verified is the URL's, wherever we dialled. */
 static void start_tls(struct connect_attempt *attempt)
 {
@@ -300,6 +309,7 @@ static void start_tls(struct connect_attempt *attempt)
         .sessions = sessions_of(attempt),
         .partition = attempt->key->partition,
         .jar = attempt->key->jar,
+        .is_private = is_private_jar(attempt->key->jar),
     };
     struct io *lower = attempt->io;
 
@@ -526,6 +536,24 @@ proxy_context_on_done(void *owner, struct tls_context *context, const struct fai
         go_on(attempt);
 }
 
+static void sessions_on_ready(void *owner)
+{
+    struct connect_attempt *attempt = owner;
+
+    if (attempt->state == CONNECT_CONTEXT)
+        go_on(attempt);
+}
+
+static void ask_sessions(struct connect_attempt *attempt)
+{
+    struct tls_session_disk *disk = attempt->parts->tls_session_disk;
+
+    attempt->sessions.on_ready = sessions_on_ready;
+    attempt->sessions.owner = attempt;
+    if (disk && attempt->key->origin.is_https)
+        (void)tls_session_disk_open(disk, attempt->key->partition.uid, &attempt->sessions);
+}
+
 static int family_of(const struct pool_key *key)
 {
     return key->family == 4 ? AF_INET : key->family == 6 ? AF_INET6 : AF_UNSPEC;
@@ -585,6 +613,7 @@ static int begin(struct connect_attempt *attempt)
 {
     int r = reach(attempt);
 
+    ask_sessions(attempt);
     return r < 0 ? r : ask_contexts(attempt);
 }
 

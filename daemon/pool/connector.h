@@ -20,6 +20,7 @@ struct resolver;
 struct tls_contexts;
 struct rung_memory;
 struct tls_rung;
+struct tls_session_disk;
 struct tls_sessions;
 struct transport;
 
@@ -75,9 +76,10 @@ struct net_connector_parts {
     struct transport *transport;
     struct resolver *resolver;
     struct tls_contexts *tls_contexts;
-    struct tls_sessions *tls_sessions; /* NULL: no resumption */
-    struct auth_cache *proxy_logins;   /* nonces of proxies, and of nobody else */
-    struct rung_memory *rung_memory;   /* rungs of the ladder that worked */
+    struct tls_sessions *tls_sessions;         /* NULL: no resumption */
+    struct tls_session_disk *tls_session_disk; /* NULL: none beyond our life */
+    struct auth_cache *proxy_logins;           /* nonces of proxies, and of nobody else */
+    struct rung_memory *rung_memory;           /* rungs of the ladder that worked */
     struct dialer_options dialer;
 };
 

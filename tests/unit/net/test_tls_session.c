@@ -25,7 +25,7 @@ static SSL_SESSION *session_make(unsigned char id, int version, long age_s, long
 
 static struct tls_session_key key_of(uint8_t first)
 {
-    return (struct tls_session_key){{first}};
+    return (struct tls_session_key){.digest = {first}, .may_be_kept = true};
 }
 
 static void
@@ -34,7 +34,8 @@ put(struct tls_sessions *sessions, uint8_t key, unsigned char id, int version, l
     struct tls_session_key bytes = key_of(key);
     SSL_SESSION *session = session_make(id, version, age_s, 7200);
 
-    assert_int_equal(tls_sessions_put(sessions, &bytes, session), 0);
+    struct tls_session_past past = {.verified_s = NOW - age_s};
+    assert_int_equal(tls_sessions_put(sessions, &bytes, &past, session), 0);
     SSL_SESSION_free(session);
 }
 
@@ -42,7 +43,8 @@ put(struct tls_sessions *sessions, uint8_t key, unsigned char id, int version, l
 static int take(struct tls_sessions *sessions, uint8_t key)
 {
     struct tls_session_key bytes = key_of(key);
-    SSL_SESSION *session = tls_sessions_take(sessions, &bytes, NOW);
+    struct tls_session_past past;
+    SSL_SESSION *session = tls_sessions_take(sessions, &bytes, NOW, &past);
     unsigned len = 0;
 
     if (!session)
@@ -133,7 +135,8 @@ static void test_what_has_expired_or_comes_from_the_future_is_not_given_out(void
         SSL_SESSION *session =
             session_make(1, TLS1_3_VERSION, rows[i].age_s, rows[i].timeout_s);
 
-        assert_int_equal(tls_sessions_put(sessions, &key, session), 0);
+        struct tls_session_past past = {.verified_s = NOW - rows[i].age_s};
+        assert_int_equal(tls_sessions_put(sessions, &key, &past, session), 0);
         SSL_SESSION_free(session);
         assert_int_equal(take(sessions, 1), rows[i].good);
         assert_int_equal(tls_sessions_count(sessions), 0);
@@ -145,13 +148,14 @@ static void test_every_failed_allocation_of_a_put_keeps_the_cache_whole(void **s
     CLEANUP(tls_sessions_free) struct tls_sessions *sessions = sessions_make(10, 4);
     struct tls_session_key key = key_of(1);
     SSL_SESSION *session = session_make(1, TLS1_3_VERSION, 0, 7200);
+    struct tls_session_past past = {.verified_s = NOW};
     uint64_t n = 0;
     int r;
 
     (void)state;
     do {
         mem_fail_at(++n);
-        r = tls_sessions_put(sessions, &key, session);
+        r = tls_sessions_put(sessions, &key, &past, session);
         mem_fail_at(0);
         assert_int_equal(tls_sessions_count(sessions), r == 0);
         if (r < 0)
