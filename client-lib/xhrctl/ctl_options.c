@@ -31,6 +31,8 @@ static const struct command commands[] = {
     {"show", "requests", CTL_SHOW_REQUESTS, "requests that are under way", NULL, FOR_ALL},
     {"show", "connections", CTL_SHOW_CONNECTIONS, "connections to servers", NULL, FOR_ALL},
     {"show", "pools", CTL_SHOW_POOLS, "connections and queue of each origin", NULL, FOR_ALL},
+    {"show", "tls-sessions", CTL_SHOW_TLS_SESSIONS, "TLS sessions kept for resumption", NULL,
+     FOR_ALL},
     {"cookies", "list", CTL_COOKIES_LIST, "cookies of a jar", NULL,
      FOR_JAR | FOR_PLACE | FOR_NAME | FOR_VALUES | FOR_WHY},
     {"cookies", "get", CTL_COOKIES_GET, "the value of a cookie", "NAME",

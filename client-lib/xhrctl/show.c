@@ -136,20 +136,31 @@ static struct cells cells_of_pool(const Xhrd__V1__PoolRow *row)
     return cells;
 }
 
+static struct cells cells_of_tls_session(const Xhrd__V1__TlsSessionRow *row)
+{
+    struct cells cells = {0};
+
+    add_number(&cells, "uid", row->uid);
+    add_string(&cells, "profile", row->profile);
+    add_bytes(&cells, "origin", &row->origin);
+    add_bytes(&cells, "tls", &row->version);
+    add_bytes(&cells, "cipher", &row->cipher);
+    add(&cells, "age_s", CELL_SECONDS, row->age_s, 0);
+    add(&cells, "left_s", CELL_SECONDS, row->left_s, 0);
+    add_number(&cells, "uses", row->uses);
+    add(&cells, "persistent", CELL_BOOL, row->persistent, CELL_OF_JSON);
+    return cells;
+}
+
 /* The titles of a table do without units, which JSON needs. */
 static void shorten_titles(struct cells *cells, bool json)
 {
     static const struct {
         const char *key, *title;
     } table[] = {
-        {"uptime_s", "uptime"},
-        {"queued_bytes", "queued"},
-        {"connected_s", "connected"},
-        {"age_us", "age"},
-        {"age_s", "age"},
-        {"idle_s", "idle"},
-        {"body_bytes", "body"},
-        {"remote_address", "address"},
+        {"uptime_s", "uptime"}, {"queued_bytes", "queued"}, {"connected_s", "connected"},
+        {"age_us", "age"},      {"age_s", "age"},           {"idle_s", "idle"},
+        {"left_s", "left"},     {"body_bytes", "body"},     {"remote_address", "address"},
     };
 
     for (size_t i = 0; i < cells->n && !json; i++) {
@@ -184,6 +195,8 @@ static void add_rows(struct show *show, const Xhrd__V1__AdminReply *reply)
         add_row(show, cells_of_connection(reply->connections[i]));
     for (size_t i = 0; i < reply->n_pools; i++)
         add_row(show, cells_of_pool(reply->pools[i]));
+    for (size_t i = 0; i < reply->n_tls_sessions; i++)
+        add_row(show, cells_of_tls_session(reply->tls_sessions[i]));
 }
 
 int ctl_trouble(const struct xhr_error *error, struct trouble *why)
@@ -241,6 +254,7 @@ static const struct {
     {CTL_SHOW_REQUESTS, XHRD__V1__ADMIN_TOPIC__ADMIN_TOPIC_REQUESTS, "no requests"},
     {CTL_SHOW_CONNECTIONS, XHRD__V1__ADMIN_TOPIC__ADMIN_TOPIC_CONNECTIONS, "no connections"},
     {CTL_SHOW_POOLS, XHRD__V1__ADMIN_TOPIC__ADMIN_TOPIC_POOLS, "no pools"},
+    {CTL_SHOW_TLS_SESSIONS, XHRD__V1__ADMIN_TOPIC__ADMIN_TOPIC_TLS_SESSIONS, "no TLS sessions"},
 };
 
 int show_run(struct xhr_client *client,

@@ -322,6 +322,42 @@ static void daemon_ask_cookies(void *owner, uint64_t *ret_count, bool *ret_persi
     cookie_stores_ask(daemon->cookies, ret_count, ret_persistent);
 }
 
+struct session_listing {
+    bool (*fn)(void *arg, const struct tls_session_listed *listed);
+    void *arg;
+    int64_t now_s;
+};
+
+static bool list_session(void *arg, const struct tls_session_row *row)
+{
+    const struct session_listing *listing = arg;
+    struct tls_session_listed listed = {
+        .partition = &row->key->partition,
+        .host = row->key->host,
+        .port = row->key->port,
+        .version = row->version,
+        .cipher = row->cipher,
+        .age_s = row->made_s < listing->now_s ? listing->now_s - row->made_s : 0,
+        .left_s = row->expires_s - listing->now_s,
+        .uses = row->past.uses,
+        .is_persistent = row->key->may_be_kept,
+    };
+
+    return listing->fn(listing->arg, &listed);
+}
+
+static void daemon_each_tls_session(void *owner,
+                                    uint32_t uid,
+                                    bool (*fn)(void *arg,
+                                               const struct tls_session_listed *listed),
+                                    void *arg)
+{
+    struct daemon *daemon = owner;
+    struct session_listing listing = {.fn = fn, .arg = arg, .now_s = loop_wall_s(daemon->loop)};
+
+    tls_sessions_each(daemon->tls_sessions, uid, listing.now_s, false, list_session, &listing);
+}
+
 static int make_workers(struct daemon *daemon)
 {
     int r = worker_pool_new(&daemon->files, daemon->loop, 4);
@@ -423,6 +459,7 @@ static int make_service(struct daemon *daemon)
     static const struct service_events events = {
         .on_idle = daemon_on_idle,
         .ask_cookies = daemon_ask_cookies,
+        .each_tls_session = daemon_each_tls_session,
     };
     struct service_options options = service_options_of(daemon);
 

@@ -389,12 +389,33 @@ struct look {
     void *arg;
 };
 
+static const char *version_name(const SSL_SESSION *session)
+{
+    switch (SSL_SESSION_get_protocol_version(session)) {
+    case TLS1_VERSION: return "TLSv1";
+    case TLS1_1_VERSION: return "TLSv1.1";
+    case TLS1_2_VERSION: return "TLSv1.2";
+    case TLS1_3_VERSION: return "TLSv1.3";
+    default: return "";
+    }
+}
+
+static const char *cipher_name(const SSL_SESSION *session)
+{
+    const SSL_CIPHER *cipher = SSL_SESSION_get0_cipher(session);
+
+    return cipher ? SSL_CIPHER_get_name(cipher) : "";
+}
+
 static bool look_at(const struct look *look, struct kept_session *kept)
 {
     struct tls_session_row row = {
         .key = &kept->group->key,
         .past = kept->past,
         .session = kept->session,
+        .version = version_name(kept->session),
+        .cipher = cipher_name(kept->session),
+        .made_s = (int64_t)SSL_SESSION_get_time(kept->session),
         .expires_s = expiry_of(look->sessions, kept),
     };
 

@@ -113,8 +113,11 @@ struct tls_session_row {
     const struct tls_session_key *key;
     struct tls_session_past past;
     struct ssl_session_st *session;
-    struct span der;   /* of the session; empty unless asked for, or for lack of memory */
-    int64_t expires_s; /* as tls_sessions_take() sees it */
+    const char *version; /* "TLSv1.3" */
+    const char *cipher;  /* "TLS_AES_128_GCM_SHA256"; "" if OpenSSL knows no name for it */
+    int64_t made_s;      /* when the server gave it */
+    struct span der;     /* of the session; empty unless asked for, or for lack of memory */
+    int64_t expires_s;   /* as tls_sessions_take() sees it */
 };
 
 /* Those still good at @now_s, oldest first. @fn must not use the sessions; it

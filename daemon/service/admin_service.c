@@ -4,6 +4,7 @@
  * longer than one frame goes on in the next reply.
  */
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/fault.h"
@@ -25,12 +26,14 @@ struct listing {
         Xhrd__V1__RequestRow *requests[ROWS_PER_REPLY];
         Xhrd__V1__ConnectionRow *connections[ROWS_PER_REPLY];
         Xhrd__V1__PoolRow *pools[ROWS_PER_REPLY];
+        Xhrd__V1__TlsSessionRow *tls_sessions[ROWS_PER_REPLY];
     } rows;
     union {
         Xhrd__V1__ClientRow clients[ROWS_PER_REPLY];
         Xhrd__V1__RequestRow requests[ROWS_PER_REPLY];
         Xhrd__V1__ConnectionRow connections[ROWS_PER_REPLY];
         Xhrd__V1__PoolRow pools[ROWS_PER_REPLY];
+        Xhrd__V1__TlsSessionRow tls_sessions[ROWS_PER_REPLY];
     } storage;
     struct buf texts[ROWS_PER_REPLY * 4];
     size_t n_texts;
@@ -282,6 +285,55 @@ static void list_pools(struct listing *listing)
     pool_each_key(listing->client->service->fetcher->pool, listing->uid, add_pool, listing);
 }
 
+/* ---- TLS sessions
+ * --------------------------------------------------------------------------------- */
+
+static void attach_tls_sessions(struct listing *listing, Xhrd__V1__AdminReply *reply)
+{
+    reply->tls_sessions = listing->rows.tls_sessions;
+    reply->n_tls_sessions = listing->n;
+}
+
+static ProtobufCBinaryData keep_origin(struct listing *listing, const char *host, uint16_t port)
+{
+    bool is_v6 = strchr(host, ':') != NULL;
+    char text[300];
+    int n =
+        snprintf(text, sizeof(text), is_v6 ? "https://[%s]:%u" : "https://%s:%u", host, port);
+
+    if (port == 443 && n > 4)
+        text[n - 4] = '\0'; /* ":443" */
+    return keep(listing, span_of(text));
+}
+
+static bool add_tls_session(void *arg, const struct tls_session_listed *from)
+{
+    struct listing *listing = arg;
+    size_t i = next_row(listing);
+    Xhrd__V1__TlsSessionRow *row = listing->rows.tls_sessions[i] =
+        &listing->storage.tls_sessions[i];
+
+    xhrd__v1__tls_session_row__init(row);
+    row->uid = from->partition->uid;
+    row->profile = (char *)(uintptr_t)from->partition->profile;
+    row->origin = keep_origin(listing, from->host, from->port);
+    row->version = bytes_of_span(span_of(from->version));
+    row->cipher = bytes_of_span(span_of(from->cipher));
+    row->age_s = (uint64_t)from->age_s;
+    row->left_s = (uint64_t)from->left_s;
+    row->uses = from->uses;
+    row->persistent = from->is_persistent;
+    return true;
+}
+
+static void list_tls_sessions(struct listing *listing)
+{
+    struct service *service = listing->client->service;
+
+    listing->attach = attach_tls_sessions;
+    service->events->each_tls_session(service->owner, listing->uid, add_tls_session, listing);
+}
+
 /* ---- status
  * ------------------------------------------------------------------------------------- */
 
@@ -360,6 +412,9 @@ void admin_service_command(struct client *client, const Xhrd__V1__AdminCommand *
         return;
     case XHRD__V1__ADMIN_TOPIC__ADMIN_TOPIC_POOLS:
         send_listing(client, message->command_id, list_pools);
+        return;
+    case XHRD__V1__ADMIN_TOPIC__ADMIN_TOPIC_TLS_SESSIONS:
+        send_listing(client, message->command_id, list_tls_sessions);
         return;
     case XHRD__V1__ADMIN_TOPIC__ADMIN_TOPIC_HSTS:
     case XHRD__V1__ADMIN_TOPIC__ADMIN_TOPIC_HSTS_REMOVE:

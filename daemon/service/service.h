@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/cleanup.h"
+#include "base/partition.h"
 #include "base/quota.h"
 #include "ipc/peer.h"
 #include "ipc/session.h"
@@ -50,11 +51,29 @@ struct service_options {
     const struct client_keeper *keeper; /* NULL: there is none */
 };
 
+/* A TLS session that is kept; borrowed for the call. */
+struct tls_session_listed {
+    const struct partition *partition;
+    const char *host;
+    uint16_t port;
+    const char *version;
+    const char *cipher;
+    int64_t age_s;
+    int64_t left_s;
+    uint64_t uses;
+    bool is_persistent;
+};
+
 struct service_events {
     /* No client is connected and no request under way; on every change to and from it. */
     void (*on_idle)(void *owner, bool idle);
     /* For status: how many cookies there are, and whether they are safe on disk. */
     void (*ask_cookies)(void *owner, uint64_t *ret_count, bool *ret_persistent);
+    /* Those of a uid, or (POOL_EVERY_UID) of all. */
+    void (*each_tls_session)(void *owner,
+                             uint32_t uid,
+                             bool (*fn)(void *arg, const struct tls_session_listed *listed),
+                             void *arg);
 };
 
 /* @fetcher, strings: borrowed. Return: 0 or -ENOMEM. */

@@ -32,6 +32,7 @@ static void test_commands_and_flags_in_any_order(void **state)
         {{"show", "--json", "requests"}, CTL_SHOW_REQUESTS, NULL},
         {{"show", "connections", "--socket", "/x"}, CTL_SHOW_CONNECTIONS, NULL},
         {{"show", "pools"}, CTL_SHOW_POOLS, NULL},
+        {{"show", "tls-sessions"}, CTL_SHOW_TLS_SESSIONS, NULL},
         {{"cookies", "list", "--jar", "work", "--values"}, CTL_COOKIES_LIST, NULL},
         {{"cookies", "--domain", "a.example", "clear"}, CTL_COOKIES_CLEAR, NULL},
         {{"cookies", "list", "--why", "http://a/"}, CTL_COOKIES_LIST, NULL},
@@ -74,7 +75,7 @@ static void test_refusals_name_what_there_is(void **state)
     } rows[] = {
         {{NULL}, "no command"},
         {{"frobnicate"}, "there are status, show, cookies, jar, session, hsts and cache"},
-        {{"show"}, "there is show clients, requests, connections, pools"},
+        {{"show"}, "there is show clients, requests, connections, pools, tls-sessions"},
         {{"show", "nonsense"}, "there is show clients"},
         {{"cookies", "eat"},
          "there is cookies list, get, set, rm, clear, import, export, watch"},

@@ -682,6 +682,8 @@ class Control(unittest.TestCase):
             "requests": ("requests", admin_pb2.RequestRow(request=5, url=b"http://a/")),
             "connections": ("connections", admin_pb2.ConnectionRow(connection_id=5, origin=b"o")),
             "pools": ("pools", admin_pb2.PoolRow(uid=5, origin=b"o")),
+            "tls-sessions": ("tls_sessions", admin_pb2.TlsSessionRow(uid=5, origin=b"o",
+                                                                     cipher=b"a\x1bb")),
         }
         for topic, (field, row) in rows.items():
             def admin(talk, command, field=field, row=row):

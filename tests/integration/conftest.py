@@ -220,6 +220,20 @@ def s_server(ca):
 
 
 @pytest.fixture
+def make_talker(xhrd, ca):
+    """Start `openssl s_server` that can be told what to do; stopped at the end."""
+    made = []
+
+    def make(*options):
+        made.append(origins.OpensslTalker(ca, *options))
+        return made[-1]
+
+    yield make
+    for server in made:
+        server.stop()
+
+
+@pytest.fixture
 def origin_h2(session_folder, ca):
     root = session_folder / "h2"
     root.mkdir(exist_ok=True)

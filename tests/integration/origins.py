@@ -485,6 +485,38 @@ class OpensslServer:
         stop_process(self.process)
 
 
+class OpensslTalker:
+    """`openssl s_server` by hand: what it is told on its standard input it sends, or does, if it
+    is one of the letters of s_server(1)."""
+
+    def __init__(self, authority: Authority, *options):
+        cert, key = authority.issue()
+        self.process = subprocess.Popen(
+            ["openssl", "s_server", "-accept", f"{LOOPBACK}:0", "-cert", str(cert),
+             "-key", str(key), *options],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.port = int(self.hear("ACCEPT").rsplit(":", 1)[1])
+
+    def hear(self, what):
+        """Read on to the line that has this in it, and return it."""
+        while what not in (line := self.process.stdout.readline()):
+            assert line, f"openssl s_server ended without {what}"
+        return line
+
+    def say(self, text):
+        self.process.stdin.write(text)
+        self.process.stdin.flush()
+
+    def url(self, path="/", host="localhost"):
+        return f"https://{host}:{self.port}{path}"
+
+    def stop(self):
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
+        self.process.stdin = None
+        stop_process(self.process)
+
+
 class Nghttpd:
     """nghttpd: HTTP/2 over TLS. It takes no socket, so the port is asked for and given back."""
 

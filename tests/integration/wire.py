@@ -405,6 +405,10 @@ class Client:
     def pools(self):
         return [row for reply in self.admin(admin_pb2.ADMIN_TOPIC_POOLS) for row in reply.pools]
 
+    def tls_sessions(self):
+        return [row for reply in self.admin(admin_pb2.ADMIN_TOPIC_TLS_SESSIONS)
+                for row in reply.tls_sessions]
+
     def cookies(self, jar="", **matching):
         cookie_filter = cookie_pb2.CookieFilter(
             **{name: as_bytes(value) for name, value in matching.items()})

@@ -166,9 +166,108 @@ static void test_every_failed_allocation_of_a_put_keeps_the_cache_whole(void **s
     SSL_SESSION_free(session);
 }
 
+static void test_a_chain_of_resumptions_is_no_younger_than_its_beginning(void **state)
+{
+    CLEANUP(tls_sessions_free) struct tls_sessions *sessions = sessions_make(10, 4);
+    struct tls_session_key key = key_of(1);
+    SSL_SESSION *fresh = session_make(1, TLS1_3_VERSION, 0, 7200);
+
+    (void)state;
+    for (int64_t age_s = 86399; age_s <= 86400; age_s++) {
+        struct tls_session_past past = {.verified_s = NOW - age_s, .uses = 41};
+
+        assert_int_equal(tls_sessions_put(sessions, &key, &past, fresh), 0);
+        SSL_SESSION *taken = tls_sessions_take(sessions, &key, NOW, &past);
+        assert_int_equal(taken != NULL, age_s < 86400);
+        assert_int_equal(past.uses, age_s < 86400 ? 42 : 41);
+        SSL_SESSION_free(taken);
+    }
+    SSL_SESSION_free(fresh);
+}
+
+struct seen {
+    unsigned n;
+    unsigned n_changes;
+    unsigned n_spent;
+};
+
+static void on_change(void *owner, uint32_t uid, bool is_spent)
+{
+    struct seen *seen = owner;
+
+    assert_int_equal(uid, 0);
+    seen->n_changes++;
+    seen->n_spent += is_spent;
+}
+
+static bool see(void *arg, const struct tls_session_row *row)
+{
+    struct seen *seen = arg;
+
+    assert_string_equal(row->version, "TLSv1.3");
+    assert_int_equal(row->expires_s, NOW + 7200);
+    seen->n++;
+    return true;
+}
+
+static void test_who_looks_sees_his_own_and_who_watches_what_may_be_kept(void **state)
+{
+    CLEANUP(tls_sessions_free) struct tls_sessions *sessions = sessions_make(10, 4);
+    struct tls_session_key key = key_of(5);
+    struct tls_session_past past = {.verified_s = NOW};
+    SSL_SESSION *session = session_make(1, TLS1_3_VERSION, 0, 7200);
+    struct seen seen = {0};
+
+    (void)state;
+    tls_sessions_observe(sessions, on_change, &seen);
+    put(sessions, 1, 1, TLS1_3_VERSION, 0);
+    put(sessions, 2, 2, TLS1_3_VERSION, 8000); /* expired */
+    key.partition.uid = 7;
+    key.may_be_kept = false;
+    assert_int_equal(tls_sessions_put(sessions, &key, &past, session), 0);
+    assert_int_equal(seen.n_changes, 2);
+    assert_int_equal(take(sessions, 1), 1);
+    assert_int_equal(seen.n_spent, 1);
+    put(sessions, 1, 1, TLS1_3_VERSION, 0);
+
+    tls_sessions_each(sessions, 0, NOW, false, see, &seen);
+    assert_int_equal(seen.n, 1);
+    tls_sessions_each(sessions, TLS_SESSIONS_EVERY_UID, NOW, false, see, &seen);
+    assert_int_equal(seen.n, 3);
+    tls_sessions_each(sessions, 7, NOW, true, see, &seen);
+    assert_int_equal(seen.n, 3); /* must not be kept */
+    tls_sessions_forget(sessions, 7);
+    tls_sessions_forget(sessions, 7);
+    assert_int_equal(tls_sessions_count(sessions), 2);
+    tls_sessions_observe(sessions, NULL, NULL);
+    SSL_SESSION_free(session);
+}
+
+static void test_a_user_has_his_share_and_no_more(void **state)
+{
+    struct tls_sessions_options options = tls_sessions_options_default();
+    CLEANUP(tls_sessions_free) struct tls_sessions *sessions = NULL;
+    struct tls_session_key key = key_of(200);
+    struct tls_session_past past = {.verified_s = NOW};
+    SSL_SESSION *session = session_make(9, TLS1_3_VERSION, 0, 7200);
+
+    (void)state;
+    options.per_uid_max = 3;
+    assert_int_equal(tls_sessions_new(&sessions, &options), 0);
+    key.partition.uid = 7;
+    assert_int_equal(tls_sessions_put(sessions, &key, &past, session), 0);
+    for (uint8_t i = 0; i < 100; i++)
+        put(sessions, i, 1, TLS1_3_VERSION, 0);
+    assert_int_equal(tls_sessions_count(sessions), 4); /* the other user's is still there */
+    SSL_SESSION_free(session);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_chain_of_resumptions_is_no_younger_than_its_beginning),
+        cmocka_unit_test(test_who_looks_sees_his_own_and_who_watches_what_may_be_kept),
+        cmocka_unit_test(test_a_user_has_his_share_and_no_more),
         cmocka_unit_test(test_tickets_of_tls_1_3_are_given_out_once_newest_first),
         cmocka_unit_test(test_sessions_of_tls_1_2_may_be_used_again),
         cmocka_unit_test(test_each_key_and_all_together_are_bounded_and_the_oldest_goes),

@@ -76,6 +76,37 @@ static const Xhrd__V1__AdminTopic listings[] = {
     XHRD__V1__ADMIN_TOPIC__ADMIN_TOPIC_POOLS,
 };
 
+static struct span text_of(ProtobufCBinaryData bytes)
+{
+    return (struct span){(const char *)bytes.data, bytes.len};
+}
+
+static void test_tls_sessions_are_told_of_to_whose_they_are(void **state)
+{
+    Xhrd__V1__AdminTopic topic = XHRD__V1__ADMIN_TOPIC__ADMIN_TOPIC_TLS_SESSIONS;
+    struct service_world world;
+    struct fake_client mine;
+    struct fake_client root;
+
+    (void)state;
+    service_world_init(&world);
+    client_ready(&mine, &world, 1000);
+    client_ready(&root, &world, 0);
+    const Xhrd__V1__AdminReply *reply = reply_to(&mine, topic);
+    assert_int_equal(reply->n_tls_sessions, 2);
+    assert_true(
+        span_eq(text_of(reply->tls_sessions[0]->origin), SPAN_LIT("https://a.example")));
+    assert_true(
+        span_eq(text_of(reply->tls_sessions[1]->origin), SPAN_LIT("https://[::1]:8443")));
+    assert_string_equal(reply->tls_sessions[1]->profile, "p");
+    assert_int_equal(reply->tls_sessions[1]->left_s, 2);
+    assert_int_equal(reply->tls_sessions[1]->uses, 3);
+    assert_int_equal(reply_to(&root, topic)->n_tls_sessions, 3);
+    client_done(&mine);
+    client_done(&root);
+    service_world_done(&world);
+}
+
 static void test_ip03_a_user_is_shown_his_own_rows_and_root_everybodys(void **state)
 {
     struct service_world world;
@@ -266,6 +297,7 @@ static void test_pieces_of_the_arena_lie_apart_and_aligned(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_tls_sessions_are_told_of_to_whose_they_are),
         cmocka_unit_test(test_status_counts_what_happened),
         cmocka_unit_test(test_ip03_a_user_is_shown_his_own_rows_and_root_everybodys),
         cmocka_unit_test(test_rows_tell_who_what_and_how_far),

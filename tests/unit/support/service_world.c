@@ -30,9 +30,42 @@ static void world_ask_cookies(void *owner, uint64_t *ret_count, bool *ret_persis
     *ret_persistent = false;
 }
 
+static void world_each_tls_session(void *owner,
+                                   uint32_t uid,
+                                   bool (*fn)(void *arg,
+                                              const struct tls_session_listed *listed),
+                                   void *arg)
+{
+    static const struct {
+        struct partition partition;
+        const char *host;
+        uint16_t port;
+    } rows[] = {
+        {{.uid = 1000}, "a.example", 443},
+        {{.uid = 1000, .profile = "p"}, "::1", 8443},
+        {{.uid = 1001}, "b.example", 8443},
+    };
+
+    (void)owner;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct tls_session_listed listed = {.partition = &rows[i].partition,
+                                            .host = rows[i].host,
+                                            .port = rows[i].port,
+                                            .version = "TLSv1.3",
+                                            .cipher = "A",
+                                            .age_s = 1,
+                                            .left_s = 2,
+                                            .uses = 3};
+
+        if (uid == POOL_EVERY_UID || uid == rows[i].partition.uid)
+            (void)fn(arg, &listed);
+    }
+}
+
 static const struct service_events world_events = {
     .on_idle = world_on_idle,
     .ask_cookies = world_ask_cookies,
+    .each_tls_session = world_each_tls_session,
 };
 
 void service_world_restart(struct service_world *world)
