@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Sealed rows: what comes out is what went in, by its own key and owner only. */
 #include <errno.h>
+#include <stdio.h>
 
 #include "base/mem.h"
 #include "net/tls_session_file.h"
