@@ -2,12 +2,12 @@
 """Old versions of TLS and the ladder down to them (TS01-TS08): what reaches old servers, and what
 somebody in the middle cannot make the daemon do."""
 import json
+import random
 import ssl
 
 import pytest
-from origins import ScriptedOrigin, tls_server
-from tls_mitm import END, PASS, RESET, SILENCE, Mitm, alert
-from waiting import wait_until
+from origins import ScriptedOrigin, response, tls_server
+from tls_mitm import END, PASS, RESET, SCSV, SILENCE, SUPPORTED_VERSIONS, Mitm, alert
 from wire import fetch_pb2
 
 pytestmark = [pytest.mark.shallow,
@@ -213,3 +213,302 @@ def test_the_journal_warns_once_a_day_for_each_host(xhrd, client, make_origin, c
     assert xhrd.log().count("localhost is reached with TLS 1.1 only") == 1
     assert client.fetch(origin.url(host="127.0.0.1"), ca=ca.pem).done
     assert xhrd.log().count("is reached with TLS 1.1 only") == 2
+
+
+# ---- what is remembered -----------------------------------------------------------------------
+
+def fresh(client, url, ca, **more):
+    """On a connection of its own."""
+    return client.fetch(url, ca=ca.pem, no_keep_alive=True, **more)
+
+
+def test_the_rung_that_worked_is_where_the_next_connection_begins(client, mitm_for, ca):
+    mitm = mitm_for(TLS11, TLS11, choke_on(TLS12))
+    assert fresh(client, mitm.url(), ca).done
+    del mitm.hellos[:]
+    done = fresh(client, mitm.url(), ca)
+    assert done.done and mitm.offered() == [(TLS11, True)]
+    assert [(rung.version, rung.cause) for rung in done.rungs] == [(b"TLSv1.1", b"")]
+    del mitm.hellos[:]
+    assert fresh(client, mitm.url(host="127.0.0.1"), ca).done
+    assert len(mitm.hellos) == 3, "another host is another server"
+
+
+def test_a_rung_is_remembered_for_one_partition(xhrd, client, mitm_for, ca):
+    mitm = mitm_for(TLS11, TLS11, choke_on(TLS12))
+    assert fresh(client, mitm.url(), ca).done
+    del mitm.hellos[:]
+    with xhrd.client(profile="b") as other:
+        assert fresh(other, mitm.url(), ca).done
+    assert mitm.offered()[0] == (TLS13, False)
+
+
+def test_what_is_remembered_is_forgotten_when_the_server_can_do_better(client, mitm_for,
+                                                                      make_origin, ca):
+    """TS05: the fallback is refused as needless (alert 86), and TLS is begun from the top."""
+    mitm = mitm_for(TLS11, TLS11, choke_on(TLS12))
+    assert fresh(client, mitm.url(), ca).done
+    mitm.target_port, mitm.script = make_origin(TLS12, TLS13).port, lambda number, hello: PASS
+    del mitm.hellos[:]
+    done = fresh(client, mitm.url(), ca)
+    assert done.head.connection.tls.version == b"TLSv1.3"
+    assert mitm.offered() == [(TLS11, True), (TLS13, False)]
+    del mitm.hellos[:]
+    assert fresh(client, mitm.url(), ca).done and mitm.offered() == [(TLS13, False)]
+
+
+def test_at_most_three_connections_more(client, mitm_for, ca):
+    mitm = mitm_for(TLS10, TLS10, choke_on(TLS11))
+    assert fresh(client, mitm.url(), ca).done
+    mitm.script = lambda number, hello: alert(70)
+    del mitm.hellos[:]
+    assert fresh(client, mitm.url(), ca).failure == "TLS_VERSION"
+    assert mitm.offered() == [(TLS10, True), (TLS13, False), (TLS12, True), (TLS11, True)]
+    del mitm.hellos[:]
+    assert fresh(client, mitm.url(), ca).failure == "TLS_VERSION"
+    assert mitm.offered() == [(TLS13, False), (TLS12, True), (TLS11, True), (TLS10, True)]
+
+
+def test_who_verifies_nothing_leaves_no_memory(client, mitm_for, ca):
+    mitm = mitm_for(TLS11, TLS11, choke_on(TLS12))
+    assert client.fetch(mitm.url(), insecure=True, no_keep_alive=True).done
+    del mitm.hellos[:]
+    assert fresh(client, mitm.url(), ca).done and mitm.offered()[0] == (TLS13, False)
+
+
+def test_rungs_go_to_the_address_that_choked(client, mitm_for, ca):
+    """localhost has two addresses; the one that answered is asked again, and no other."""
+    mitm = mitm_for(TLS12, TLS12, choke_on(TLS13))
+    done = client.fetch(mitm.url(host="two.test"), insecure=True,
+                        network=fetch_pb2.NetworkOptions(resolve=[fetch_pb2.ResolveOverride(
+                            host=b"two.test", port=mitm.port,
+                            addresses=[b"127.0.0.2", b"127.0.0.1"])]))
+    assert done.done and done.head.connection.remote_address == b"127.0.0.1"
+    assert mitm.offered() == [(TLS13, False), (TLS12, True)]
+
+
+def test_rungs_go_through_the_same_proxy(client, mitm_for, proxy_raw, ca):
+    mitm = mitm_for(TLS11, TLS11, choke_on(TLS12))
+    network = fetch_pb2.NetworkOptions(proxy=fetch_pb2.ProxyOptions(
+        https=fetch_pb2.Proxy(url=proxy_raw.proxy_url().encode())))
+    done = client.fetch(mitm.url(), ca=ca.pem, network=network)
+    assert done.head.connection.tls.version == b"TLSv1.1" and len(done.rungs) == 2
+    assert len(proxy_raw.connects()) == 3
+
+
+# ---- never below 1.2 --------------------------------------------------------------------------
+
+@pytest.fixture
+def old(mitm_for):
+    """A server of 1.1, which chokes on nothing, behind a port that can lead elsewhere."""
+    return mitm_for(TLS10, TLS11)
+
+
+def assert_refused(exchange, server, why):
+    assert exchange.failure == "TLS_VERSION" and why in exchange.text, exchange.text
+    assert not server.origin.requests
+    assert all(min(hello.versions) >= TLS12 for hello in server.hellos)
+
+
+def basic(**fields):
+    return fetch_pb2.Credentials(scheme=fetch_pb2.AUTH_SCHEME_BASIC, user=b"u", password=b"p",
+                                 **fields)
+
+
+@pytest.mark.parametrize("more", [
+    {"credentials": basic(preemptive=True)}, {"credentials": basic()},
+    {"credentials": fetch_pb2.Credentials(scheme=fetch_pb2.AUTH_SCHEME_DIGEST, user=b"u",
+                                          password=b"p")},
+    {"credentials": fetch_pb2.Credentials(scheme=fetch_pb2.AUTH_SCHEME_BEARER,
+                                          bearer_token=b"t")},
+    {"headers": [("Authorization", "Whatever t")]}], ids=["basic", "asked", "digest", "bearer", "own"])
+def test_ts07_a_request_with_a_login_is_never_below_1_2(client, old, ca, more):
+    assert_refused(client.fetch(old.url(), ca=ca.pem, **more), old, "a login goes along")
+
+
+def test_ts07_nor_with_the_login_of_its_url(client, old, ca):
+    url = old.url().replace("https://", "https://u:p@")
+    assert_refused(client.fetch(url, ca=ca.pem), old, "a login goes along")
+
+
+def test_ts07_nor_a_pinned_key_nor_a_client_certificate(client, old, ca):
+    pinned = terms(ca, pins=[b"0" * 32])
+    assert_refused(client.fetch(old.url(), tls=pinned), old, "its key is pinned")
+    cert, key = ca.issue("localhost", "127.0.0.1")
+    identity = terms(ca, client_certificate=cert.read_bytes() + key.read_bytes())
+    assert_refused(client.fetch(old.url(), tls=identity), old, "a client certificate goes along")
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_ts07_what_must_be_better_never_rides_on_an_old_connection(client, old, ca, exact):
+    """A connection of 1.1 is there, and idle; a request with a login does not get it."""
+    tls = terms(ca, min_version=TLS11, max_version=TLS11) if exact else terms(ca)
+    assert client.fetch(old.url(), tls=tls).done
+    del old.origin.requests[:], old.hellos[:]
+    assert_refused(client.fetch(old.url(), tls=tls, credentials=basic()), old,
+                   "a login goes along")
+    del old.hellos[:]
+    assert client.fetch(old.url(), tls=tls).done, "others go on"
+    assert not old.hellos, "on the connection that stands"
+
+
+def test_ts07_a_login_that_a_401_asks_for_does_not_go_below_1_2(client, old, ca):
+    old.origin.reply(response(status="401 Who", fields=[("WWW-Authenticate", 'Basic realm="r"')]))
+    exchange = client.open(old.url(), ca=ca.pem, ask_challenges=True)
+    client.receive_until(lambda: exchange.questions)
+    client.send("answer", request_id=exchange.request_id,
+                challenge=fetch_pb2.ChallengeAnswer(user=b"u", password=b"p"))
+    client.finish(exchange)
+    assert exchange.failure == "TLS_VERSION" and len(old.origin.requests) == 1
+    assert not any(request.get("Authorization") for request in old.origin.requests)
+
+
+def test_ts07_a_host_that_wants_https_is_never_below_1_2(client, old, ca):
+    old.origin.reply(response(fields=[("Strict-Transport-Security", "max-age=1000")]))
+    assert client.fetch(old.url(), ca=ca.pem).done
+    del old.origin.requests[:], old.hellos[:]
+    assert_refused(fresh(client, old.url(), ca), old, "HSTS")
+
+
+@pytest.mark.parametrize("end", [None, "stop", "kill"])
+def test_ts07_a_server_seen_at_1_2_is_never_below_1_2(xhrd, old, make_origin, ca, end):
+    """And the daemon knows it after its end: it goes to the disk with the cookie, in one transaction."""
+    new = make_origin(TLS12, TLS12)
+    new.reply(response(fields=[("Set-Cookie", "a=b; Max-Age=1000")]))
+    target, old.target_port = old.target_port, new.port
+    with xhrd.client() as client:
+        assert fresh(client, old.url(), ca).done
+    if end:
+        getattr(xhrd, end)()
+        xhrd.start()
+    old.target_port = target
+    del old.hellos[:]
+    with xhrd.client() as client:
+        assert_refused(fresh(client, old.url(), ca), old, "seen at 1.2")
+        assert_refused(client.fetch(old.url(), tls=terms(ca, max_version=TLS11)), old,
+                       "seen at 1.2")
+
+
+def test_ts07_of_what_was_not_verified_nothing_is_learned(client, old, make_origin, ca):
+    target, old.target_port = old.target_port, make_origin(TLS12, TLS13).port
+    assert client.fetch(old.url(), insecure=True, no_keep_alive=True).done
+    old.target_port = target
+    assert fresh(client, old.url(), ca).done
+
+
+def test_ts07_another_port_is_another_server(client, old, make_origin, ca):
+    assert client.fetch(make_origin(TLS13, TLS13).url(host="localhost"), ca=ca.pem).done
+    assert client.fetch(old.url(), ca=ca.pem).head.connection.tls.old
+
+
+def test_a_connection_made_before_it_was_known_serves_those_who_ask_after(client, make_origin, ca):
+    """The first request may have been old; the second must not; both have one connection."""
+    origin = make_origin(TLS10, TLS13)
+    for more in ({}, {}, {"credentials": basic(preemptive=True)}):
+        assert client.fetch(origin.url(host="localhost"), ca=ca.pem, **more).done
+    assert len(origin.connections) == 1
+
+
+@pytest.mark.xhrd(config="[TLS]\nMinimumTLSVersion=1.2\n")
+def test_ts03_the_machines_floor_holds_in_every_hello(client, mitm_for, ca):
+    mitm = mitm_for(TLS10, TLS11, choke_on(TLS13))
+    assert client.fetch(mitm.url(), ca=ca.pem).failure == "TLS_VERSION"
+    assert client.fetch(mitm.url(), tls=terms(ca, min_version=TLS10)).failure == "TLS_VERSION"
+    assert {hello.legacy_version for hello in mitm.hellos} == {TLS12}
+    assert all(min(hello.versions) >= TLS12 for hello in mitm.hellos)
+
+
+@pytest.mark.xhrd(config="[TLS]\nMinimumTLSVersion=1.1\n")
+def test_ts03_a_client_raises_the_floor_and_does_not_lower_it(client, mitm_for, ca):
+    mitm = mitm_for(TLS10, TLS13, choke_on(TLS11))
+    assert client.fetch(mitm.url(), tls=terms(ca, min_version=TLS10)).failed
+    assert [version for version, _ in mitm.offered()] == [TLS13, TLS12, TLS11]
+    del mitm.hellos[:]
+    assert client.fetch(mitm.url(), tls=terms(ca, min_version=TLS12)).failed
+    assert mitm.offered() == [(TLS13, False), (TLS12, True)]
+
+
+@pytest.mark.parametrize("version", [TLS10, TLS11, TLS12, TLS13])
+def test_ts02_an_exact_version_has_no_ladder(client, mitm_for, ca, version):
+    mitm = mitm_for(TLS10, TLS13, lambda number, hello: alert(70))
+    exact = terms(ca, min_version=version, max_version=version)
+    assert client.fetch(mitm.url(), tls=exact).failure == "TLS_VERSION"
+    assert mitm.offered() == [(version, False)]
+
+
+def test_old_answers_are_not_cached(client, old, ca):
+    old.origin.reply(response(b"x", fields=[("Cache-Control", "max-age=1000")]))
+    for _ in range(2):
+        assert client.fetch(old.url(), ca=ca.pem, cache=True).done
+    assert len(old.origin.requests) == 2
+
+
+# ---- the man in the middle --------------------------------------------------------------------
+
+def without_scsv(hello):
+    return hello.rebuilt(ciphers=[cipher for cipher in hello.ciphers if cipher != SCSV])
+
+
+def offering(hello, version, scsv=False):
+    """As if no more had been offered than this."""
+    extensions = [(kind, data) for kind, data in hello.extensions if kind != SUPPORTED_VERSIONS]
+    ciphers = [cipher for cipher in hello.ciphers if cipher != SCSV] + [SCSV] * scsv
+    return hello.rebuilt(legacy_version=version, ciphers=ciphers, extensions=extensions)
+
+
+@pytest.mark.parametrize("version", [TLS10, TLS11, TLS12])
+def test_ts06_a_hello_that_was_made_less_is_found_out(client, mitm_for, ca, version):
+    mitm = mitm_for(TLS10, TLS13, lambda number, hello: offering(hello, version))
+    exchange = client.fetch(mitm.url(), ca=ca.pem)
+    assert exchange.failure in ("TLS", "TLS_VERSION") and not mitm.origin.requests
+
+
+@pytest.mark.parametrize("rungs", [1, 2, 3])
+def test_ts06_rungs_without_their_mark_are_found_out_by_the_servers(client, mitm_for, ca, rungs):
+    """Who takes SCSV out of the fallback meets the mark in the server's random."""
+    mitm = mitm_for(TLS10, TLS13, lambda number, hello: alert(40) if number < rungs
+                    else without_scsv(hello))
+    exchange = client.fetch(mitm.url(), ca=ca.pem)
+    assert exchange.failure == "TLS" and exchange.failed.failure.code == 40
+    assert len(mitm.hellos) == rungs + 1 and not mitm.origin.requests
+
+
+def fate(chance):
+    """What somebody in the middle does to one hello."""
+    return chance.choice([
+        lambda hello: PASS, lambda hello: PASS, lambda hello: RESET, lambda hello: END,
+        lambda hello: alert(chance.choice((10, 40, 47, 50, 70))),
+        lambda hello: alert(chance.choice((10, 40, 47, 50, 70)), version=chance.randrange(0x300, 0x304)),
+        lambda hello: alert(chance.randrange(256), level=chance.choice((1, 2))),
+        lambda hello: b"\x15\x04\x00\x00\x02\x02\x28",
+        without_scsv,
+        lambda hello: offering(hello, chance.choice((TLS10, TLS11, TLS12)), scsv=chance.random() < .3),
+        lambda hello: hello.rebuilt(legacy_version=chance.choice((TLS10, TLS11, TLS12, 0x0300))),
+        lambda hello: hello.rebuilt(ciphers=chance.sample(hello.ciphers, 2)),
+    ])
+
+
+RANGES = [(oldest, newest) for newest in (TLS10, TLS11, TLS12, TLS13)
+          for oldest in (TLS10, TLS11, TLS12, TLS13) if oldest <= newest]
+
+
+@pytest.mark.parametrize("attempts", [50, pytest.param(950, marks=pytest.mark.soak)])
+def test_ts04_no_request_byte_leaves_below_what_both_could_do(client, make_origin, mitm_for, ca,
+                                                              attempts):
+    """With servers of every range of versions and a man in the middle who does what he likes: each
+    request came over the newest version that its server has, or did not come."""
+    chance = random.Random(attempts)
+    servers = {span: make_origin(*span) for span in RANGES}
+    mitm = mitm_for(TLS10, TLS13)
+    mitm.script = lambda number, hello: fate(chance)(hello)
+    reached = 0
+    for number in range(attempts):
+        span = chance.choice(RANGES)
+        host = f"n{number}.test"  # of which nothing is known
+        mitm.target_port = servers[span].port
+        exchange = client.fetch(mitm.url(host=host), tls=terms(ca, insecure=True),
+                                no_keep_alive=True, resolve=[(host, mitm.port)])
+        reached += bool(exchange.done)
+    for (_, newest), server in servers.items():
+        assert {NAMES[newest].decode()} >= set(server.versions), (newest, server.versions)
+    assert 0 < reached == sum(len(server.versions) for server in servers.values()) < attempts

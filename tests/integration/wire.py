@@ -82,6 +82,7 @@ class Exchange:
         self.states = []
         self.rungs = []                  # steps down of TLS, as they were told
         self.redirects = []
+        self.questions = []
         self.progress = []
         self.upload_credit = 0
         self.head = self.done = self.failed = None
@@ -134,6 +135,9 @@ class Exchange:
             return
         assert not self.states or message.state > self.states[-1], (self.states, message.state)
         self.states.append(message.state)
+
+    def _on_question(self, message):
+        self.questions.append(message)
 
     def _on_head(self, message):
         assert self.head is None, "two heads"
