@@ -31,6 +31,7 @@ struct fake_conn {
     bool is_closed;
     bool asks_for_calm;
     unsigned http_version;
+    uint16_t tls_number;
     unsigned capacity;
 };
 
@@ -51,6 +52,8 @@ struct client {
     int order;     /* the how-manyth to become ready */
     struct failure failure;
     bool release_at_once;
+    uint16_t rungs[8];
+    int n_rungs;
 };
 
 struct world {
@@ -67,6 +70,9 @@ struct world {
     int n_open;
     int n_ready;
     bool conns_are_tls;
+    uint16_t tls_number; /* of the next connections */
+    uint16_t oldest;     /* what owners say, and how often they were asked */
+    int n_asked;
     unsigned capacity; /* of the next connections; 0: HTTP/1.1 */
 };
 
@@ -100,6 +106,7 @@ static void fake_info(const struct conn *conn, struct conn_info *ret)
     ret->asks_for_calm = fake->asks_for_calm;
     ret->is_tls = fake->world->conns_are_tls;
     ret->tls_resumed = fake->id > 1;
+    ret->tls_number = fake->tls_number;
 }
 
 static void fake_close(struct conn *conn)
@@ -205,6 +212,7 @@ static struct fake_conn *succeed(struct connect_attempt *attempt)
     fake->id = (uint64_t)world->n_conns;
     fake->http_version = world->capacity ? 20 : 11;
     fake->capacity = world->capacity ? world->capacity : 1;
+    fake->tls_number = world->tls_number;
     world->n_open++;
     fake_attempt_end(attempt);
     events->on_connected(owner, &fake->conn, &timing);
@@ -1436,9 +1444,236 @@ static void test_no_lease_state_is_a_dead_end(void **state)
     assert_string_equal(connection_state_name(CONNECTION_IDLE), "idle");
 }
 
+/* ---- old versions of TLS ------------------------------------------------------------------
+ */
+
+static uint16_t say_oldest(void *owner)
+{
+    struct world *world = ((struct client *)owner)->world;
+
+    world->n_asked++;
+    return world->oldest;
+}
+
+/* A request that may have TLS from @oldest on; 0: it must have 1.2. */
+static void
+ask_tls(struct world *world, struct client *client, const struct pool_key *key, uint16_t oldest)
+{
+    world->oldest = oldest;
+    ask(world, client, &(struct pool_request){.key = key, .oldest_tls = say_oldest});
+}
+
+static void test_ts07_an_old_connection_serves_those_alone_for_whom_it_will_do(void **state)
+{
+    struct world world;
+    struct client old, other, strict;
+
+    (void)state;
+    world_init(&world);
+    struct pool_key key = key_of(1, "a.test");
+    world.tls_number = 0x0302;
+    ask_tls(&world, &old, &key, 0x0301);
+    assert_int_equal(first_attempt(&world)->key->tls.old_version, 0x0301);
+    succeed(first_attempt(&world));
+    assert_int_equal(old.n_ready, 1);
+    assert_int_equal(lease_tls_version(old.lease), 0x0302);
+    release(&old);
+    ask_tls(&world, &strict, &key, 0); /* the idle one is not for it */
+    assert_int_equal(world.n_started, 2);
+    assert_int_equal(first_attempt(&world)->key->tls.old_version, 0);
+    ask_tls(&world, &other, &key, 0x0301); /* and still is for others */
+    turn(&world);
+    assert_int_equal(other.n_ready, 1);
+    assert_int_equal(world.n_started, 2);
+    succeed(first_attempt(&world)); /* a server that has no better */
+    assert_int_equal(strict.n_failed, 1);
+    assert_int_equal(strict.failure.kind, FAILURE_TLS_VERSION);
+    assert_int_equal(world.n_open, 1);
+    release(&other);
+    world_done(&world);
+}
+
+static void test_what_turns_out_to_be_modern_is_shared_without_a_question(void **state)
+{
+    struct world world;
+    struct client first, second, strict;
+
+    (void)state;
+    world_init(&world);
+    struct pool_key key = key_of(1, "a.test");
+    world.tls_number = 0x0304;
+    ask_tls(&world, &first, &key, 0x0301);
+    ask_tls(&world, &second, &key, 0x0301); /* the same attempts */
+    assert_int_equal(world.n_asked, 2);
+    struct connect_attempt *late = last_attempt(&world);
+    succeed(first_attempt(&world));
+    assert_int_equal(first.n_ready, 1);
+    assert_int_equal(late->key->tls.old_version, 0); /* nobody goes below any more */
+    release(&first);
+    assert_int_equal(second.n_ready, 1);
+    release(&second);
+    ask_tls(&world, &strict, &key, 0);
+    turn(&world);
+    assert_int_equal(strict.n_ready, 1);
+    assert_true(lease_is_reused(strict.lease));
+    assert_int_equal(world.n_asked, 2); /* what is warm asks nobody */
+    world.tls_number = 0x0301;
+    succeed(late); /* begun before it was known */
+    assert_int_equal(world.n_open, 1);
+    release(&strict);
+    world_done(&world);
+}
+
+static void test_where_both_keys_are_there_already_both_stay(void **state)
+{
+    struct world world;
+    struct client strict, old, third;
+
+    (void)state;
+    world_init(&world);
+    struct pool_key key = key_of(1, "a.test");
+    world.tls_number = 0x0303;
+    ask_tls(&world, &strict, &key, 0);
+    ask_tls(&world, &old, &key, 0x0302);
+    assert_int_equal(last_attempt(&world)->key->tls.old_version, 0x0302);
+    succeed(last_attempt(&world));
+    assert_int_equal(old.n_ready, 1);
+    assert_int_equal(strict.n_ready, 0);
+    succeed(first_attempt(&world));
+    assert_int_equal(strict.n_ready, 1);
+    release(&strict);
+    ask_tls(&world, &third, &key, 0x0302); /* the better one is there */
+    turn(&world);
+    assert_int_equal(third.n_ready, 1);
+    assert_true(lease_is_reused(third.lease));
+    release(&third);
+    release(&old);
+    world_done(&world);
+}
+
+/* ---- rungs --------------------------------------------------------------------------------
+ */
+
+static struct tls_rung rung_of(uint16_t version, const char *cause)
+{
+    struct tls_rung rung = {.version = version};
+
+    if (cause)
+        failure_set(&rung.cause, FAILURE_TLS, "%s", cause);
+    return rung;
+}
+
+static void take_rung(struct connect_attempt *attempt, uint16_t version, const char *cause)
+{
+    struct tls_rung rung = rung_of(version, cause);
+
+    attempt->events->on_rung(attempt->owner, &rung);
+    attempt->events->on_stage(attempt->owner, WAIT_CONNECT);
+}
+
+static void on_rung(void *owner, const struct tls_rung *rung)
+{
+    struct client *client = owner;
+
+    assert_int_equal(client->n_ready + client->n_failed, 0);
+    client->rungs[client->n_rungs++] = rung->version;
+}
+
+static void on_rung_release(void *owner, const struct tls_rung *rung)
+{
+    struct client *client = owner;
+
+    on_rung(owner, rung);
+    lease_release(TAKE(client->lease));
+}
+
+static void test_each_rung_is_told_once_before_the_connection(void **state)
+{
+    struct lease_events events = client_events;
+    struct world world;
+    struct client client = {.world = &world, .last_wait = -1};
+    struct client next;
+
+    (void)state;
+    events.on_rung = on_rung;
+    world_init(&world);
+    struct pool_key key = key_of(1, "a.test");
+    struct pool_request request = {.key = &key};
+    assert_int_equal(pool_acquire(world.pool, &request, &events, &client, &client.lease), 0);
+    take_rung(first_attempt(&world), 0x0303, "first");
+    turn(&world);
+    assert_int_equal(client.n_rungs, 1);
+    take_rung(first_attempt(&world), 0x0302, "second");
+    take_rung(first_attempt(&world), 0x0301, "third");
+    turn(&world);
+    turn(&world);
+    assert_int_equal(client.n_rungs, 3);
+    assert_int_equal(client.rungs[2], 0x0301);
+    world.tls_number = 0x0304;
+    succeed(first_attempt(&world));
+    assert_int_equal(client.n_rungs, 3);
+    assert_int_equal(lease_rungs(client.lease)->n, 3);
+    assert_string_equal(lease_rungs(client.lease)->at[0].cause.text, "first");
+    release(&client);
+    ask_for(&world, &next, &key); /* that the connection has a story is told to all of it */
+    turn(&world);
+    assert_int_equal(lease_rungs(next.lease)->n, 3);
+    release(&next);
+    world_done(&world);
+}
+
+static void test_a_lease_may_go_while_it_is_told_of_a_rung(void **state)
+{
+    struct lease_events events = client_events;
+    struct world world;
+    struct client client = {.world = &world, .last_wait = -1};
+
+    (void)state;
+    events.on_rung = on_rung_release;
+    world_init(&world);
+    struct pool_key key = key_of(1, "a.test");
+    struct pool_request request = {.key = &key};
+    assert_int_equal(pool_acquire(world.pool, &request, &events, &client, &client.lease), 0);
+    take_rung(first_attempt(&world), 0x0303, "first");
+    take_rung(first_attempt(&world), 0x0302, "second");
+    turn(&world);
+    assert_int_equal(client.n_rungs, 1);
+    assert_int_equal(world.n_attempts, 0);
+    world_done(&world);
+}
+
+static void test_a_timeout_on_a_rung_reports_the_first_error(void **state)
+{
+    struct world world;
+    struct client client;
+
+    (void)state;
+    world_init(&world);
+    struct pool_key key = key_of(1, "a.test");
+    ask(&world, &client, &(struct pool_request){.key = &key, .connect_timeout_us = 1000000});
+    take_rung(first_attempt(&world), 0x0302, NULL); /* had worked before */
+    take_rung(first_attempt(&world), 0, "is out of date");
+    take_rung(first_attempt(&world), 0x0303, "the first");
+    take_rung(first_attempt(&world), 0x0302, "the second");
+    turn(&world);
+    world.clock.now_us += 1000001;
+    turn(&world);
+    turn(&world);
+    assert_int_equal(client.n_failed, 1);
+    assert_int_equal(client.failure.kind, FAILURE_TLS);
+    assert_string_equal(client.failure.text, "the first");
+    world_done(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_ts07_an_old_connection_serves_those_alone_for_whom_it_will_do),
+        cmocka_unit_test(test_what_turns_out_to_be_modern_is_shared_without_a_question),
+        cmocka_unit_test(test_where_both_keys_are_there_already_both_stay),
+        cmocka_unit_test(test_each_rung_is_told_once_before_the_connection),
+        cmocka_unit_test(test_a_lease_may_go_while_it_is_told_of_a_rung),
+        cmocka_unit_test(test_a_timeout_on_a_rung_reports_the_first_error),
         cmocka_unit_test(test_a_released_connection_serves_the_next_request),
         cmocka_unit_test(test_no_more_connections_than_allowed_and_first_come_first_served),
         cmocka_unit_test(test_a_waiter_takes_what_becomes_free_before_its_own_is_made),

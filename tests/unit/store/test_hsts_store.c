@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
+#include "policy/tls_seen.h"
 #include "store/hsts_book.h"
 #include "store/schema.h"
 #include "store/store_bench.h"
@@ -200,6 +201,102 @@ static void test_what_has_expired_or_was_tampered_with_leaves_the_disk(void **st
     assert_int_equal(bench_query(&bench, "SELECT count(*) FROM host"), 1);
 }
 
+static struct hsts *seen_of(const char *profile)
+{
+    struct partition who;
+    struct hsts *set = NULL;
+
+    assert_int_equal(partition_init(&who, BENCH_UID, span_of(profile)), 0);
+    assert_int_equal(cookie_store_seen(bench.store, &who, &set), 0);
+    return set;
+}
+
+static struct origin origin_of(const char *host, uint16_t port)
+{
+    struct origin origin = {.is_https = true, .port = port};
+
+    (void)snprintf(origin.host, sizeof(origin.host), "%s", host);
+    return origin;
+}
+
+static int note_seen(const char *profile, const char *host, uint16_t port)
+{
+    struct origin origin = origin_of(host, port);
+
+    return tls_seen_note(seen_of(profile), &origin, loop_wall_s(bench.loop));
+}
+
+static bool was_seen(const char *profile, const char *host, uint16_t port)
+{
+    struct origin origin = origin_of(host, port);
+
+    return tls_seen_has(seen_of(profile), &origin, loop_wall_s(bench.loop));
+}
+
+static void test_ts07_servers_seen_at_1_2_are_known_in_the_next_life(void **state)
+{
+    char longest[HOST_NAME_BYTES_MAX + 1];
+
+    (void)state;
+    memset(longest, 'a', sizeof(longest) - 1);
+    longest[sizeof(longest) - 1] = '\0';
+    for (size_t at = 60; at < sizeof(longest) - 1; at += 61)
+        longest[at] = '.';
+    bench_open(&bench);
+    assert_int_equal(note_seen("", "a.test", 443), HSTS_CHANGED);
+    assert_int_equal(note_seen("", "a.test", 443), HSTS_UNCHANGED);
+    assert_int_equal(note_seen("", "b.test.", 8443), HSTS_CHANGED);
+    assert_int_equal(note_seen("", "[::1]", 443), HSTS_CHANGED);
+    assert_int_equal(note_seen("work", "127.0.0.1", 443), HSTS_CHANGED);
+    assert_int_equal(note_seen("", longest, 65535), HSTS_CHANGED);
+    assert_int_equal(note("", "a.test", YEAR_S), HSTS_CHANGED); /* another thing to know */
+    assert_true(bench_sync(&bench));
+    reopen();
+    assert_true(was_seen("", "a.test", 443));
+    assert_true(was_seen("", "a.test.", 443));
+    assert_false(was_seen("", "a.test", 444));
+    assert_false(was_seen("", "sub.a.test", 443));
+    assert_true(was_seen("", "b.test", 8443));
+    assert_true(was_seen("", "[::1]", 443));
+    assert_false(was_seen("", "127.0.0.1", 443));
+    assert_true(was_seen("work", "127.0.0.1", 443));
+    assert_true(was_seen("", longest, 65535));
+    assert_int_equal(hsts_count(hosts_of("")), 1);
+    assert_true(is_known("", "a.test"));
+    assert_false(is_known("", "b.test"));
+}
+
+static void test_ts07_a_server_that_was_seen_is_forgotten_after_90_days(void **state)
+{
+    struct origin origin = origin_of("a.test", 443);
+
+    (void)state;
+    bench_open(&bench);
+    int64_t now_s = loop_wall_s(bench.loop);
+    assert_int_equal(tls_seen_note(seen_of(""), &origin, now_s), HSTS_CHANGED);
+    assert_true(tls_seen_has(seen_of(""), &origin, now_s + INT64_C(90) * 86400 - 1));
+    assert_false(tls_seen_has(seen_of(""), &origin, now_s + INT64_C(90) * 86400));
+    assert_int_equal(hsts_count(seen_of("")), 0);
+}
+
+static void test_a_file_of_version_3_keeps_its_hosts(void **state)
+{
+    (void)state;
+    bench_open(&bench);
+    assert_int_equal(note("", "a.test", YEAR_S), HSTS_CHANGED);
+    bench_close(&bench);
+    (void)bench_query(&bench, "ALTER TABLE host RENAME TO hsts");
+    (void)bench_query(&bench, "PRAGMA user_version=3");
+    bench_open(&bench);
+    assert_true(cookie_store_is_persistent(bench.store));
+    assert_true(is_known("", "a.test"));
+    assert_int_equal(note_seen("", "a.test", 443), HSTS_CHANGED);
+    assert_true(bench_sync(&bench));
+    bench_close(&bench);
+    assert_int_equal(bench_query(&bench, "PRAGMA user_version"), SCHEMA_VERSION);
+    assert_int_equal(bench_query(&bench, "SELECT count(*) FROM host"), 2);
+}
+
 static void test_hosts_in_a_damaged_file_are_salvaged(void **state)
 {
     size_t len;
@@ -207,6 +304,7 @@ static void test_hosts_in_a_damaged_file_are_salvaged(void **state)
     (void)state;
     bench_open(&bench);
     assert_int_equal(note("work", "a.test", YEAR_S), HSTS_CHANGED);
+    assert_int_equal(note_seen("work", "b.test", 443), HSTS_CHANGED);
     assert_int_equal(bench_put(&bench, "a.com", "a=1; Max-Age=900"), COOKIE_STORED);
     bench_close(&bench);
     char *bytes = read_file(bench.path, &len);
@@ -222,6 +320,8 @@ static void test_hosts_in_a_damaged_file_are_salvaged(void **state)
     assert_string_equal(bench_ask(&bench, "a.com"), "a=1");
     reopen();
     assert_true(is_known("work", "a.test"));
+    assert_true(was_seen("work", "b.test", 443));
+    assert_false(is_known("work", "b.test"));
 }
 
 static void test_profiles_are_bounded(void **state)
@@ -273,6 +373,9 @@ int main(void)
         STORE_TEST(test_what_the_disk_did_not_take_is_written_when_it_is_well),
         STORE_TEST(test_a_file_of_version_1_gets_the_table_and_keeps_its_cookies),
         STORE_TEST(test_what_has_expired_or_was_tampered_with_leaves_the_disk),
+        STORE_TEST(test_ts07_servers_seen_at_1_2_are_known_in_the_next_life),
+        STORE_TEST(test_ts07_a_server_that_was_seen_is_forgotten_after_90_days),
+        STORE_TEST(test_a_file_of_version_3_keeps_its_hosts),
         STORE_TEST(test_hosts_in_a_damaged_file_are_salvaged),
         STORE_TEST(test_profiles_are_bounded),
         STORE_TEST(test_every_allocation_may_fail_and_the_host_is_saved_later),
