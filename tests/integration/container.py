@@ -3,7 +3,7 @@
 
 `systemd-nspawn --boot` on an overlay of this machine's root: what is installed here is there, what
 is written there is gone with it. The build is installed into it, its units are those that are
-shipped. Services of this machine are not started there, and its network is a loopback of its own.
+shipped, or nothing is. Services of this machine are not started there, and its network is a loopback of its own.
 
 The test's own process meets the daemon through the socket's file, which needs no network and no
 entering; origins listen in the container's network (`network()`). Two users are made: ann, 4001,
@@ -47,9 +47,11 @@ for user in ann:4001 bob:4002; do
     mkdir -p "home/$name"
     chown "$uid:$uid" "home/$name"
 done
-DESTDIR="$SCRATCH/root" cmake --install "$BUILD" >&2
-chroot . journalctl --update-catalog
-chroot . systemctl --quiet enable xhrd.socket
+if [ -n "$BUILD" ]; then
+    DESTDIR="$SCRATCH/root" cmake --install "$BUILD" >&2
+    chroot . journalctl --update-catalog
+    chroot . systemctl --quiet enable xhrd.socket
+fi
 cd /
 exec systemd-nspawn -D "$SCRATCH/root" --boot --machine="$MACHINE" --register=no --keep-unit \
     --private-network --link-journal=no --console=pipe --quiet
@@ -77,12 +79,14 @@ def die_with_us():
 
 
 class Container:
-    def __init__(self):
+    """@build: installed in it; None: nothing is."""
+
+    def __init__(self, build=BUILD):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="xhrd-c-", dir="/tmp"))
         self.console = self.folder / "console"
         scratch = self.folder / "scratch"
         scratch.mkdir()
-        env = {"PATH": os.environ["PATH"], "SCRATCH": str(scratch), "BUILD": str(BUILD),
+        env = {"PATH": os.environ["PATH"], "SCRATCH": str(scratch), "BUILD": str(build or ""),
                "MACHINE": f"xhrd-{os.getpid()}", "LC_ALL": "C.UTF-8"}
         with open(self.console, "wb") as console:
             self.nspawn = subprocess.Popen(
