@@ -22,6 +22,7 @@ struct parts {
     Xhrd__V1__FdBody fd;
     Xhrd__V1__Timeouts timeouts;
     Xhrd__V1__TlsOptions tls;
+    Xhrd__V1__VerdictOptions verdict;
     ProtobufCBinaryData pins[16];
     Xhrd__V1__Credentials credentials;
     Xhrd__V1__RedirectOptions redirects;
@@ -542,6 +543,11 @@ put_all(struct parts *parts, struct xhr_request *request, const struct xhr_outgo
     put_redirects(parts, request);
     parts->open.tell_hops = request->callbacks.on_hop != NULL;
     parts->open.ask_challenges = request->callbacks.on_challenge != NULL;
+    if (request->callbacks.on_verdict) {
+        xhrd__v1__verdict_options__init(&parts->verdict);
+        parts->verdict.deadline_ms = request->options.set.verdict_timeout_ms;
+        parts->open.verdict = &parts->verdict;
+    }
     parts->open.cache = uses_cache(request);
     put_timeouts(parts, set);
     put_security(parts, set);

@@ -42,6 +42,7 @@ static const struct {
     [XHR_ERROR_ABORTED] = {"aborted", -999, -ECANCELED},
     [XHR_ERROR_SHUTDOWN] = {"shutdown", -1005, -ESHUTDOWN},
     [XHR_ERROR_INTERNAL] = {"internal", -1, -EIO},
+    [XHR_ERROR_TLS_VERDICT] = {"tls-verdict", -1202, -EKEYREJECTED},
     [XHR_ERROR_TLS_STATUS] = {"tls-status", -1202, -EKEYREVOKED},
     [XHR_ERROR_HTTP_STATUS] = {"http-status", 0, -EREMOTEIO},
     [XHR_ERROR_DAEMON_LOST] = {"daemon-lost", -1005, -ECONNRESET},
@@ -60,11 +61,22 @@ static const char phases[][12] = {
     [XHR_PHASE_BODY] = "body",
 };
 static const char states[][20] = {"UNSENT", "OPENED", "HEADERS_RECEIVED", "LOADING", "DONE"};
-static const char reasons[][16] = {"none", "queued",       "dns",          "connect", "tls",
-                                   "auth", "backpressure", "connectivity", "tls-rung"};
+static const char reasons[][16] = {
+    [XHR_WAIT_NONE] = "none",
+    [XHR_WAIT_QUEUED] = "queued",
+    [XHR_WAIT_DNS] = "dns",
+    [XHR_WAIT_CONNECT] = "connect",
+    [XHR_WAIT_TLS] = "tls",
+    [XHR_WAIT_AUTH] = "auth",
+    [XHR_WAIT_BACKPRESSURE] = "backpressure",
+    [XHR_WAIT_CONNECTIVITY] = "connectivity",
+    [XHR_WAIT_TLS_RUNG] = "tls-rung",
+    [XHR_WAIT_VERDICT] = "verdict",
+};
 
 #define NAME_OF(names, value)                                                                  \
-    ((size_t)(value) < sizeof(names) / sizeof(*(names)) ? (names)[value] : "unknown")
+    ((size_t)(value) < sizeof(names) / sizeof(*(names)) && (names)[value][0] ? (names)[value]  \
+                                                                             : "unknown")
 
 const char *xhr_error_name(enum xhr_error_class kind)
 {

@@ -293,6 +293,8 @@ static int on_question(struct xhr_request *request,
     switch (question->what_case) {
     case XHRD__V1__QUESTION__WHAT_CHALLENGE:
         return xhr_request_on_challenge(request, question->challenge, why);
+    case XHRD__V1__QUESTION__WHAT_VERDICT:
+        return xhr_request_on_verdict(request, question->verdict, why);
     case XHRD__V1__QUESTION__WHAT_REWIND: return xhr_upload_rewind(request, why);
     case XHRD__V1__QUESTION__WHAT__NOT_SET:
     default: return refuse(why, "a question about nothing");

@@ -5,10 +5,11 @@
 
 #include "xhr_priv.h"
 
-#define IDENTITY_MAX (256U * 1024)
-#define PINS_MAX     16
-#define LIST_MAX     256     /* overrides of names and of where to connect */
-#define CA_PEM_MAX   786432u /* it must fit a message of 1 MiB */
+#define IDENTITY_MAX   (256U * 1024)
+#define PINS_MAX       16
+#define VERDICT_MS_MAX 600000u
+#define LIST_MAX       256     /* overrides of names and of where to connect */
+#define CA_PEM_MAX     786432u /* it must fit a message of 1 MiB */
 
 int xhr_take_sized(void *to, size_t to_size, const void *from)
 {
@@ -70,6 +71,7 @@ static bool is_sane_tls(const struct xhr_request_options *set)
            (set->client_certificate || set->client_certificate_len == 0) &&
            (set->pinned_keys || set->n_pinned_keys == 0) &&
            !(set->certificate_status && set->insecure) &&
+           set->verdict_timeout_ms <= VERDICT_MS_MAX &&
            !(set->passphrase && set->client_certificate_len == 0);
 }
 

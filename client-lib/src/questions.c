@@ -352,3 +352,74 @@ int xhr_request_answer_challenge(struct xhr_request *request, const struct xhr_l
     xhr_client_release(client);
     return r;
 }
+
+/* ---- verdicts ---------------------------------------------------------------------------- */
+
+static int send_verdict(struct xhr_request *request, bool trusted)
+{
+    Xhrd__V1__Answer answer = XHRD__V1__ANSWER__INIT;
+
+    answer.what_case = XHRD__V1__ANSWER__WHAT_TRUSTED;
+    answer.trusted = trusted;
+    return send_answer(request, &answer);
+}
+
+static void tell_verdict(struct xhr_request *request, const struct xhr_verdict *verdict)
+{
+    uint32_t epoch = request->epoch;
+
+    request->asked = XHR_ASKED_VERDICT;
+    xhr_request_hold(request);
+    request->callbacks.on_verdict(request, verdict, request->user);
+    if (!xhr_request_is_same(request, epoch))
+        return;
+    /* While it blocks nobody could answer any more. */
+    if (!request->is_async && request->asked == XHR_ASKED_VERDICT)
+        (void)xhr_request_answer_verdict(request, false);
+}
+
+int xhr_request_on_verdict(struct xhr_request *request,
+                           const Xhrd__V1__VerdictQuestion *from,
+                           struct xhr_failure *why)
+{
+    struct xhr_verdict to = {.n_certificates = from->n_certificates,
+                             .is_verified = !from->unverified,
+                             .deadline_ms = from->deadline_ms};
+    struct xhr_certificate *certificates = NULL;
+
+    if (request->state != XHR_OPENED || request->answer.has_head)
+        return refuse(why, "a question about certificates behind the head");
+    if (request->asked != XHR_ASKED_NOTHING || !request->callbacks.on_verdict)
+        return refuse(why, "a question nobody wanted to hear");
+    if (from->n_certificates == 0 ||
+        !xhr_certificates_are_sane(from->certificates, from->n_certificates))
+        return refuse(why, "certificates that cannot be");
+    char *origin = xhr_dup(from->origin.data, from->origin.len);
+    if (!origin ||
+        xhr_certificates_take(from->certificates, from->n_certificates, &certificates) < 0) {
+        cut(request, XHR_ERROR_MEMORY, "no memory to judge certificates");
+    } else {
+        xhr_make_printable(origin);
+        to.origin = origin;
+        to.certificates = certificates;
+        tell_verdict(request, &to);
+    }
+    free(origin);
+    free(certificates);
+    return 0;
+}
+
+int xhr_request_answer_verdict(struct xhr_request *request, bool trusted)
+{
+    struct xhr_client *client = request->client;
+
+    if (request->asked != XHR_ASKED_VERDICT || !client)
+        return -EINVAL;
+    xhr_client_hold(client);
+    int r = send_verdict(request, trusted);
+    if (r == 0)
+        request->asked = XHR_ASKED_NOTHING;
+    xhr_client_kick(client);
+    xhr_client_release(client);
+    return r;
+}

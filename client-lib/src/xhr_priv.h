@@ -398,6 +398,7 @@ enum xhr_asked { /* what the daemon waits for */
                  XHR_ASKED_NOTHING,
                  XHR_ASKED_REDIRECT,
                  XHR_ASKED_CHALLENGE,
+                 XHR_ASKED_VERDICT,
 };
 
 struct xhr_request {
@@ -507,6 +508,9 @@ void xhr_request_grant(struct xhr_request *request);
 int xhr_request_on_redirected(struct xhr_request *request,
                               const Xhrd__V1__Redirected *message,
                               struct xhr_failure *why);
+int xhr_request_on_verdict(struct xhr_request *request,
+                           const Xhrd__V1__VerdictQuestion *from,
+                           struct xhr_failure *why);
 int xhr_request_on_challenge(struct xhr_request *request,
                              const Xhrd__V1__Challenge *challenge,
                              struct xhr_failure *why);

@@ -63,6 +63,8 @@ static const struct words_of words_of[] = {
                               "--cacert FILE trusts another authority, -k anybody"},
     [XHR_ERROR_TLS_VERSION] = {EXIT_TLS, "no TLS version in common with %s", NULL},
     [XHR_ERROR_TLS_PIN] = {EXIT_PIN, "the key of %s is not the pinned one", NULL},
+    [XHR_ERROR_TLS_VERDICT] = {EXIT_CERTIFICATE, "the certificate of %s is not trusted here",
+                               NULL},
     [XHR_ERROR_TLS_STATUS] = {EXIT_CERTIFICATE_STATUS,
                               "the certificate of %s is not proved good", NULL},
     [XHR_ERROR_TIMEOUT_CONNECT] = {EXIT_TIMEOUT, "no connection to %s in time",

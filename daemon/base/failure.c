@@ -38,6 +38,7 @@ static const char *const kinds[FAILURE_KIND_COUNT] = {
     [FAILURE_SHUTDOWN] = "shutdown",
     [FAILURE_INTERNAL] = "internal",
     [FAILURE_TLS_STATUS] = "tls-status",
+    [FAILURE_TLS_VERDICT] = "tls-verdict",
 };
 
 static const char *const phases[PHASE_COUNT] = {

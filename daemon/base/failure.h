@@ -44,6 +44,7 @@ enum failure_kind {
     FAILURE_INTERNAL,        /* our own trouble: memory, descriptors */
     FAILURE_TLS_STATUS =
         33, /* revoked, or not proved not to be; code: X509_V_ERR_ value or 0 */
+    FAILURE_TLS_VERDICT = 34, /* the client did not say that it trusts the certificate */
     FAILURE_KIND_COUNT,
 };
 

@@ -111,6 +111,10 @@ static void request_on_idle(void *owner)
         request_next_hop(request);
         return;
     }
+    if (request->state == REQUEST_ASKING && request->asking.question == QUESTION_VERDICT) {
+        request_on_verdict_deadline(request);
+        return;
+    }
     failure_set(&why, FAILURE_TIMEOUT_IDLE,
                 request->state == REQUEST_ASKING
                     ? "the client was asked and has not answered for %lld ms"
@@ -141,7 +145,8 @@ static enum failure_phase phase_of_wait(enum request_wait waits_for)
     case REQUEST_WAIT_DNS: return PHASE_DNS;
     case REQUEST_WAIT_CONNECT:
     case REQUEST_WAIT_CONNECTIVITY: return PHASE_CONNECT;
-    case REQUEST_WAIT_TLS: return PHASE_TLS;
+    case REQUEST_WAIT_TLS:
+    case REQUEST_WAIT_VERDICT: return PHASE_TLS;
     case REQUEST_WAIT_QUEUED:
     case REQUEST_WAIT_AUTH:
     case REQUEST_WAIT_BACKPRESSURE: break;

@@ -33,6 +33,7 @@ enum request_wait {
     REQUEST_WAIT_CONNECT,
     REQUEST_WAIT_TLS,
     REQUEST_WAIT_AUTH,
+    REQUEST_WAIT_VERDICT,      /* the owner judges the server's certificates */
     REQUEST_WAIT_CONNECTIVITY, /* there is no network */
     REQUEST_WAIT_BACKPRESSURE, /* the peer does not take the body */
 };
@@ -74,6 +75,15 @@ struct request_challenge {
     unsigned attempt;   /* 1, 2 … of this hop */
 };
 
+/* The server of a connection that is there and has carried nothing of the request. Borrowed for
+ * the call. */
+struct request_verdict {
+    const struct certificates *certificates; /* at least one; the leaf first */
+    const char *origin;                      /* "https://a.test:8443" */
+    bool is_verified; /* the chain that was verified; else what the server sent, unverified */
+    int64_t deadline_us;
+};
+
 struct request_progress {
     bool upload;
     uint64_t done_bytes;
@@ -95,6 +105,9 @@ struct request_events {
     void (*on_progress)(void *owner, const struct request_progress *progress);
     /* Of options that say so: request_answer_challenge() is to follow, at once or later. */
     void (*on_challenge)(void *owner, const struct request_challenge *challenge);
+    /* Of options that say so, for each connection before the request goes over it:
+     * request_answer_verdict() is to follow, before the deadline. */
+    void (*on_verdict)(void *owner, const struct request_verdict *verdict);
     /* The streamed body is to come once more; request_answer_rewind() goes before it. What
      * comes before that is dropped, and the window is whole again. */
     void (*on_rewind)(void *owner);
@@ -156,6 +169,7 @@ bool request_awaits_body(const struct request *request);
  * 0; -EINVAL when that has not been asked (any more).
  */
 MUST_CHECK int request_answer_redirect(struct request *request, bool follow);
+MUST_CHECK int request_answer_verdict(struct request *request, bool trusted);
 MUST_CHECK int request_answer_rewind(struct request *request, bool rewound);
 /**
  * request_answer_challenge() - log in, or take the 401 for the answer

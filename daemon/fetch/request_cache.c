@@ -243,7 +243,7 @@ static bool ask(struct request *request)
 
     cache->was_asked = true;
     cache_control_of(&request->options.headers, &cache->control);
-    if (request->has_body ||
+    if (request->has_body || request->options.verdict_timeout_us > 0 || /* nobody to judge */
         !cache_takes_request(span_of(request->method), &request->options.headers))
         return false;
     return find(request) == CACHE_FIND_WAIT;

@@ -498,6 +498,22 @@ int request_options_set_tls_terms(struct request_options *options,
     return r < 0 ? no_memory(ret_why) : 0;
 }
 
+/* Such connections are never resumed: there is no verified chain to show then. */
+int request_options_set_verdict(struct request_options *options,
+                                uint32_t timeout_ms,
+                                struct failure *ret_why)
+{
+    if (timeout_ms > REQUEST_VERDICT_MS_MAX) {
+        failure_set(ret_why, FAILURE_ARGUMENT,
+                    "verdict: a connection is held for it, ten minutes at most");
+        return -EINVAL;
+    }
+    options->tls.in_full = true;
+    options->verdict_timeout_us =
+        (timeout_ms ? timeout_ms : REQUEST_VERDICT_MS) * INT64_C(1000);
+    return 0;
+}
+
 static int refuse_proxy(struct failure *ret_why, const char *what)
 {
     failure_set(ret_why, FAILURE_ARGUMENT, "proxy: %s", what);

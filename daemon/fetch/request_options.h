@@ -29,6 +29,8 @@
 #define REQUEST_PASSPHRASE_MAX 1024
 #define REQUEST_PINS_MAX       16
 #define REQUEST_PIN_BYTES      32
+#define REQUEST_VERDICT_MS     60000U  /* unless the owner says otherwise */
+#define REQUEST_VERDICT_MS_MAX 600000U /* a connection is held meanwhile */
 
 enum request_body_kind {
     REQUEST_BODY_NONE,
@@ -165,6 +167,8 @@ struct request_options {
     size_t n_connect_to;
     bool no_keep_alive;
     bool tells_certificates; /* of the server, with the head */
+    int64_t
+        verdict_timeout_us; /* the owner judges them first, within so long; 0: he does not */
 };
 
 void request_options_init(struct request_options *options);
@@ -224,6 +228,10 @@ struct request_tls {
 MUST_CHECK int request_options_set_tls_terms(struct request_options *options,
                                              const struct request_tls *from,
                                              struct failure *ret_why);
+/* The owner judges the server's certificates, within @timeout_ms; 0: REQUEST_VERDICT_MS. */
+MUST_CHECK int request_options_set_verdict(struct request_options *options,
+                                           uint32_t timeout_ms,
+                                           struct failure *ret_why);
 /* An address literal to leave from, once for each family. */
 MUST_CHECK int request_options_add_source(struct request_options *options,
                                           struct span address,

@@ -90,6 +90,7 @@ enum request_question {
     QUESTION_CHALLENGE, /* who logs in? */
     QUESTION_REWIND,    /* the streamed body once more, for the next hop */
     QUESTION_RETRY,     /* the same, for another connection */
+    QUESTION_VERDICT,   /* may the request go to who has these certificates? */
 };
 
 /* What the owner is asked in REQUEST_ASKING, and what came meanwhile. */
@@ -211,6 +212,7 @@ void request_tell_head(struct request *request);
 void request_tell_hop(struct request *request);
 
 /* request_send.c: a connection, the request head */
+void request_send_on_lease(struct request *request);
 void request_acquire(struct request *request, bool fresh_only);
 /* request->sent without credentials. Return: 0, -ENOMEM, -EMSGSIZE. */
 MUST_CHECK int request_build_fields(struct request *request);
@@ -287,6 +289,13 @@ void request_on_answer(struct request *request); /* REQUEST_STEP_ANSWER */
 /* Of the 401 that waits for a login. */
 void request_hold_body(struct request *request, struct span bytes);
 void request_hold_end(struct request *request, const struct failure *why);
+
+/* request_verdict.c: the owner judges the server's certificates */
+/* Of the lease that came. Return: whether he is asked, or the request has failed. */
+bool request_asks_verdict(struct request *request);
+void request_on_verdict(struct request *request);
+void request_on_verdict_deadline(struct request *request);
+void request_describe_mute_verdict(const struct request *request, struct failure *ret);
 
 /* request_cookies.c */
 bool request_open_jar(struct request *request); /* Return: whether to go on now. */

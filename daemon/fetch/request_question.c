@@ -2,8 +2,9 @@
 /*
  * What a request asks its owner, and how it goes on when he answers: at once, later, or never.
  *
- * No connection is held meanwhile but for a 401 whose body is long: what there is of it is kept
- * up to HOLD_BYTES, for should nobody log in, it is the answer.
+ * No connection is held meanwhile but for the one whose certificate is judged, and for a 401
+ * whose body is long: what there is of it is kept up to HOLD_BYTES, for should nobody log in,
+ * it is the answer.
  */
 #include <errno.h>
 
@@ -12,9 +13,13 @@
 
 #define HOLD_BYTES 65536
 
-static void describe_mute(enum request_question question, struct failure *ret)
+static void describe_mute(const struct request *request,
+                          enum request_question question,
+                          struct failure *ret)
 {
-    if (question == QUESTION_REDIRECT || question == QUESTION_UPGRADE)
+    if (question == QUESTION_VERDICT)
+        request_describe_mute_verdict(request, ret);
+    else if (question == QUESTION_REDIRECT || question == QUESTION_UPGRADE)
         failure_set(ret, FAILURE_REDIRECT,
                     "a redirect, and the client is not there to say whether to follow");
     else
@@ -27,7 +32,7 @@ bool request_ask(struct request *request, enum request_question question)
     struct failure why;
 
     if (request->asking.is_mute && question != QUESTION_CHALLENGE) {
-        describe_mute(question, &why);
+        describe_mute(request, question, &why);
         request_finish(request, &why);
         return false;
     }
@@ -150,6 +155,7 @@ void request_on_answer(struct request *request)
     case QUESTION_CHALLENGE: on_login(request); return;
     case QUESTION_REWIND: on_rewind_answer(request, false); return;
     case QUESTION_RETRY: on_rewind_answer(request, true); return;
+    case QUESTION_VERDICT: request_on_verdict(request); return;
     }
 }
 
@@ -174,6 +180,14 @@ int request_answer_redirect(struct request *request, bool follow)
     if (!is_asked(request, QUESTION_REDIRECT) && !is_asked(request, QUESTION_UPGRADE))
         return -EINVAL;
     take_answer(request, follow);
+    return 0;
+}
+
+int request_answer_verdict(struct request *request, bool trusted)
+{
+    if (!is_asked(request, QUESTION_VERDICT))
+        return -EINVAL;
+    take_answer(request, trusted);
     return 0;
 }
 
@@ -211,6 +225,6 @@ void request_owner_is_mute(struct request *request)
         take_answer(request, false);
         return;
     }
-    describe_mute(asking->question, &why);
+    describe_mute(request, asking->question, &why);
     request_fail(request, &why);
 }

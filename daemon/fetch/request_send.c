@@ -185,8 +185,12 @@ static void request_on_lease_ready(void *owner, struct lease *lease)
 
     request->lease = lease;
     note_times(request);
-    if (!request_tls_on_lease(request))
-        return;
+    if (request_tls_on_lease(request) && !request_asks_verdict(request))
+        request_send_on_lease(request);
+}
+
+void request_send_on_lease(struct request *request)
+{
     request_enter_state(request, REQUEST_SENDING);
     int r = note_certificates(request);
     if (r == 0)

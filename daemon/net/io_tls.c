@@ -661,7 +661,7 @@ static int offer_alpn(struct io_tls *tls, struct span offers)
 
 static int resume(struct io_tls *tls, const struct io_tls_options *options)
 {
-    if (!options->sessions || options->is_fallback)
+    if (!options->sessions || options->is_fallback || tls_context_is_in_full(options->context))
         return 0;
     int r = tls_session_key_init(&tls->key,
                                  &(struct tls_session_for){.partition = &options->partition,

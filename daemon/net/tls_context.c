@@ -39,6 +39,7 @@ struct tls_context {
     unsigned refs;
     bool insecure;
     bool status;
+    bool in_full;
     bool has_identity; /* its key lives as long as connections use it, not in the cache */
     char *pins;
     size_t pins_len;
@@ -79,6 +80,7 @@ struct context_job {
     struct tls_digest config_digest;
     bool insecure;
     bool status;
+    bool in_full;
     uint16_t min_version;
     uint16_t max_version;
     char *pem; /* NULL: the system's store */
@@ -119,9 +121,11 @@ int tls_config_digest(const struct tls_config *config, struct tls_digest *ret)
         uint16_t min_version;
         uint16_t max_version;
         uint16_t status;
+        uint16_t in_full;
     } text = {.has_pem = config->ca_pem.len > 0,
               .insecure = config->insecure,
               .status = config->status,
+              .in_full = config->in_full,
               .min_version = (uint16_t)min_version_of(config),
               .max_version = (uint16_t)max_version_of(config)};
 
@@ -365,6 +369,11 @@ bool tls_context_is_insecure(const struct tls_context *context)
     return context->insecure;
 }
 
+bool tls_context_is_in_full(const struct tls_context *context)
+{
+    return context->in_full;
+}
+
 bool tls_context_wants_status(const struct tls_context *context)
 {
     return context->status;
@@ -444,6 +453,7 @@ static struct tls_context *make_context(struct context_job *job)
     context->refs = 1;
     context->insecure = job->insecure;
     context->status = job->status;
+    context->in_full = job->in_full;
     context->has_identity = job->identity_len > 0;
     context->pins = TAKE(job->pins);
     context->pins_len = job->pins_len;
@@ -544,6 +554,7 @@ static int job_new(struct tls_contexts *contexts,
     job->config_digest = *digest;
     job->insecure = config->insecure;
     job->status = config->status;
+    job->in_full = config->in_full;
     job->min_version = (uint16_t)min_version_of(config);
     job->max_version = (uint16_t)max_version_of(config);
     job->ca_file = contexts->options.ca_file;

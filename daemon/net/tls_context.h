@@ -39,6 +39,7 @@ struct tls_config {
     struct span identity;   /* client certificate and key, see tls_identity.h; empty: none */
     struct span passphrase; /* of its key */
     struct span pins;       /* TLS_PIN_BYTES each; empty: none */
+    bool in_full;           /* no session is resumed or kept */
     bool status;            /* the server must prove that its certificate is not revoked */
 };
 
@@ -107,6 +108,7 @@ struct tls_context *tls_context_unref(struct tls_context *context); /* returns N
 DEFINE_CLEANUP(tls_context, tls_context_unref)
 
 struct ssl_ctx_st *tls_context_ssl_ctx(const struct tls_context *context);
+bool tls_context_is_in_full(const struct tls_context *context);
 bool tls_context_wants_status(const struct tls_context *context);
 bool tls_context_is_insecure(const struct tls_context *context);
 struct span tls_context_pins(const struct tls_context *context);

@@ -83,7 +83,7 @@ static bool tls_is_default(const struct pool_tls *tls)
 {
     return !tls->insecure && tls->ca_pem.len == 0 && tls->min_version == 0 &&
            tls->max_version == 0 && tls->identity.len == 0 && tls->pins.len == 0 &&
-           !tls->status && !tls->answerer;
+           !tls->status && !tls->in_full && !tls->answerer;
 }
 
 static int put_answerer(struct buf *out, const struct pool_tls *tls)
@@ -131,7 +131,8 @@ struct tls_config pool_tls_config(const struct pool_tls *tls)
                                .identity = tls->identity,
                                .passphrase = tls->passphrase,
                                .pins = tls->pins,
-                               .status = tls->status};
+                               .status = tls->status,
+                               .in_full = tls->in_full};
 }
 
 int pool_key_encode(struct buf *out, const struct pool_key *key)

@@ -64,6 +64,7 @@ struct pool_tls {
     struct span identity; /* client certificate and key: PEM or PKCS#12; empty: none */
     struct span passphrase;
     struct span pins; /* SHA-256 of public keys, 32 bytes each; empty: none */
+    bool in_full;     /* no session is resumed or kept: somebody looks at the whole chain */
     bool status;      /* the server must prove that its certificate is not revoked */
     /* Who keeps the key of the client certificate, and his name for it; NULL: it is in
      * identity. Connections serve nobody else. Counted by whoever makes a copy. */

@@ -383,6 +383,8 @@ int fetch_options_of_message(struct client *client,
         r = take_private_jar(client, message, ret, why);
     if (r == 0 && message->tls)
         r = take_tls(message->tls, ret, why);
+    if (r == 0 && message->verdict)
+        r = request_options_set_verdict(ret, message->verdict->deadline_ms, why);
     if (r == 0)
         r = take_credentials(message->credentials, ret, why);
     if (r == 0)

@@ -116,6 +116,7 @@ static void entry_on_wait(void *owner, enum request_wait reason)
         [REQUEST_WAIT_CONNECT] = XHRD__V1__WAIT_REASON__WAIT_REASON_CONNECT,
         [REQUEST_WAIT_TLS] = XHRD__V1__WAIT_REASON__WAIT_REASON_TLS,
         [REQUEST_WAIT_AUTH] = XHRD__V1__WAIT_REASON__WAIT_REASON_AUTH,
+        [REQUEST_WAIT_VERDICT] = XHRD__V1__WAIT_REASON__WAIT_REASON_VERDICT,
         [REQUEST_WAIT_CONNECTIVITY] = XHRD__V1__WAIT_REASON__WAIT_REASON_CONNECTIVITY,
         [REQUEST_WAIT_BACKPRESSURE] = XHRD__V1__WAIT_REASON__WAIT_REASON_BACKPRESSURE,
     };
@@ -188,6 +189,40 @@ static void entry_on_challenge(void *owner, const struct request_challenge *from
     question.what_case = XHRD__V1__QUESTION__WHAT_CHALLENGE;
     question.challenge = &challenge;
     send_question(owner, &question);
+}
+
+static void fail_for_session(struct client_request *entry, int r)
+{
+    struct failure why;
+
+    if (r == -EDQUOT)
+        failure_set(&why, FAILURE_QUOTA, "too many bytes wait for this user's clients to read");
+    else
+        failure_set(&why, FAILURE_INTERNAL, "out of memory");
+    request_fail(entry->request, &why);
+}
+
+static void entry_on_verdict(void *owner, const struct request_verdict *from)
+{
+    struct client_request *entry = owner;
+    struct arena *arena = &entry->client->service->out;
+    Xhrd__V1__Question question = XHRD__V1__QUESTION__INIT;
+    Xhrd__V1__VerdictQuestion verdict = XHRD__V1__VERDICT_QUESTION__INIT;
+
+    arena_reset(arena);
+    int r = certificates_to_pb(arena, from->certificates, &verdict.certificates,
+                               &verdict.n_certificates);
+    if (r < 0) {
+        fail_for_session(entry, r);
+        return;
+    }
+    verdict.origin = bytes_of_span(span_of(from->origin));
+    verdict.unverified = !from->is_verified;
+    verdict.deadline_ms = (uint32_t)(from->deadline_us / 1000);
+    question.what_case = XHRD__V1__QUESTION__WHAT_VERDICT;
+    question.verdict = &verdict;
+    send_question(entry, &question);
+    arena_release(arena, verdict.certificates);
 }
 
 static void entry_on_rewind(void *owner)
@@ -270,17 +305,6 @@ static void describe_connection(const struct request_head *head,
         return;
     tls_info_to_pb(head, tls);
     ret->tls = &tls->info;
-}
-
-static void fail_for_session(struct client_request *entry, int r)
-{
-    struct failure why;
-
-    if (r == -EDQUOT)
-        failure_set(&why, FAILURE_QUOTA, "too many bytes wait for this user's clients to read");
-    else
-        failure_set(&why, FAILURE_INTERNAL, "out of memory");
-    request_fail(entry->request, &why);
 }
 
 static Xhrd__V1__FromCache from_cache_to_pb(enum request_from_cache from)
@@ -539,6 +563,7 @@ static const struct request_events client_request_events = {
     .on_progress = entry_on_progress,
     .on_challenge = entry_on_challenge,
     .on_rewind = entry_on_rewind,
+    .on_verdict = entry_on_verdict,
     .on_upload_taken = entry_on_upload_taken,
     .on_done = entry_on_done,
 };
@@ -765,10 +790,13 @@ void fetch_service_answer(struct client *client, const Xhrd__V1__Answer *message
     case XHRD__V1__ANSWER__WHAT_REWOUND:
         r = request_answer_rewind(entry->request, message->rewound);
         break;
+    case XHRD__V1__ANSWER__WHAT_TRUSTED:
+        r = request_answer_verdict(entry->request, message->trusted);
+        break;
     case XHRD__V1__ANSWER__WHAT__NOT_SET:
     case _XHRD__V1__ANSWER__WHAT__CASE_IS_INT_SIZE:
         client_refuse(client, XHRD__V1__SESSION_ERROR__KIND__KIND_PROTOCOL,
-                      "answer: none of follow, challenge and rewound is set");
+                      "answer: none of follow, challenge, rewound and trusted is set");
         return;
     }
     if (r == 0)

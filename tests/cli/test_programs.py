@@ -278,7 +278,7 @@ class Requests(unittest.TestCase):
 class Failures(unittest.TestCase):
     CODES = {
         "ARGUMENT": 2, "URL": 3, "POLICY": 101, "QUOTA": 102, "DNS": 6, "CONNECT": 7, "PROXY": 5,
-        "TLS": 35, "TLS_VERIFY": 60, "TLS_VERSION": 35, "TLS_PIN": 90, "TLS_STATUS": 91, "TIMEOUT_CONNECT": 28,
+        "TLS": 35, "TLS_VERIFY": 60, "TLS_VERSION": 35, "TLS_PIN": 90, "TLS_STATUS": 91, "TLS_VERDICT": 60, "TIMEOUT_CONNECT": 28,
         "TIMEOUT_IDLE": 28, "TIMEOUT_TOTAL": 28, "SEND": 55, "RECEIVE": 56, "EMPTY_REPLY": 52,
         "PROTOCOL": 8, "TRUNCATED": 18, "LIMIT": 63, "CODING": 61, "REDIRECT": 47, "REWIND": 65,
         "BODY_READ": 26, "WRITE": 23, "COOKIE_STORE": 23, "ABORTED": 42, "SHUTDOWN": 100,

@@ -215,6 +215,7 @@ static void test_each_class_of_failure_has_its_exit_code_and_words(void **state)
         {XHR_ERROR_REWIND, 65},
         {XHR_ERROR_TLS_PIN, 90},
         {XHR_ERROR_TLS_STATUS, 91},
+        {XHR_ERROR_TLS_VERDICT, 60},
         {XHR_ERROR_DAEMON_LOST, 100},
         {XHR_ERROR_DAEMON_REFUSED, 100},
         {XHR_ERROR_DAEMON_UNREACHABLE, 100},

@@ -77,6 +77,29 @@ on_challenge(struct xhr_request *request, const struct xhr_challenge *challenge,
         scene->request = xhr_request_free(request);
 }
 
+static void
+on_verdict(struct xhr_request *request, const struct xhr_verdict *verdict, void *user)
+{
+    struct scene *scene = user;
+    const struct xhr_certificate *cert = verdict->certificates;
+    char text[200];
+
+    assert_int_equal(verdict->n_certificates, 2);
+    assert_true(verdict->is_verified);
+    assert_int_equal(verdict->deadline_ms, 500);
+    assert_int_equal(cert->der_len, 4);
+    assert_memory_equal(cert->der, "0\0er", 4);
+    assert_int_equal(cert->spki_sha256[31], 'p');
+    assert_int_equal(cert->not_before, -1);
+    (void)snprintf(text, sizeof(text), "verdict(%s,%s,%s,%s)", verdict->origin, cert->subject,
+                   cert->names[1], cert[1].subject);
+    say(scene, text);
+    if (scene->answers)
+        assert_int_equal(xhr_request_answer_verdict(request, true), 0);
+    if (scene->frees)
+        scene->request = xhr_request_free(request);
+}
+
 static void on_load(struct xhr_request *request, void *user)
 {
     (void)request;
@@ -93,6 +116,7 @@ static const struct xhr_callbacks callbacks = {.size = sizeof(callbacks),
                                                .onredirect = on_redirect,
                                                .on_redirected = on_redirected,
                                                .on_challenge = on_challenge,
+                                               .on_verdict = on_verdict,
                                                .onload = on_load,
                                                .onerror = on_error};
 
@@ -145,6 +169,45 @@ static void finish(struct scene *scene, const char *story)
 static ProtobufCBinaryData bytes(const char *text)
 {
     return (ProtobufCBinaryData){strlen(text), (uint8_t *)(uintptr_t)text};
+}
+
+static void init_certificate(Xhrd__V1__Certificate *ret, const char *subject, size_t spki_len)
+{
+    static ProtobufCBinaryData names[2];
+    static char spki[] = "pppppppppppppppppppppppppppppppp";
+
+    names[0] = bytes("DNS:a.test");
+    names[1] = bytes("DNS:b\x1b[2J");
+    xhrd__v1__certificate__init(ret);
+    ret->der = (ProtobufCBinaryData){4, (uint8_t *)(uintptr_t) "0\0er"};
+    ret->subject = bytes(subject);
+    ret->not_before = -1;
+    ret->names = names;
+    ret->n_names = 2;
+    ret->spki_sha256 = (ProtobufCBinaryData){spki_len, (uint8_t *)spki};
+}
+
+static void tell_verdict(struct scene *scene, size_t count, size_t spki_len)
+{
+    Xhrd__V1__ServerMessage message = XHRD__V1__SERVER_MESSAGE__INIT;
+    Xhrd__V1__Question question = XHRD__V1__QUESTION__INIT;
+    Xhrd__V1__VerdictQuestion verdict = XHRD__V1__VERDICT_QUESTION__INIT;
+    Xhrd__V1__Certificate certificates[2];
+    Xhrd__V1__Certificate *list[] = {&certificates[0], &certificates[1]};
+
+    init_certificate(&certificates[0], "CN=a.test", 32);
+    init_certificate(&certificates[1], "CN=ca", spki_len);
+    verdict.origin = bytes("https://a.test");
+    verdict.certificates = list;
+    verdict.n_certificates = count;
+    verdict.deadline_ms = 500;
+    question.request_id = scene->id;
+    question.what_case = XHRD__V1__QUESTION__WHAT_VERDICT;
+    question.verdict = &verdict;
+    message.kind_case = XHRD__V1__SERVER_MESSAGE__KIND_QUESTION;
+    message.question = &question;
+    peer_send(&scene->peer, &message);
+    peer_turn(&scene->peer);
 }
 
 static void tell_redirect(struct scene *scene, const char *url, bool asks)
@@ -399,12 +462,50 @@ static void test_a_verdict_may_come_later(void **state)
     }
 }
 
+#define JUDGED "verdict(https://a.test,CN=a.test,DNS:b?[2J,CN=ca) "
+
+static void test_certificates_are_judged_at_once_or_later(void **state)
+{
+    struct scene scene;
+
+    (void)state;
+    for (int later = 0; later < 2; later++) {
+        Xhrd__V1__OpenRequest *open = begin(&scene, NULL);
+        assert_non_null(open->verdict);
+        scene.answers = !later;
+        assert_int_equal(xhr_request_answer_verdict(scene.request, true), -EINVAL);
+        tell_verdict(&scene, 2, 32);
+        if (later) {
+            assert_true(hears_nothing(&scene));
+            assert_int_equal(xhr_request_answer_challenge(scene.request, &ali), -EINVAL);
+            assert_int_equal(xhr_request_answer_verdict(scene.request, false), 0);
+        }
+        assert_int_equal(hear_answer(&scene)->trusted, !later);
+        assert_int_equal(xhr_request_answer_verdict(scene.request, true), -EINVAL);
+        peer_answer(&scene.peer, scene.id, 200, "");
+        finish(&scene, JUDGED "load ");
+    }
+}
+
+static void test_certificates_that_cannot_be_end_the_connection(void **state)
+{
+    struct scene scene;
+
+    (void)state;
+    (void)begin(&scene, NULL);
+    tell_verdict(&scene, 0, 32);
+    finish(&scene, "daemon-protocol ");
+    (void)begin(&scene, NULL);
+    tell_verdict(&scene, 2, 31);
+    finish(&scene, "daemon-protocol ");
+}
+
 static void test_lb04_a_request_may_be_freed_inside_a_question(void **state)
 {
     struct scene scene;
 
     (void)state;
-    for (int which = 0; which < 3; which++) {
+    for (int which = 0; which < 4; which++) {
         struct xhr_body body = {.size = sizeof(body),
                                 .kind = XHR_BODY_STREAM,
                                 .length = 10,
@@ -417,6 +518,8 @@ static void test_lb04_a_request_may_be_freed_inside_a_question(void **state)
             tell_redirect(&scene, "http://b.test/", true);
         else if (which == 1)
             tell_challenge(&scene);
+        else if (which == 3)
+            tell_verdict(&scene, 2, 32);
         else
             tell_rewind(&scene);
         assert_null(scene.request);
@@ -432,7 +535,7 @@ static void test_a_question_nobody_wanted_to_hear_ends_the_connection(void **sta
     struct scene scene;
 
     (void)state;
-    for (int which = 0; which < 3; which++) {
+    for (int which = 0; which < 4; which++) {
         (void)begin(&scene, NULL);
         peer_answer(&scene.peer, scene.id, 200, "");
         peer_turn(&scene.peer);
@@ -444,6 +547,8 @@ static void test_a_question_nobody_wanted_to_hear_ends_the_connection(void **sta
             tell_redirect(&scene, "http://b.test/", true);
         else if (which == 1)
             tell_challenge(&scene);
+        else if (which == 3)
+            tell_verdict(&scene, 2, 32);
         else
             tell_rewind(&scene);
         finish(&scene, "load daemon-protocol ");
@@ -636,6 +741,8 @@ int main(void)
         cmocka_unit_test(test_a_hop_nobody_asked_for_ends_the_connection),
         cmocka_unit_test(test_a_verdict_is_told_and_the_chain_is_kept),
         cmocka_unit_test(test_a_verdict_may_come_later),
+        cmocka_unit_test(test_certificates_are_judged_at_once_or_later),
+        cmocka_unit_test(test_certificates_that_cannot_be_end_the_connection),
         cmocka_unit_test(test_lb04_a_request_may_be_freed_inside_a_question),
         cmocka_unit_test(test_a_question_nobody_wanted_to_hear_ends_the_connection),
         cmocka_unit_test(test_a_login_is_told_at_once_or_later),

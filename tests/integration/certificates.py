@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Certificates of every kind a client should meet once, and OCSP responses about them."""
 import base64 as base64_module
+import ctypes
 import datetime
 import ipaddress
 
@@ -133,3 +134,8 @@ def spki_sha256(certificate):
     digest.update(certificate.certificate.public_key().public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo))
     return digest.finalize()
+
+
+def address_of(data: bytes) -> int:
+    """Of bytes that somebody holds on to, for ctypes."""
+    return ctypes.cast(ctypes.c_char_p(data), ctypes.c_void_p).value

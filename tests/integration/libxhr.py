@@ -38,6 +38,10 @@ def _field(declaration):
     function = re.search(r"\(\s*\*\s*(\w+)\s*\)\s*\(", declaration)
     if function:
         return function.group(1), ctypes.c_void_p
+    array = re.search(r"unsigned char (\w+)\[(\w+)\]", declaration)
+    if array:
+        size = re.search(rf"#define {array.group(2)}\s+(\d+)", HEADER).group(1)
+        return array.group(1), ctypes.c_ubyte * int(size)
     words = re.findall(r"\w+|\*", declaration)
     name, kind = words[-1], [word for word in words[:-1] if word != "const"]
     if "*" in kind:
@@ -91,6 +95,7 @@ def load():
             ("request_answer_redirect", number, [pointer, ctypes.c_bool]),
             ("request_redirect_at", ctypes.c_bool, [pointer, ctypes.c_size_t, pointer]),
             ("request_answer_challenge", number, [pointer, pointer]),
+            ("request_answer_verdict", number, [pointer, ctypes.c_bool]),
             ("request_ready_state", number, [pointer]),
             ("request_status", number, [pointer]),
             ("request_status_text", text, [pointer]),
@@ -157,13 +162,14 @@ class Client:
 class Request:
     """An HTTPClient object. `then(word)` is called behind each event and may do anything."""
 
-    def __init__(self, client, streaming=False, challenges=False):
+    def __init__(self, client, streaming=False, challenges=False, verdicts=False):
         self.client, self.library = client, client.library
         self.handle = ctypes.c_void_p()
         assert self.library.xhr_request_new(client.handle, ctypes.byref(self.handle)) == 0
         self.words, self.events, self.then = [], [], lambda word: None
         self.follows, self.defers, self.deferred = True, False, []
         self.login = None  # who logs in: what answer_challenge() takes, from inside
+        self.trusts = None  # what answer_verdict() says from inside; None: nothing
         self.faults = []
         self._keep = {  # ctypes forgets what nobody holds
             "onreadystatechange": READY_STATE(self._on_ready_state),
@@ -177,6 +183,8 @@ class Request:
             "on_waiting": WAITING(self._on_waiting)}
         if challenges:
             self._keep["on_challenge"] = READY_STATE(self._on_challenge)
+        if verdicts:
+            self._keep["on_verdict"] = READY_STATE(self._on_verdict)
         if streaming:
             self._keep["on_body"] = BODY(lambda _, at, size, __: self._tell("body", size))
         callbacks = sized("xhr_callbacks", **{
@@ -223,6 +231,19 @@ class Request:
         if self.login:
             self.answer_challenge(**self.login)
 
+    def _on_verdict(self, _, at, __):
+        event = structure("xhr_verdict").from_address(at)
+        chain = (structure("xhr_certificate") * event.n_certificates).from_address(
+            event.certificates)
+        self._tell("verdict", {
+            "origin": text_of(event.origin), "is_verified": event.is_verified,
+            "deadline_ms": event.deadline_ms,
+            "subjects": [text_of(each.subject) for each in chain],
+            "ders": [ctypes.string_at(each.der, each.der_len) for each in chain],
+            "pins": [bytes(each.spki_sha256) for each in chain]})
+        if self.trusts is not None:
+            assert self.answer_verdict(self.trusts) == 0
+
     def _on_waiting(self, _, reason, monotonic_us, __):
         self._tell(f"wait:{text_of(self.library.xhr_wait_reason_name(reason))}", monotonic_us)
 
@@ -247,6 +268,9 @@ class Request:
         login = sized("xhr_login", **{name: text.encode() for name, text in fields.items()})
         return self.library.xhr_request_answer_challenge(
             self.handle, ctypes.byref(login) if fields else None)
+
+    def answer_verdict(self, trusted):
+        return self.library.xhr_request_answer_verdict(self.handle, trusted)
 
     def body(self, kind, data=None, read=None, rewind=None, **fields):
         """@kind: "STRING", "BYTES", "JSON", "FD", "STREAM", "PATH"."""

@@ -126,6 +126,9 @@ class Exchange:
         self.events.append((name, message))
         getattr(self, f"_on_{name}")(message)
 
+    def _on_question(self, message):
+        self.questions.append(message)
+
     def _on_ready_state(self, message):
         if message.state == OPENED:  # told again with each reason to wait
             if message.HasField("rung"):

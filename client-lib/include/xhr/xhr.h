@@ -72,7 +72,8 @@ enum xhr_wait_reason {
     XHR_WAIT_AUTH = 5,
     XHR_WAIT_BACKPRESSURE = 6, /* the server does not take the body */
     XHR_WAIT_CONNECTIVITY = 7, /* there is no network; with waits_for_connectivity alone */
-    XHR_WAIT_TLS_RUNG = 8      /* TLS is tried with less: xhr_request_tls_rung_at() */
+    XHR_WAIT_TLS_RUNG = 8,     /* TLS is tried with less: xhr_request_tls_rung_at() */
+    XHR_WAIT_VERDICT = 9       /* on_verdict was asked */
 };
 
 /* What went wrong, in classes a program can act on. xhr_error_name() spells them. */
@@ -109,6 +110,7 @@ enum xhr_error_class {
     XHR_ERROR_SHUTDOWN = 28,     /* the daemon is leaving */
     XHR_ERROR_INTERNAL = 29,     /* the daemon's own trouble: memory, descriptors */
     XHR_ERROR_TLS_STATUS = 33,   /* the certificate is revoked, or not proved not to be */
+    XHR_ERROR_TLS_VERDICT = 34,  /* on_verdict did not say that it trusts the certificate */
     /* from this library */
     XHR_ERROR_HTTP_STATUS = 64,        /* an answer of status 400 or more; code is the status */
     XHR_ERROR_DAEMON_LOST = 65,        /* the daemon went away in the middle */
@@ -260,6 +262,18 @@ struct xhr_redirect {
     bool is_upgrade;    /* no server's word: the host had asked for https before (RFC 6797) */
 };
 
+struct xhr_certificate;
+
+/* Whom the request is about to go to: Titanium's securityManager. */
+struct xhr_verdict {
+    const char *origin; /* "https://a.test:8443" */
+    /* The chain that was verified, the server's own first, the one that is trusted last. */
+    const struct xhr_certificate *certificates;
+    size_t n_certificates; /* at least one */
+    bool is_verified;      /* false, with insecure: as the server sent it, nobody looked */
+    uint32_t deadline_ms;  /* no answer by then is a refusal */
+};
+
 struct xhr_offer {      /* what a server offers to log in with */
     const char *scheme; /* "Digest", as it wrote it */
     const char *realm;
@@ -324,6 +338,16 @@ struct xhr_callbacks {
     void (*on_challenge)(struct xhr_request *request,
                          const struct xhr_challenge *challenge,
                          void *user);
+    /* May the request go to who has these certificates? They have been verified before, unless
+     * insecure says otherwise: this can only refuse more. xhr_request_answer_verdict() says it,
+     * from inside or later, until verdict_timeout_ms; no answer is a refusal, and of a request
+     * that is not async so is no answer from inside. Nothing of the request is sent before. It
+     * is asked for each connection that the request is to go over: of each hop and each second
+     * try, used before or not. Over http nothing is asked, and such a request goes past the
+     * HTTP cache. */
+    void (*on_verdict)(struct xhr_request *request,
+                       const struct xhr_verdict *verdict,
+                       void *user);
     /* The head of an answer that is not the last: of a redirect, before onredirect; of a 401,
      * 407, 417 or 421 that is answered. Inside, and only there, status, fields, connection and
      * what was sent are that answer's. One that makes the request fail comes, too. */
@@ -450,6 +474,7 @@ struct xhr_request_options {
                                 OCSP response stapled to the handshake; not with insecure */
     bool sent_headers;       /* be told what went out: xhr_request_sent_header_at() */
     bool tell_certificates;  /* for xhr_request_connection(): those of the server */
+    uint32_t verdict_timeout_ms; /* how long on_verdict has, up to 600,000; 0: 60,000 */
 };
 
 /**
@@ -713,6 +738,13 @@ struct xhr_login {
  */
 XHR_API int xhr_request_answer_challenge(struct xhr_request *request,
                                          const struct xhr_login *login);
+
+/**
+ * xhr_request_answer_verdict() - what on_verdict asked
+ * @trusted: false: the request fails with class tls-verdict
+ * Return: 0; -EINVAL when no verdict waits (any more); -ENOMEM.
+ */
+XHR_API int xhr_request_answer_verdict(struct xhr_request *request, bool trusted);
 
 /* A negative errno that stands for the error's class: -ETIMEDOUT, -ECONNREFUSED … never 0. */
 XHR_API int xhr_error_errno(const struct xhr_error *error);
