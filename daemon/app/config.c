@@ -21,6 +21,7 @@ enum config_type {
     TYPE_PEOPLE,
     TYPE_TLS_VERSION,
     TYPE_NETWORKS, /* a list, too */
+    TYPE_SWITCH,   /* yes or no */
     TYPE_LIST,     /* a second line adds to the first, an empty one begins anew */
 };
 
@@ -61,6 +62,7 @@ static const struct config_key keys[] = {
         0,
         65536,
         "256"),
+    KEY("Network", "CoalesceConnections", TYPE_SWITCH, coalesce_connections, 0, 0, "no"),
     KEY("Network", "Proxy", TYPE_PROXY, proxy, 0, 0, ""),
     KEY("Network", "ProxyAuth", TYPE_PROXY_AUTH, proxy_auth, 0, 0, "basic"),
     KEY("Network", "DenyNetworks", TYPE_NETWORKS, deny_networks, 0, 0, "169.254.169.254"),
@@ -98,6 +100,7 @@ static const char *type_name(enum config_type type)
     case TYPE_PEOPLE: return "people";
     case TYPE_TLS_VERSION: return "version";
     case TYPE_NETWORKS: return "networks";
+    case TYPE_SWITCH: return "switch";
     case TYPE_LIST: return "list";
     }
     return "";
@@ -338,6 +341,21 @@ static int set_durability(struct config *config,
     return 0;
 }
 
+static int set_switch(struct config *config,
+                      const struct config_key *key,
+                      const char *value,
+                      struct buf *error)
+{
+    bool is_on = strcmp(value, "yes") == 0;
+
+    if (!is_on && strcmp(value, "no") != 0) {
+        int r = buf_append_format(error, "%s=%s: wants yes or no", key->name, value);
+        return r < 0 ? r : -EINVAL;
+    }
+    *(bool *)field(config, key) = is_on;
+    return 0;
+}
+
 static int set_key(struct config *config,
                    const struct config_key *key,
                    const char *value,
@@ -351,6 +369,7 @@ static int set_key(struct config *config,
     case TYPE_PROXY_AUTH: return set_proxy_auth(config, key, value, error);
     case TYPE_TLS_VERSION: return set_tls_version(config, key, value, error);
     case TYPE_PEOPLE: return set_people(config, key, value, error);
+    case TYPE_SWITCH: return set_switch(config, key, value, error);
     case TYPE_LIST: return add_to_list(config, key, value, error);
     case TYPE_NETWORKS: return add_networks(config, key, value, error);
     case TYPE_SECONDS:

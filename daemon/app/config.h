@@ -37,6 +37,7 @@ struct config {
     char no_proxy[CONFIG_LIST_MAX];
     char deny_networks[CONFIG_LIST_MAX];
     uint64_t connections_per_host;
+    bool coalesce_connections;
     uint64_t idle_connections_per_user;
     uint16_t tls_min_version;
     uint64_t clients_max;

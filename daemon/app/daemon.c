@@ -158,6 +158,7 @@ static struct pool_options pool_options_of(const struct config *config)
     options.idle_per_host_max = (unsigned)config->connections_per_host;
     options.idle_per_uid_max = (unsigned)config->idle_connections_per_user;
     options.idle_timeout_us = config->keep_alive_us;
+    options.coalesce = config->coalesce_connections;
     return options;
 }
 

@@ -99,6 +99,11 @@ uint64_t io_unacked(const struct io *io)
     return io->ops->unacked ? io->ops->unacked(io) : 0;
 }
 
+bool io_covers_host(const struct io *io, struct span host)
+{
+    return io->ops->covers_host && io->ops->covers_host(io, host);
+}
+
 int io_certificates(const struct io *io, enum io_chain which, struct certificates **ret)
 {
     *ret = NULL;

@@ -130,6 +130,9 @@ enum io_chain {
 MUST_CHECK int
 io_certificates(const struct io *io, enum io_chain which, struct certificates **ret);
 
+/* The peer has proved who it is, and its certificate is good for the name @host as well. */
+bool io_covers_host(const struct io *io, struct span host);
+
 /* Never NULL; kind FAILURE_NONE as long as nothing went wrong. */
 const struct failure *io_last_failure(const struct io *io);
 

@@ -27,6 +27,7 @@ struct io_ops {
     const struct tls_info *(*tls_info)(const struct io *io);
     /* NULL: never any. *ret is NULL before. */
     int (*certificates)(const struct io *io, enum io_chain which, struct certificates **ret);
+    bool (*covers_host)(const struct io *io, struct span host); /* NULL: never */
     uint64_t (*unacked)(const struct io *io); /* NULL: nothing is ever on its way */
 };
 

@@ -549,6 +549,15 @@ static int tls_certificates(const struct io *io, enum io_chain which, struct cer
     return tls_certificates_of(chain, ret);
 }
 
+static bool tls_covers_host(const struct io *io, struct span host)
+{
+    const struct io_tls *tls = (const struct io_tls *)(const void *)io;
+    struct tls_host name;
+
+    return tls->info.version != 0 && !tls->info.verify_result &&
+           tls_host_parse(host, &name) == 0 && tls_verify_covers(tls->ssl, &name);
+}
+
 static uint64_t tls_unacked(const struct io *io)
 {
     const struct io_tls *tls = (const struct io_tls *)(const void *)io;
@@ -566,6 +575,7 @@ static const struct io_ops tls_ops = {
     .remote = tls_remote,
     .tls_info = tls_tls_info,
     .certificates = tls_certificates,
+    .covers_host = tls_covers_host,
     .unacked = tls_unacked,
 };
 

@@ -63,12 +63,23 @@ int tls_host_parse(struct span host, struct tls_host *ret)
     return 0;
 }
 
+#define HOST_FLAGS (X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT)
+
+bool tls_verify_covers(const SSL *ssl, const struct tls_host *host)
+{
+    X509 *leaf = SSL_get0_peer_certificate(ssl);
+
+    if (!leaf)
+        return false;
+    return (host->is_ip ? X509_check_ip_asc(leaf, host->name, HOST_FLAGS)
+                        : X509_check_host(leaf, host->name, 0, HOST_FLAGS, NULL)) == 1;
+}
+
 int tls_verify_setup(SSL *ssl, const struct tls_host *host, int64_t now_s)
 {
     X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
 
-    X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS |
-                                               X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
+    X509_VERIFY_PARAM_set_hostflags(param, HOST_FLAGS);
     X509_VERIFY_PARAM_set_time(param, (time_t)now_s);
     if (host->is_ip)
         return X509_VERIFY_PARAM_set1_ip_asc(param, host->name) == 1 ? 0 : fault(-ENOMEM);

@@ -40,6 +40,9 @@ MUST_CHECK int tls_host_parse(struct span host, struct tls_host *ret);
  */
 MUST_CHECK int tls_verify_setup(struct ssl_st *ssl, const struct tls_host *host, int64_t now_s);
 
+/* The peer's certificate names @host; whether it is to be trusted is another question. */
+bool tls_verify_covers(const struct ssl_st *ssl, const struct tls_host *host);
+
 /* What fails in the verification under way; @store is in the middle of it. */
 void tls_verify_failure(struct failure *ret,
                         struct x509_store_ctx_st *store,

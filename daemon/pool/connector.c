@@ -504,6 +504,10 @@ static void lookup_on_done(void *owner, struct address_list found, const struct 
         return;
     }
     attempt->timing.name_lookup_us = now_us(attempt);
+    if (!is_proxied(attempt) && attempt->events->on_addresses(attempt->owner, found)) {
+        end(attempt);
+        return;
+    }
     int r = dial(attempt, found);
     if (r < 0)
         fail_errno(attempt, PHASE_CONNECT, r);

@@ -30,6 +30,9 @@ struct connect_events {
     void (*on_stage)(void *owner, enum wait_reason stage);
     /* A rung of the ladder is taken: the attempt goes on with another connection. */
     void (*on_rung)(void *owner, const struct tls_rung *rung);
+    /* What the look-up of the name gave. Return: true: the attempt is not wanted any more, and
+     * gone with this call as if cancelled. */
+    bool (*on_addresses)(void *owner, struct address_list found);
     /* @conn is the owner's from now on; @timing without ready_us. */
     void (*on_connected)(void *owner, struct conn *conn, const struct lease_timing *timing);
     void (*on_failed)(void *owner, const struct failure *why);

@@ -183,6 +183,7 @@ struct pool *pool_free(struct pool *pool)
     loop_defer_cancel(pool->loop, &pool->task);
     map_done(&pool->entries);
     map_done(&pool->uid_map);
+    map_done(&pool->groups);
     buf_done(&pool->key_bytes);
     return mem_free(pool);
 }
@@ -262,7 +263,10 @@ bool lease_is_usable(const struct lease *lease)
 void lease_retire_connection(struct lease *lease)
 {
     INVARIANT(lease->state == LEASE_HELD);
-    lease->pc->is_retired = true;
+    if (lease->is_guest) /* it serves its own name as before */
+        pool_conn_leave_group(lease->pc);
+    else
+        lease->pc->is_retired = true;
 }
 
 void lease_release(struct lease *lease)

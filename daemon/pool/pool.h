@@ -42,6 +42,7 @@ struct pool_options {
     unsigned idle_per_host_max; /* 6 */
     unsigned idle_per_uid_max;  /* 256; the one unused longest goes first */
     unsigned queue_per_key_max; /* 16384 */
+    bool coalesce;              /* HTTP/2 connections may carry other names, too; false */
     int64_t idle_timeout_us;    /* 50 s: nginx and Apache close theirs at 60 to 75 s */
 };
 

@@ -67,7 +67,7 @@ static void requeue_untold(struct pool_conn *pc)
         struct lease *lease = CONTAINER_OF(at, struct lease, in_conn);
 
         before = at->prev;
-        if (lease->state != LEASE_READY)
+        if (lease->state != LEASE_READY || lease->is_guest)
             continue;
         link_remove(at);
         pc->n_held--;
@@ -151,7 +151,9 @@ int pool_conn_new(struct pool_entry *entry, struct conn *conn, struct pool_conn 
     link_init(&pc->in_entry);
     link_init(&pc->in_uid);
     link_init(&pc->in_pool);
+    link_init(&pc->in_group);
     conn_set_events(conn, &pool_conn_events, pc);
+    pool_conn_join_group(pc);
     entry->pool->counters.connections_open++;
     *ret = pc;
     return 0;
@@ -161,6 +163,7 @@ void pool_conn_close(struct pool_conn *pc)
 {
     pc->entry->pool->counters.connections_open--;
     leave_lists(pc);
+    pool_conn_leave_group(pc);
     conn_close(pc->conn);
     mem_free(pc->rungs);
     mem_free(pc);

@@ -4,7 +4,7 @@
 /*
  * pool.c: the public face, leases, events. pool_queue.c: who waits in one key's queue,
  * attempts. pool_idle.c: connections, and what happens to those nobody uses. pool_tls.c: old
- * versions of TLS, and the way down to them.
+ * versions of TLS, and the way down to them. pool_coalesce.c: connections for several names.
  *
  * Nothing inside calls out: what an owner is to be told is put on pool->news and told from a
  * task at the end of the round, so every function here runs to its end on a pool that nobody
@@ -49,6 +49,7 @@ struct pool {
     struct pool_options options;
     struct map entries;
     struct map uid_map;
+    struct map groups; /* of HTTP/2 connections that may carry other names, too */
     struct link uids;
     struct link idle; /* all idle connections, the one unused longest first */
     struct timer idle_timer;
@@ -115,9 +116,11 @@ struct pool_conn {
     struct conn *conn;
     struct link leases; /* by lease->in_conn; empty: idle */
     unsigned n_held;
-    bool is_multi;   /* HTTP/2 */
-    bool is_counted; /* in entry->n_multi */
-    bool is_retired; /* takes no lease any more */
+    bool is_multi;            /* HTTP/2 */
+    bool is_counted;          /* in entry->n_multi */
+    bool is_retired;          /* takes no lease any more */
+    struct pool_group *group; /* NULL: carries its own name alone */
+    struct link in_group;
     struct link in_entry;
     struct link in_uid;
     struct link in_pool;
@@ -150,6 +153,7 @@ struct lease {
     int reason_told;       /* enum wait_reason, -1: none */
     unsigned n_rungs_told; /* of those of the attempt */
     bool is_reused;
+    bool is_guest;          /* on a connection made for another name */
     struct failure failure; /* LEASE_FAILED */
 };
 
@@ -189,6 +193,8 @@ struct lease *entry_next_taker(struct pool_entry *entry, bool *ret_must_close);
 /* Who takes a place on one that carries many? Such a connection tells by itself that it is
  * dead, so whoever wants a fresh one is content with it. */
 struct lease *entry_next_sharer(struct pool_entry *entry);
+/* Who takes a place on a connection for another name? Whoever wants a fresh one does not. */
+struct lease *entry_next_guest(struct pool_entry *entry);
 
 /* pool_tls.c */
 /* The entry of the request's key, or of the key with an old version. Return: 0 or -errno. */
@@ -203,6 +209,13 @@ void attempt_add_rung(struct attempt *attempt, const struct tls_rung *rung);
 /* The one to be reported in place of a later one; NULL: there is none. */
 const struct failure *attempt_first_failure(const struct attempt *attempt);
 bool lease_tell_rungs(struct lease *lease); /* Return: whether it still waits */
+
+/* pool_coalesce.c */
+void pool_conn_join_group(struct pool_conn *pc); /* if it may carry other names */
+void pool_conn_leave_group(struct pool_conn *pc);
+/* The addresses are known. Return: whether those who wait have been given places on a
+ * connection for another name, so that nobody needs the attempt any more. */
+bool attempt_is_needless(struct attempt *attempt, struct address_list found);
 
 /* pool_idle.c */
 MUST_CHECK int

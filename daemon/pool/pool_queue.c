@@ -323,6 +323,18 @@ static void attempt_on_rung(void *owner, const struct tls_rung *rung)
         lease_tell(attempt->sponsor);
 }
 
+static bool attempt_on_addresses(void *owner, struct address_list found)
+{
+    struct attempt *attempt = owner;
+    struct pool_entry *entry = attempt->entry;
+
+    if (!attempt_is_needless(attempt, found))
+        return false;
+    attempt_free(attempt);
+    entry_pump(entry);
+    return true;
+}
+
 static void attempt_failed(struct attempt *attempt, const struct failure *why)
 {
     struct pool_entry *entry = attempt->entry;
@@ -452,6 +464,7 @@ attempt_on_connected(void *owner, struct conn *conn, const struct lease_timing *
 static const struct connect_events attempt_events = {
     .on_stage = attempt_on_stage,
     .on_rung = attempt_on_rung,
+    .on_addresses = attempt_on_addresses,
     .on_connected = attempt_on_connected,
     .on_failed = attempt_on_failed,
 };
@@ -589,4 +602,14 @@ struct lease *entry_next_sharer(struct pool_entry *entry)
     if (taker && taker->attempt)
         attempt_lost_sponsor(TAKE(taker->attempt), false);
     return taker;
+}
+
+struct lease *entry_next_guest(struct pool_entry *entry)
+{
+    struct lease *guest = older(first_of(entry, LEASE_ORDINARY, WAITING_SPONSOR),
+                                first_of(entry, LEASE_ORDINARY, WAITING_QUEUED));
+
+    if (guest && guest->attempt)
+        attempt_lost_sponsor(TAKE(guest->attempt), true);
+    return guest;
 }

@@ -17,7 +17,8 @@ struct pool_counters {
     uint64_t connections_failed; /* attempts that came to nothing */
     uint64_t tls_handshakes_full;
     uint64_t tls_handshakes_resumed;
-    uint64_t waiting; /* leases without a connection, now */
+    uint64_t coalesced; /* leases on a connection made for another name */
+    uint64_t waiting;   /* leases without a connection, now */
 };
 
 void pool_counters(const struct pool *pool, struct pool_counters *ret);

@@ -84,6 +84,20 @@ void conn_ends_tell(const struct conn_ends *ends, struct conn_info *ret)
     ret->tls_verify_result = ends->tls_verify_result;
 }
 
+const struct address *conn_remote(const struct conn *conn)
+{
+    const struct io *io = conn->ops->stream(conn);
+
+    return io ? io_remote(io) : NULL;
+}
+
+bool conn_covers_host(const struct conn *conn, struct span host)
+{
+    const struct io *io = conn->ops->stream(conn);
+
+    return io && io_covers_host(io, host);
+}
+
 int conn_certificates(const struct conn *conn, bool verified, struct certificates **ret)
 {
     const struct io *io = conn->ops->stream(conn);

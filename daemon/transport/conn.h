@@ -18,6 +18,7 @@
 #include "loop/loop.h"
 #include "transport/exchange.h"
 
+struct address;
 struct certificates;
 struct conn;
 struct io;
@@ -141,6 +142,11 @@ static inline void conn_info(const struct conn *conn, struct conn_info *ret)
 {
     conn->ops->info(conn, ret);
 }
+
+/* Whose address it was made to; NULL: none is known, or it has gone. */
+const struct address *conn_remote(const struct conn *conn);
+/* Its peer's certificate was verified, and is good for the name @host, too. */
+bool conn_covers_host(const struct conn *conn, struct span host);
 
 /**
  * conn_certificates() - the peer's certificates, read anew for each call

@@ -111,8 +111,8 @@ class H2Connection:
 class H2Origin:
     """on_request(conn, stream) at a request's head, on_end(conn, stream) when it is whole."""
 
-    def __init__(self, authority=None, settings=None):
-        tls = origins.tls_server(authority, alpn=["h2"]) if authority else None
+    def __init__(self, authority=None, settings=None, names=()):
+        tls = origins.tls_server(authority, *names, alpn=["h2"]) if authority else None
         self.base = origins.ScriptedOrigin(tls)
         self.base.script = self._serve
         self.settings = settings or {}

@@ -324,3 +324,74 @@ def test_the_end_of_all_streams_is_one_failure_each(client, peer, ca):
                  for i in range(5)]
     client.finish(*exchanges)
     assert all(e.failed for e in exchanges)
+
+
+# ---- one connection for several names (CoalesceConnections=) ------------------------------------
+
+COALESCE = "[Network]\nCoalesceConnections=yes\n"
+
+
+@pytest.fixture
+def names(xhrd, ca):
+    """A server whose certificate is good for a.example and b.example."""
+    origin = H2Origin(ca, names=("a.example", "b.example"))
+    yield origin
+    origin.stop()
+
+
+@pytest.fixture
+def visit(client, names, ca):
+    """Every name at port 443 leads to that server."""
+    network = fetch_pb2.NetworkOptions(connect_to=[
+        fetch_pb2.ConnectTo(port=443, to_host=b"localhost", to_port=names.base.port)])
+    return lambda host, by=client, **more: by.fetch(f"https://{host}/", ca=ca.pem, network=network,
+                                                    **more)
+
+
+def connection(exchange):
+    assert exchange.done, exchange.text
+    return exchange.head.connection.connection_id
+
+
+@pytest.mark.xhrd(config=COALESCE)
+def test_pl13_names_of_one_certificate_and_address_share_a_connection(visit, names):
+    first = connection(visit("a.example"))
+    again = visit("b.example")
+    assert connection(again) == first and again.head.connection.reused
+    assert [stream.fields[":authority"] for stream in names.requests] == ["a.example", "b.example"]
+    assert len(names.connections) == 1
+
+
+def test_pl13_names_do_not_share_unless_the_administrator_says_so(visit, names):
+    assert connection(visit("a.example")) != connection(visit("b.example"))
+    assert len(names.connections) == 2
+
+
+@pytest.mark.xhrd(config=COALESCE)
+def test_pl13_a_name_the_certificate_is_not_good_for_is_refused_all_the_same(visit, names):
+    assert connection(visit("a.example"))
+    exchange = visit("c.example")
+    assert exchange.failure == "TLS_VERIFY" and len(names.requests) == 1
+
+
+@pytest.mark.xhrd(config=COALESCE)
+def test_pl13_other_terms_jars_and_profiles_do_not_share_names(visit, names, xhrd, ca):
+    first = connection(visit("a.example"))
+    tls = fetch_pb2.TlsOptions(ca_pem=ca.pem.read_bytes(), min_version=0x0304)
+    other = {connection(visit("b.example", jar="work")), connection(visit("b.example", tls=tls))}
+    with xhrd.client(profile="work") as another:
+        other.add(connection(visit("b.example", by=another)))
+    assert first not in other and len(other) == 3
+
+
+@pytest.mark.xhrd(config=COALESCE)
+def test_pl13_a_misdirected_name_gets_a_connection_of_its_own(visit, names):
+    names.on_end = lambda conn, stream: conn.respond(
+        stream, b"here\n",
+        "421" if conn is names.conns[0] and stream.fields[":authority"] == "b.example" else "200")
+    first = connection(visit("a.example"))
+    moved = visit("b.example")
+    assert moved.body == b"here\n" and moved.head.status == 200
+    assert connection(moved) != first
+    assert connection(visit("a.example")) == first  # which serves its own name as before
+    assert connection(visit("b.example")) == connection(moved)

@@ -11,6 +11,8 @@
 #include "base/mem.h"
 #include "loop/answerer.h"
 #include "loop/loop.h"
+#include "net/address.h"
+#include "net/io_priv.h"
 #include "pool/connector.h"
 #include "pool/pool.h"
 #include "pool/pool_priv.h"
@@ -33,6 +35,8 @@ struct fake_conn {
     unsigned http_version;
     uint16_t tls_number;
     unsigned capacity;
+    struct io io;       /* what its peer is asked for */
+    const char *covers; /* a name its certificate is good for */
 };
 
 struct connect_attempt {
@@ -73,7 +77,8 @@ struct world {
     uint16_t tls_number; /* of the next connections */
     uint16_t oldest;     /* what owners say, and how often they were asked */
     int n_asked;
-    unsigned capacity; /* of the next connections; 0: HTTP/1.1 */
+    unsigned capacity;  /* of the next connections; 0: HTTP/1.1 */
+    const char *covers; /* besides their own name */
 };
 
 static struct fake_conn *fake_of(struct conn *conn)
@@ -133,12 +138,38 @@ static int fake_open_exchange(struct conn *conn,
     return 0;
 }
 
+static const struct io *fake_stream(const struct conn *conn)
+{
+    return &((const struct fake_conn *)(const void *)conn)->io;
+}
+
+static const struct address *fake_remote(const struct io *io)
+{
+    static const struct address address = {
+        .in = {.sin_family = AF_INET, .sin_port = 0xbb01, .sin_addr = {.s_addr = 0x0100007f}}};
+
+    (void)io;
+    return &address;
+}
+
+static bool fake_covers_host(const struct io *io, struct span host)
+{
+    const char *at = (const char *)io - offsetof(struct fake_conn, io);
+    const struct fake_conn *fake = (const struct fake_conn *)(const void *)at;
+
+    return fake->covers && span_eq(host, span_of(fake->covers));
+}
+
+static const struct io_ops fake_io_ops = {.remote = fake_remote,
+                                          .covers_host = fake_covers_host};
+
 static const struct conn_ops fake_ops = {
     .open_exchange = fake_open_exchange,
     .is_usable = fake_is_usable,
     .capacity = fake_capacity,
     .is_busy = fake_is_busy,
     .info = fake_info,
+    .stream = fake_stream,
     .close = fake_close,
 };
 
@@ -208,7 +239,8 @@ static struct fake_conn *succeed(struct connect_attempt *attempt)
     struct lease_timing timing = {.name_lookup_us = 11, .connected_us = 22, .tls_us = 33};
 
     assert_true(world->n_conns <= FAKES_MAX);
-    *fake = (struct fake_conn){.conn.ops = &fake_ops, .world = world};
+    *fake = (struct fake_conn){
+        .conn.ops = &fake_ops, .world = world, .io.ops = &fake_io_ops, .covers = world->covers};
     fake->id = (uint64_t)world->n_conns;
     fake->http_version = world->capacity ? 20 : 11;
     fake->capacity = world->capacity ? world->capacity : 1;
@@ -1433,6 +1465,171 @@ static void test_a_server_that_asks_for_calm_is_left_alone(void **state)
     world_done(&world);
 }
 
+/* ---- one connection for several names ---------------------------------------------------- */
+
+static void allow_names(struct world *world)
+{
+    struct pool_options options = pool_options_default();
+
+    options.coalesce = true;
+    pool_set_options(world->pool, &options);
+    world->capacity = 10;
+    world->covers = "b.example";
+}
+
+static struct pool_key h2_key(uint32_t uid, const char *host)
+{
+    struct pool_key key = key_of(uid, host);
+
+    key.http = POOL_HTTP_BEST;
+    return key;
+}
+
+/* The look-up of the oldest attempt is through. Return: whether the attempt is gone. */
+static bool find_addresses(struct world *world, const char *text)
+{
+    struct connect_attempt *attempt = first_attempt(world);
+    struct address address;
+
+    assert_int_equal(address_parse(span_of(text), 443, &address), 0);
+    bool gone =
+        attempt->events->on_addresses(attempt->owner, (struct address_list){&address, 1});
+    if (gone)
+        fake_attempt_end(attempt);
+    turn(world);
+    return gone;
+}
+
+static void open_first(struct world *world, struct client *client, const struct pool_key *key)
+{
+    ask_for(world, client, key);
+    turn(world);
+    (void)succeed(first_attempt(world));
+    assert_int_equal(client->n_ready, 1);
+}
+
+static void test_pl13_a_name_rides_where_all_agree_and_nowhere_else(void **state)
+{
+    struct pool_key a = h2_key(1000, "a.example"), b = h2_key(1000, "b.example");
+    struct pool_key others[8];
+    struct client first, other;
+    struct world world;
+
+    (void)state;
+    world_init(&world);
+    allow_names(&world);
+    memset(&first, 0, sizeof(first));
+    open_first(&world, &first, &a);
+
+    for (size_t i = 0; i < 8; i++)
+        others[i] = b;
+    others[0].partition.uid = 1001;
+    assert_int_equal(partition_init(&others[1].partition, 1000, SPAN_LIT("work")), 0);
+    others[2].jar = SPAN_LIT("work");
+    others[3].tls.ca_pem = SPAN_LIT("PEM");
+    others[4].tls.insecure = true;
+    others[5].tls.min_version = 0x0304;
+    others[6].origin.port = 8443;
+    (void)snprintf(others[7].origin.host, sizeof(others[7].origin.host), "c.example");
+    for (size_t i = 0; i < 8; i++) {
+        memset(&other, 0, sizeof(other));
+        ask_for(&world, &other, &others[i]);
+        turn(&world);
+        assert_false(find_addresses(&world, "127.0.0.1"));
+        assert_int_equal(other.n_ready, 0);
+        release(&other);
+    }
+    memset(&other, 0, sizeof(other));
+    ask_for(&world, &other, &b);
+    turn(&world);
+    assert_false(find_addresses(&world, "127.0.0.2")); /* another machine */
+    assert_true(find_addresses(&world, "127.0.0.1"));
+    assert_int_equal(other.n_ready, 1);
+    assert_ptr_equal(other.lease->pc, first.lease->pc);
+    assert_int_equal(world.n_conns, 1);
+    release(&other);
+    release(&first);
+    world_done(&world);
+}
+
+static void test_pl13_nothing_is_shared_unless_it_is_allowed(void **state)
+{
+    struct pool_key a = h2_key(1000, "a.example"), b = h2_key(1000, "b.example");
+    struct client first = {0}, other = {0};
+    struct world world;
+
+    (void)state;
+    world_init(&world);
+    world.capacity = 10;
+    world.covers = "b.example";
+    open_first(&world, &first, &a);
+    ask_for(&world, &other, &b);
+    turn(&world);
+    assert_false(find_addresses(&world, "127.0.0.1"));
+    assert_int_equal(other.n_ready, 0);
+    release(&other);
+    release(&first);
+    world_done(&world);
+}
+
+static void
+test_pl13_a_misdirected_guest_gets_a_connection_of_its_own_and_no_other_comes(void **state)
+{
+    struct pool_key a = h2_key(1000, "a.example"), b = h2_key(1000, "b.example");
+    struct client first = {0}, guest = {0}, again = {0};
+    struct world world;
+
+    (void)state;
+    world_init(&world);
+    allow_names(&world);
+    open_first(&world, &first, &a);
+    ask_for(&world, &guest, &b);
+    turn(&world);
+    assert_true(find_addresses(&world, "127.0.0.1"));
+    lease_retire_connection(guest.lease); /* 421 */
+    release(&guest);
+    assert_true(lease_is_usable(first.lease)); /* its own name is served as before */
+
+    ask(&world, &again, &(struct pool_request){.key = &b, .fresh_only = true});
+    turn(&world);
+    assert_false(find_addresses(&world, "127.0.0.1"));
+    (void)succeed(first_attempt(&world));
+    assert_int_equal(again.n_ready, 1);
+    assert_ptr_not_equal(again.lease->pc, first.lease->pc);
+    release(&again);
+    release(&first);
+    world_done(&world);
+}
+
+static void
+test_pl13_a_connection_that_breaks_takes_its_guests_with_it_untold_or_not(void **state)
+{
+    struct pool_key a = h2_key(1000, "a.example"), b = h2_key(1000, "b.example");
+    struct client first = {0}, guest = {0};
+    struct world world;
+
+    (void)state;
+    world_init(&world);
+    allow_names(&world);
+    open_first(&world, &first, &a);
+    ask_for(&world, &guest, &b);
+    turn(&world);
+    struct connect_attempt *attempt = first_attempt(&world);
+    struct fake_conn *fake = &world.conns[0];
+    assert_true(attempt->events->on_addresses(attempt->owner,
+                                              (struct address_list){fake_remote(NULL), 1}));
+    fake_attempt_end(attempt);
+    fake->conn.events->on_broken(fake->conn.owner); /* before the guest has been told */
+    turn(&world);
+    assert_int_equal(guest.n_ready, 1); /* its exchange fails at once, and it asks anew */
+    assert_ptr_equal(guest.lease->pc->conn, &fake->conn);
+    fake->is_broken = true;
+    release(&guest);
+    release(&first);
+    assert_true(fake->is_closed);
+    world_done(&world);
+}
+
 static void test_no_lease_state_is_a_dead_end(void **state)
 {
     (void)state;
@@ -1708,6 +1905,12 @@ int main(void)
         cmocka_unit_test(test_pl13_a_retired_connection_gets_no_lease),
         cmocka_unit_test(test_a_server_that_asks_for_calm_is_left_alone),
         cmocka_unit_test(test_no_lease_state_is_a_dead_end),
+        cmocka_unit_test(test_pl13_a_name_rides_where_all_agree_and_nowhere_else),
+        cmocka_unit_test(test_pl13_nothing_is_shared_unless_it_is_allowed),
+        cmocka_unit_test(
+            test_pl13_a_misdirected_guest_gets_a_connection_of_its_own_and_no_other_comes),
+        cmocka_unit_test(
+            test_pl13_a_connection_that_breaks_takes_its_guests_with_it_untold_or_not),
     };
 
     return cmocka_run_group_tests_name("pool/pool", tests, NULL, NULL);
