@@ -178,7 +178,8 @@ static enum failure_phase phase_of(struct request *request)
 
 void request_drop_connection(struct request *request)
 {
-    request->exchange = NULL; /* closed with the lease */
+    if (request->exchange) /* of HTTP/2 the stream alone: others are on the connection */
+        exchange_close(TAKE(request->exchange));
     if (request->lease)
         lease_release(request->lease);
     request->lease = NULL;

@@ -310,6 +310,27 @@ def test_an_early_answer_stops_the_upload(client, peer, ca):
     assert exchange.head.status == 413 and exchange.body == b"too big\n"
 
 
+def half(conn, stream):
+    conn.respond(stream, b"half", end=stream.path != "/slow")
+
+
+def test_pl16_an_abort_resets_the_stream_and_nothing_else(client, peer, ca, get):
+    peer.on_end = half
+    assert get().done
+    aborted, other = (client.open(peer.url("/slow"), ca=ca.pem) for _ in range(2))
+    client.receive_until(lambda: aborted.body and other.body)
+    client.abort(aborted)
+    client.receive_until(lambda: aborted.ended)
+    assert get().done
+    wait_until(lambda: peer.conns[0].resets, "the reset")
+    gone = peer.conns[0].streams[peer.conns[0].resets[0][0]]
+    assert gone.path == "/slow" and len(peer.conns[0].resets) == 1
+    left = next(s for s in peer.requests if s.path == "/slow" and s is not gone)
+    peer.conns[0].send_body(left, b" and half")
+    client.receive_until(lambda: other.ended)
+    assert other.body == b"half and half" and len(peer.connections) == 1
+
+
 def test_a_connection_that_dies_is_replaced(client, peer, get):
     assert get().done
     peer.conns[0].connection.close()

@@ -396,6 +396,9 @@ static void test_a_proxy_and_its_exceptions_are_read_and_checked(void **state)
         {"ProxyAuth", "digest", NULL},
         {"ProxyAuth", "ntlm", "ProxyAuth=ntlm: wants basic, digest or any"},
         {"NoProxy", "a.com, 10.0.0.0/8", NULL},
+        {"CoalesceConnections", "yes", NULL},
+        {"CoalesceConnections", "no", NULL},
+        {"CoalesceConnections", "1", "CoalesceConnections=1: wants yes or no"},
     };
 
     (void)state;
@@ -484,7 +487,7 @@ static void test_the_description_names_every_key_once(void **state)
     int n = 0;
     for (const char *at = all; *at; at++)
         n += *at == '\n';
-    assert_int_equal(n, sizeof(number_keys) / sizeof(number_keys[0]) + 12); /* words, too */
+    assert_int_equal(n, sizeof(number_keys) / sizeof(number_keys[0]) + 13); /* words, too */
 }
 
 int main(void)
