@@ -372,11 +372,13 @@ static int send_head(struct client_request *entry,
     message.kind_case =
         is_last ? XHRD__V1__SERVER_MESSAGE__KIND_HEAD : XHRD__V1__SERVER_MESSAGE__KIND_HOP;
     message.head = to;
-    if (!connection.tls || !head->certificates) {
+    int r = 0;
+    if (!connection.tls || !head->certificates)
         client_send(entry->client, &message);
-        return 0;
-    }
-    return send_with_certificates(entry, head->certificates, &tls.info, &message);
+    else
+        r = send_with_certificates(entry, head->certificates, &tls.info, &message);
+    to->connection = NULL;
+    return r;
 }
 
 static void
