@@ -1,20 +1,25 @@
 # SPDX-License-Identifier: MIT
 """The service as it is shipped, under a real systemd (container.py): what only a service manager
 shows. One container for all tests of this file; each begins with a fresh service."""
+import array
 import contextlib
+import fcntl
 import os
 import pathlib
 import re
 import socket
 import stat
+import termios
 import threading
 
 import pytest
 from container import Container, Unbootable, why_not
+from libxhr import PATH as LIBRARY
+from libxhr import Client as LibraryClient
 from origins import ScriptedOrigin, response, tls_server
 from test_users import as_user
 from waiting import wait_until
-from wire import Client, Closed
+from wire import Client, ClientMessage, Closed, admin_pb2, framed
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=str(why_not()))
 
@@ -138,6 +143,13 @@ def crowd(machine, origin):
         yield clients
 
 
+def unread(client) -> int:
+    """Bytes that it has sent and nobody has read."""
+    answer = array.array("i", [0])
+    fcntl.ioctl(client.sock, termios.TIOCOUTQ, answer)
+    return answer[0]
+
+
 def killed(machine):
     machine.systemctl("kill", "--kill-who=main", "--signal=KILL", "xhrd.service")
 
@@ -190,6 +202,54 @@ def test_sd03_sd04_clients_with_nothing_under_way_do_not_notice(machine, origin,
     for client in crowd:
         client.close()
     wait_until(lambda: kept(machine) == 0, "systemd to let go of them")
+
+
+@pytest.mark.skipif(not LIBRARY.exists(), reason="no library that python can load")
+def test_sd03_libxhr_tells_one_error_for_each_request_and_goes_on(machine, origin):
+    """With a client that systemd holds: its end comes from the next process."""
+    held = threading.Event()
+    origin.answer = lambda request: (request.target == "/held" and held.wait(),
+                                     response(b"hello\n"))[1]
+    library = LibraryClient(machine.socket_path)
+    requests = [library.request() for _ in range(3)]
+    requests[0].open(origin.url())
+    assert requests[0].send() == 0
+    requests[0].finish()
+    wait_until(lambda: kept(machine) == 1, "systemd to hold the client")
+    for request in requests[1:]:
+        request.open(origin.url("/held"))
+        assert request.send() == 0
+    library.pump_until(lambda: sum(r.target == "/held" for r in origin.requests) == 2)
+    killed(machine)
+    for request in requests[1:]:
+        request.finish()
+        request.check()
+        assert request.story() == "1 4 error:daemon-lost"
+    held.set()
+    requests[0].forget()
+    requests[0].open(origin.url())
+    assert requests[0].send() == 0
+    requests[0].finish()
+    assert requests[0].status == 200
+    for request in requests:
+        request.free()
+    library.close()
+
+
+def test_sd03_what_is_said_while_nobody_is_there_is_heard_by_the_next(machine, origin):
+    """A whole request lies in the socket; of another one the process that died had read half."""
+    with connect(machine) as whole, connect(machine) as half, connect(machine) as later:
+        wait_until(lambda: kept(machine) == 3, "systemd to hold the clients")
+        data = framed(ClientMessage(admin=admin_pb2.AdminCommand(
+            command_id=1, topic=admin_pb2.ADMIN_TOPIC_STATUS)).SerializeToString())
+        half.send_bytes(data[:-1])
+        wait_until(lambda: unread(half) == 0, "half a frame to be read")
+        machine.systemctl("kill", "--kill-who=main", "--signal=STOP", "xhrd.service")
+        exchange = whole.open(origin.url())
+        killed(machine)
+        assert whole.finish(exchange).body == b"hello\n"
+        half.wait_closed()
+        assert later.fetch(origin.url()).done
 
 
 def test_sd05_a_restart_under_load_refuses_nobody(machine, origin):
