@@ -135,6 +135,7 @@ kept_keep(void *owner, int fd, const struct partition *partition, const char *pr
     return NULL;
 }
 
+// NOLINTNEXTLINE(readability-non-const-parameter): the keeper's type
 static void kept_drop(void *owner, volatile uint8_t *busy)
 {
     struct kept *kept = owner;
@@ -253,9 +254,11 @@ static int take_over(struct kept *kept, const struct passed *passed)
         else
             close(SD_LISTEN_FDS_START + i);
     }
-    if (r == 0)
-        free_places(kept);
-    return r;
+    if (r < 0)
+        return r;
+    INVARIANT(kept->table);
+    free_places(kept);
+    return 0;
 }
 
 int kept_open(struct kept **ret, const struct passed *passed)

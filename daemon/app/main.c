@@ -35,6 +35,27 @@ static int serve(struct options *options, struct sockets *sockets, struct kept *
     return r;
 }
 
+/* Return: 0, or -ENOTCONN when it was said why not. */
+static int
+open_sockets(struct sockets *ret, const struct passed *passed, const struct options *options)
+{
+    const char *path = options->socket_path;
+    int r = sockets_open(ret, passed, path, !options->daemon.per_user);
+
+    if (r == 0)
+        return 0;
+    if (r == -EADDRINUSE)
+        log_at_id(LOG_LEVEL_ERR, NULL, MESSAGE_CANNOT_START,
+                  "%s: a daemon listens there already", path);
+    else if (r == -ENOENT)
+        log_at_id(LOG_LEVEL_ERR, NULL, MESSAGE_CANNOT_START,
+                  "no socket: give --socket PATH, set XDG_RUNTIME_DIR or pass one");
+    else
+        log_at_id(LOG_LEVEL_ERR, NULL, MESSAGE_CANNOT_START, "%s: %s", path ? path : "socket",
+                  strerrordesc_np(-r));
+    return -ENOTCONN;
+}
+
 int main(int argc, char **argv)
 {
     CLEANUP(kept_free) struct kept *kept = NULL;
@@ -53,26 +74,14 @@ int main(int argc, char **argv)
         log_warning(NULL, "clients' connections will not outlive this process");
     if (r == 0)
         r = options_parse(&options, argc, argv);
+    if (r == 0)
+        r = open_sockets(&sockets, &passed, &options);
+    passed_done(&passed);
     if (r == OPTIONS_LEAVE)
         return EXIT_SUCCESS;
     if (r < 0)
         return r == -EINVAL ? 2 : EXIT_FAILURE;
 
-    r = sockets_open(&sockets, &passed, options.socket_path, !options.daemon.per_user);
-    passed_done(&passed);
-    if (r < 0) {
-        if (r == -EADDRINUSE)
-            log_at_id(LOG_LEVEL_ERR, NULL, MESSAGE_CANNOT_START,
-                      "%s: a daemon listens there already", options.socket_path);
-        else if (r == -ENOENT)
-            log_at_id(LOG_LEVEL_ERR, NULL, MESSAGE_CANNOT_START,
-                      "no socket: give --socket PATH, set XDG_RUNTIME_DIR or pass one");
-        else
-            log_at_id(LOG_LEVEL_ERR, NULL, MESSAGE_CANNOT_START, "%s: %s",
-                      options.socket_path ? options.socket_path : "socket",
-                      strerrordesc_np(-r));
-        return EXIT_FAILURE;
-    }
     r = serve(&options, &sockets, kept);
     sockets_done(&sockets);
     return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;

@@ -109,7 +109,7 @@ void client_forget(struct client *client);
  * in our place and the client would not see it. What a client may have that lasts is asked here
  * as soon as there is such a thing. */
 bool client_is_at_rest(const struct client *client);
-void client_on_quiet(void *client);
+void client_on_quiet(void *owner);
 /* For a client at rest that is kept: we leave, its connection stays. */
 void client_leave_to_keeper(struct client *client);
 void service_keep_init(struct service *service);
