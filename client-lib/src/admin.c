@@ -11,8 +11,7 @@ struct command {
     struct xhr_client *client;
     struct xhr_admin_events events;
     void *user;
-    const char *host; /* while it is being sent; or NULL */
-    bool *ret_done;   /* of xhr_admin_ask() */
+    bool *ret_done; /* of xhr_admin_ask() */
     int *ret_result;
 };
 
@@ -61,19 +60,14 @@ int xhr_admin_on_reply(struct xhr_slot *slot,
 }
 
 static int
-send_command(struct xhr_client *client, struct command *command, Xhrd__V1__AdminTopic topic)
+send_command(struct xhr_client *client, struct command *command, Xhrd__V1__AdminCommand admin)
 {
     Xhrd__V1__ClientMessage message = XHRD__V1__CLIENT_MESSAGE__INIT;
-    Xhrd__V1__AdminCommand admin = XHRD__V1__ADMIN_COMMAND__INIT;
     int r = xhr_client_add_slot(client, &command->slot);
 
     if (r < 0)
         return r;
     admin.command_id = command->slot.id;
-    admin.topic = topic;
-    if (command->host)
-        admin.host =
-            (ProtobufCBinaryData){strlen(command->host), (uint8_t *)(uintptr_t)command->host};
     message.kind_case = XHRD__V1__CLIENT_MESSAGE__KIND_ADMIN;
     message.admin = &admin;
     r = xhr_link_queue(client, &message, &command->slot, NULL);
@@ -83,7 +77,7 @@ send_command(struct xhr_client *client, struct command *command, Xhrd__V1__Admin
 }
 
 static int
-start(struct xhr_client *client, Xhrd__V1__AdminTopic topic, const struct command *as)
+start(struct xhr_client *client, const Xhrd__V1__AdminCommand *what, const struct command *as)
 {
     struct command *command = client->is_freed ? NULL : malloc(sizeof(*command));
     int r;
@@ -93,8 +87,7 @@ start(struct xhr_client *client, Xhrd__V1__AdminTopic topic, const struct comman
     *command = *as;
     command->slot.ops = &xhr_admin_ops;
     command->client = client;
-    r = send_command(client, command, topic);
-    command->host = NULL;
+    r = send_command(client, command, *what);
     if (r < 0) {
         free(command);
         return r;
@@ -106,13 +99,29 @@ start(struct xhr_client *client, Xhrd__V1__AdminTopic topic, const struct comman
 }
 
 int xhr_admin_send(struct xhr_client *client,
-                   Xhrd__V1__AdminTopic topic,
+                   const Xhrd__V1__AdminCommand *what,
                    const struct xhr_admin_events *events,
                    void *user)
 {
     const struct command command = {.events = *events, .user = user};
 
-    return start(client, topic, &command);
+    return start(client, what, &command);
+}
+
+int xhr_admin_ask_for(struct xhr_client *client,
+                      const Xhrd__V1__AdminCommand *what,
+                      const struct xhr_admin_events *events,
+                      void *user)
+{
+    bool done = false;
+    int result = 0;
+    const struct command command = {
+        .events = *events, .user = user, .ret_done = &done, .ret_result = &result};
+    int r = client->is_dispatching ? -EDEADLK : start(client, what, &command);
+
+    if (r == 0)
+        r = xhr_sync_wait(client, &done);
+    return r < 0 ? r : result;
 }
 
 int xhr_admin_ask(struct xhr_client *client,
@@ -121,16 +130,10 @@ int xhr_admin_ask(struct xhr_client *client,
                   const struct xhr_admin_events *events,
                   void *user)
 {
-    bool done = false;
-    int result = 0;
-    const struct command command = {.events = *events,
-                                    .user = user,
-                                    .host = host,
-                                    .ret_done = &done,
-                                    .ret_result = &result};
-    int r = client->is_dispatching ? -EDEADLK : start(client, topic, &command);
+    Xhrd__V1__AdminCommand what = XHRD__V1__ADMIN_COMMAND__INIT;
 
-    if (r == 0)
-        r = xhr_sync_wait(client, &done);
-    return r < 0 ? r : result;
+    what.topic = topic;
+    if (host)
+        what.host = (ProtobufCBinaryData){strlen(host), (uint8_t *)(uintptr_t)host};
+    return xhr_admin_ask_for(client, &what, events, user);
 }

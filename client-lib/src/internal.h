@@ -18,20 +18,26 @@ struct xhr_admin_events {
 };
 
 /**
- * xhr_admin_send() - ask for a topic; the answer comes from xhr_client_dispatch()
+ * xhr_admin_send() - ask; the answer comes from xhr_client_dispatch()
+ * @what: with its topic; borrowed for the call, its command_id is the library's
  * Return: 0 or -errno; then @events are never called.
  */
 int xhr_admin_send(struct xhr_client *client,
-                   Xhrd__V1__AdminTopic topic,
+                   const Xhrd__V1__AdminCommand *what,
                    const struct xhr_admin_events *events,
                    void *user);
 
 /**
- * xhr_admin_ask() - the same, blocking
- * @host: of a topic that wants one; else NULL
+ * xhr_admin_ask_for() - the same, blocking
  * Return: 0 when the last reply came (it may hold a failure: on_reply has seen it), else
  * xhr_error_errno() of what on_reply was told.
  */
+int xhr_admin_ask_for(struct xhr_client *client,
+                      const Xhrd__V1__AdminCommand *what,
+                      const struct xhr_admin_events *events,
+                      void *user);
+
+/* The same for a topic alone, with @host where it wants one, else NULL. */
 int xhr_admin_ask(struct xhr_client *client,
                   Xhrd__V1__AdminTopic topic,
                   const char *host,

@@ -64,6 +64,7 @@ static const struct command commands[] = {
      FOR_ALL},
     {"cache", "clear", CTL_CACHE_CLEAR, "remove them: all, of a host, of a URL", "[HOST|URL]",
      FOR_ALL},
+    {"purge-user", NULL, CTL_PURGE_USER, "forget all that is kept of a user", "USER", FOR_ALL},
 };
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -202,6 +203,8 @@ static int take_arguments(const struct command *command,
                           struct trouble *why)
 {
     size_t wanted = count_words(command->argument);
+    const char *second = command->second ? command->second : "";
+    const char *space = command->second ? " " : "";
     size_t n = 0;
 
     while (n < CTL_ARGUMENTS_MAX + 1 && words[n])
@@ -209,8 +212,9 @@ static int take_arguments(const struct command *command,
     if (n > wanted)
         return trouble_set(why, EXIT_USAGE, "one word too many: %s", words[wanted]);
     if (n < wanted && command->argument[0] != '[')
-        return trouble_set(why, EXIT_USAGE, "%s %s wants a word more: %s %s %s", command->first,
-                           command->second, command->first, command->second, command->argument);
+        return trouble_set(why, EXIT_USAGE, "%s%s%s wants a word more: %s%s%s %s",
+                           command->first, space, second, command->first, space, second,
+                           command->argument);
     ret->command = command->command;
     ret->argument = words[0];
     for (size_t i = 0; i < n; i++)
@@ -255,9 +259,9 @@ take_words(char *const words[], struct ctl_options *ret, unsigned given, struct 
 
     if (!command)
         return refuse_command(words[0], words[0] ? words[1] : NULL, why);
-    if (!command->second && words[1])
+    if (!command->second && !command->argument && words[1])
         return trouble_set(why, EXIT_USAGE, "%s takes no further word: %s", words[0], words[1]);
-    int r = command->second ? take_arguments(command, words + 2, ret, why) : 0;
+    int r = take_arguments(command, words + (command->second ? 2 : 1), ret, why);
     ret->command = command->command;
     return r == 0 && given != FOR_ALL ? check_flags(command, ret, why) : r;
 }

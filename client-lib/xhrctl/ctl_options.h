@@ -36,6 +36,7 @@ enum ctl_command {
     CTL_HSTS_RM,
     CTL_CACHE_SHOW,
     CTL_CACHE_CLEAR,
+    CTL_PURGE_USER,
 };
 
 #define CTL_ARGUMENTS_MAX 3

@@ -32,7 +32,7 @@ static bool parse_id(const char *text, uint32_t *ret)
     return number < UINT32_MAX;
 }
 
-static bool find_user(const char *name, uint32_t *ret)
+bool ctl_find_user(const char *name, uint32_t *ret)
 {
     const struct passwd *user = parse_id(name, ret) ? NULL : getpwnam(name);
 
@@ -57,7 +57,7 @@ make_grant(const struct ctl_options *options, struct xhr_jar_grant *ret, struct 
     const char *right = options->arguments[2];
 
     *ret = (struct xhr_jar_grant){.size = sizeof(*ret), .is_group = who[0] == '@'};
-    if (ret->is_group ? !find_group(who + 1, &ret->id) : !find_user(who, &ret->id))
+    if (ret->is_group ? !find_group(who + 1, &ret->id) : !ctl_find_user(who, &ret->id))
         return trouble_set(why, EXIT_USAGE,
                            "%s: no such %s; write a user's name or number, or @ and a group's",
                            who, ret->is_group ? "group" : "user");
@@ -155,7 +155,7 @@ static int ask(struct xhr_client *client,
     int code = 0;
 
     if (options->command == CTL_JAR_LIST && options->argument &&
-        !find_user(options->argument, &owner))
+        !ctl_find_user(options->argument, &owner))
         return trouble_set(why, EXIT_USAGE, "%s: no such user", options->argument);
     if (options->command == CTL_JAR_GRANT || options->command == CTL_JAR_REVOKE)
         code = make_grant(options, &grant, why);

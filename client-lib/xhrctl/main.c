@@ -38,6 +38,8 @@ static int run(const struct ctl_options *options, struct strbuf *out, struct tro
         r = hsts_run(client, options, out, why);
     else if (options->command == CTL_CACHE_SHOW || options->command == CTL_CACHE_CLEAR)
         r = cache_run(client, options, out, why);
+    else if (options->command == CTL_PURGE_USER)
+        r = purge_run(client, options, out, why);
     else
         r = show_run(client, options, out, why);
     (void)xhr_client_free(client);

@@ -45,5 +45,14 @@ int cache_run(struct xhr_client *client,
               struct strbuf *out,
               struct trouble *why);
 
+/* purge-user. */
+int purge_run(struct xhr_client *client,
+              const struct ctl_options *options,
+              struct strbuf *out,
+              struct trouble *why);
+
+/* @name: or a number. Return: whether there is such a user, or it is a number. */
+bool ctl_find_user(const char *name, uint32_t *ret);
+
 /* Puts an error of the library or the daemon into words that fit this program. */
 int ctl_trouble(const struct xhr_error *error, struct trouble *why);

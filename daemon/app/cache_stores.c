@@ -218,6 +218,48 @@ struct cache_access cache_stores_access(struct cache_stores *stores)
     };
 }
 
+struct purge {
+    uint32_t uid;
+    struct cache_wait *wait; /* NULL: all are known */
+    bool waits;
+    uint64_t removed;
+};
+
+static bool open_one(struct map_node *node, void *arg)
+{
+    const struct of_partition *of = CONTAINER_OF(node, struct of_partition, node);
+    struct purge *purge = arg;
+
+    if (of->who.uid == purge->uid)
+        purge->waits = cache_store_open(of->store, purge->wait) > 0;
+    return !purge->waits;
+}
+
+static bool clear_one(struct map_node *node, void *arg)
+{
+    const struct of_partition *of = CONTAINER_OF(node, struct of_partition, node);
+    struct purge *purge = arg;
+
+    if (of->who.uid == purge->uid)
+        purge->removed += cache_store_clear(of->store, (struct span){0});
+    return true;
+}
+
+int cache_stores_purge(struct cache_stores *stores,
+                       uint32_t uid,
+                       struct cache_wait *wait,
+                       uint64_t *ret_removed)
+{
+    struct purge purge = {.uid = uid, .wait = wait};
+
+    map_each(&stores->by_partition, open_one, &purge);
+    if (purge.waits)
+        return 1;
+    map_each(&stores->by_partition, clear_one, &purge);
+    *ret_removed = purge.removed;
+    return 0;
+}
+
 /* ---- life ------------------------------------------------------------------------------ */
 
 int cache_stores_new(struct cache_stores **ret,

@@ -36,4 +36,11 @@ DEFINE_CLEANUP(cache_stores, cache_stores_free)
 
 void cache_stores_set_limits(struct cache_stores *stores, const struct cache_limits *limits);
 
+/* What is stored for any open profile of @uid goes, and what is being written. Return: 0 with
+ * *ret_removed; 1: on_ready will be called, ask again then. */
+int cache_stores_purge(struct cache_stores *stores,
+                       uint32_t uid,
+                       struct cache_wait *wait,
+                       uint64_t *ret_removed);
+
 struct cache_access cache_stores_access(struct cache_stores *stores);

@@ -338,6 +338,19 @@ struct cookie_stores *cookie_stores_free(struct cookie_stores *stores)
     return mem_free(stores);
 }
 
+int cookie_stores_find(struct cookie_stores *stores, uint32_t uid, struct cookie_store **ret)
+{
+    struct uid_store *of_uid = NULL;
+
+    *ret = NULL;
+    if (!stores_have(stores, uid))
+        return 0;
+    int r = stores_get(stores, uid, &of_uid);
+    if (r == 0)
+        *ret = of_uid->store;
+    return r;
+}
+
 struct totals {
     uint64_t count;
     bool persistent;

@@ -42,5 +42,10 @@ MUST_CHECK int cookie_stores_set_options(struct cookie_stores *stores,
 
 struct cookie_access cookie_stores_access(struct cookie_stores *stores);
 
+/* NULL: nothing is kept for @uid, in memory or on disk. Return: 0 or -errno. */
+struct cookie_store;
+MUST_CHECK int
+cookie_stores_find(struct cookie_stores *stores, uint32_t uid, struct cookie_store **ret);
+
 /* Of all uids; *ret_persistent: no disk has refused anything. */
 void cookie_stores_ask(struct cookie_stores *stores, uint64_t *ret_count, bool *ret_persistent);

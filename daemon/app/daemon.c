@@ -9,6 +9,7 @@
 #include "app/notify.h"
 #include "app/signals.h"
 #include "app/system_jar.h"
+#include "app/user_purge.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -50,6 +51,7 @@ struct daemon {
     struct worker_pool *cache_names;  /* names of stored answers, one at a time */
     struct worker_pool *cache_bodies; /* and their bodies */
     struct cache_stores *caches;
+    struct user_purges purges;
     struct resolver *resolver;
     struct network *network;
     struct tls_contexts *tls_contexts;
@@ -455,15 +457,39 @@ static int make_pool(struct daemon *daemon)
                             &options);
 }
 
+static int daemon_purge_user(void *owner, uint32_t uid, struct user_purge *purge)
+{
+    struct daemon *daemon = owner;
+
+    return user_purge_start(&daemon->purges, uid, purge);
+}
+
+static void make_purges(struct daemon *daemon)
+{
+    daemon->purges = (struct user_purges){
+        .cookies = daemon->cookies,
+        .caches = daemon->caches,
+        .pool = daemon->pool,
+        .tls_sessions = daemon->tls_session_disk,
+        .names = daemon->cache_names,
+        .state_dir = daemon->options.state_dir,
+        .per_user = daemon->options.per_user,
+    };
+    user_purges_init(&daemon->purges);
+}
+
 static int make_service(struct daemon *daemon)
 {
     static const struct service_events events = {
         .on_idle = daemon_on_idle,
         .ask_cookies = daemon_ask_cookies,
+        .purge_user = daemon_purge_user,
+        .purge_user_cancel = user_purge_cancel,
         .each_tls_session = daemon_each_tls_session,
     };
     struct service_options options = service_options_of(daemon);
 
+    make_purges(daemon);
     daemon->fetcher = mem_alloc(sizeof(*daemon->fetcher));
     if (!daemon->fetcher)
         return fault(-ENOMEM);
@@ -565,6 +591,7 @@ struct daemon *daemon_free(struct daemon *daemon)
     if (daemon->loop)
         stop_listening(daemon);
     daemon->service = service_free(daemon->service);
+    user_purges_done(&daemon->purges);
     if (daemon->loop)
         settle(daemon);
     daemon->pool = pool_free(daemon->pool);

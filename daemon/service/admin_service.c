@@ -424,6 +424,9 @@ void admin_service_command(struct client *client, const Xhrd__V1__AdminCommand *
     case XHRD__V1__ADMIN_TOPIC__ADMIN_TOPIC_CACHE_CLEAR:
         cache_service_command(client, message);
         return;
+    case XHRD__V1__ADMIN_TOPIC__ADMIN_TOPIC_PURGE_USER:
+        purge_service_command(client, message);
+        return;
     case XHRD__V1__ADMIN_TOPIC__ADMIN_TOPIC_UNSPECIFIED:
     case _XHRD__V1__ADMIN_TOPIC_IS_INT_SIZE: break;
     }

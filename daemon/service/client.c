@@ -373,6 +373,7 @@ void client_close(struct client *client)
     hsts_service_close_all(client);
     network_service_close(client);
     cache_service_close_all(client);
+    purge_service_close_all(client);
     if (client->session)
         session_close(client->session);
     charge_release(&client->charge);
@@ -390,7 +391,7 @@ void client_check_done(struct client *client)
 {
     if (client->closed || !client->half_closed || client->requests.count > 0 ||
         !list_is_empty(&client->cookie_jobs) || client->n_hsts_jobs > 0 ||
-        client->n_cache_jobs > 0)
+        client->n_cache_jobs > 0 || client->n_purge_jobs > 0)
         return;
     struct session *session = client->session;
     client->session = NULL;
@@ -422,6 +423,7 @@ int client_new(struct service *service, int fd, const struct peer *peer, struct 
     link_init(&client->watches);
     link_init(&client->hsts_jobs);
     link_init(&client->cache_jobs);
+    link_init(&client->purge_jobs);
     int r = user_get(&service->users, peer->uid, &service->options.limits, &client->user);
     if (r < 0) {
         mem_free(client);

@@ -64,11 +64,30 @@ struct tls_session_listed {
     bool is_persistent;
 };
 
+/* What went of a user, see purge_user(). */
+struct user_purged {
+    uint64_t cookies;
+    uint64_t hosts; /* known ones */
+    uint64_t answers;
+    bool is_saved; /* from the disk as well */
+};
+
+/* Embedded at who wants to hear of it. */
+struct user_purge {
+    void (*on_purged)(struct user_purge *self, const struct user_purged *what);
+    void *filler; /* the filler's; NULL when nothing is under way */
+};
+
 struct service_events {
     /* No client is connected and no request under way; on every change to and from it. */
     void (*on_idle)(void *owner, bool idle);
     /* For status: how many cookies there are, and whether they are safe on disk. */
     void (*ask_cookies)(void *owner, uint64_t *ret_count, bool *ret_persistent);
+    /* All that is kept for @uid goes, in memory and on disk; on_purged() says when, perhaps
+     * before this returns. Return: 0 or -errno. */
+    int (*purge_user)(void *owner, uint32_t uid, struct user_purge *purge);
+    /* on_purged() is not called; what began goes on. */
+    void (*purge_user_cancel)(struct user_purge *purge);
     /* Those of a uid, or (POOL_EVERY_UID) of all. */
     void (*each_tls_session)(void *owner,
                              uint32_t uid,

@@ -65,6 +65,8 @@ struct client {
     unsigned n_hsts_jobs;
     struct link cache_jobs;
     unsigned n_cache_jobs;
+    struct link purge_jobs;
+    unsigned n_purge_jobs;
     struct answerer *answerer; /* NULL until client_answerer() */
     struct network_watcher network_watcher;
     uint32_t network_command; /* that it answers; 0: it does not watch */
@@ -187,6 +189,11 @@ void hsts_service_command(struct client *client, const Xhrd__V1__AdminCommand *m
 void hsts_service_close_all(struct client *client);
 void cache_service_command(struct client *client, const Xhrd__V1__AdminCommand *message);
 void cache_service_close_all(struct client *client);
+
+/* ---- purge_service.c --------------------------------------------------------------------- */
+
+void purge_service_command(struct client *client, const Xhrd__V1__AdminCommand *message);
+void purge_service_close_all(struct client *client);
 void admin_service_command(struct client *client, const Xhrd__V1__AdminCommand *message);
 void network_service_command(struct client *client, const Xhrd__V1__NetworkCommand *command);
 void network_service_close(struct client *client);

@@ -100,6 +100,9 @@ static int commit(struct cookie_disk *disk)
         r = cookie_rows_write(disk->statements, &disk->rows, disk->wipe, &disk->error);
     else if (r == DB_OK)
         db_take_reserve(disk->db);
+    if (r == DB_OK && disk->scrub)
+        r = db_exec(disk->db, "PRAGMA wal_checkpoint(TRUNCATE)", "emptying its -wal",
+                    &disk->error);
     return r;
 }
 

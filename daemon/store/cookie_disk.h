@@ -32,6 +32,7 @@ struct cookie_disk {
     enum cookie_disk_task task;
     bool skip_rows; /* LOAD: what is in memory is newer than any row */
     bool wipe;      /* COMMIT: of everything, instead of what is there */
+    bool scrub;     /* COMMIT: nothing of what was there stays in the -wal */
     struct saved_list
         rows; /* COMMIT: what to write; LOAD: what was read. The loop empties it */
 

@@ -60,6 +60,7 @@ struct cookie_store {
     enum store_state state;
     bool was_loaded;  /* what is on disk is known: memory is the truth */
     bool rewrite_all; /* the next commit writes everything */
+    bool must_scrub;  /* and leaves nothing of what was there */
     bool is_failing;  /* and has been told of */
     bool is_closing;
     int64_t asked_us; /* when opening began */
@@ -165,6 +166,11 @@ void cookie_store_wait_cancel(struct cookie_store_wait *wait)
 bool cookie_store_is_persistent(const struct cookie_store *store)
 {
     return store->state == STORE_OPEN && !store->is_failing;
+}
+
+bool cookie_store_has_disk(const struct cookie_store *store)
+{
+    return store->path;
 }
 
 size_t cookie_store_unsaved_bytes(const struct cookie_store *store)
@@ -436,6 +442,26 @@ uint64_t cookie_store_end_session(struct cookie_store *store)
 
     cookie_store_each_jar(store, end_session, &n);
     return n;
+}
+
+static bool purge_jar(struct map_node *node, void *arg)
+{
+    struct stored_jar *in = CONTAINER_OF(node, struct stored_jar, node);
+    uint64_t *n = arg;
+
+    *n += cookie_jar_count(in->jar);
+    jar_book_remove(in);
+    return true;
+}
+
+void cookie_store_purge(struct cookie_store *store, struct cookie_store_purged *ret)
+{
+    *ret = (struct cookie_store_purged){0};
+    map_each(&store->jars.jars, purge_jar, &ret->cookies);
+    ret->hosts = hsts_book_clear(&store->hosts);
+    plan_rewrite(store); /* what only the disk has goes, too */
+    store->must_scrub = true;
+    (void)count_change(store);
 }
 
 /* The disk says no */
@@ -714,6 +740,7 @@ static void begin_commit(void *owner)
     }
     store->disk.task = COOKIE_DISK_COMMIT;
     store->disk.wipe = store->rewrite_all;
+    store->disk.scrub = store->must_scrub;
     store->n_batch = store->n_changes;
     cookie_unsaved_begin(&store->unsaved);
     if ((store->rewrite_all ? collect_all(store) : collect_changes(store)) < 0) {
@@ -733,6 +760,7 @@ static void commit_done(struct cookie_store *store)
         return;
     }
     recover(store);
+    store->must_scrub &= !store->disk.scrub;
     cookie_unsaved_end(&store->unsaved);
     store->n_saved = store->n_batch;
     if (must_commit(store) || store->n_saved != store->n_changes)

@@ -96,6 +96,9 @@ void cookie_store_wait_cancel(struct cookie_store_wait *wait);
 /* Whether the last word of the disk was good. False for a store in memory. */
 bool cookie_store_is_persistent(const struct cookie_store *store);
 
+/* Whether there is a disk to go to at all. */
+bool cookie_store_has_disk(const struct cookie_store *store);
+
 /* In persistent cookies that are not on disk. */
 size_t cookie_store_unsaved_bytes(const struct cookie_store *store);
 
@@ -121,6 +124,16 @@ struct jar_book;
 
 /* All of its jars, with who else may use them. Not before the store is ready. */
 struct jar_book *cookie_store_jars(struct cookie_store *store);
+
+struct cookie_store_purged {
+    uint64_t cookies;
+    uint64_t hosts;
+};
+
+/* Everything goes: jars with their cookies and grants, known hosts; who has a jar in hand has
+ * it no longer. The next commit leaves nothing of it on the disk, not in the -wal either. Not
+ * before the store is ready. */
+void cookie_store_purge(struct cookie_store *store, struct cookie_store_purged *ret);
 
 /* Session cookies go, of all jars. Return: how many. */
 uint64_t cookie_store_end_session(struct cookie_store *store);

@@ -81,6 +81,24 @@ void hsts_book_forget_changes(struct hsts_book *book)
         forget_change(book, CONTAINER_OF(at, struct host_change, link));
 }
 
+static bool clear_set(struct map_node *node, void *arg)
+{
+    struct book_set *in = CONTAINER_OF(node, struct book_set, node);
+    uint64_t *n = arg;
+
+    for (int i = 0; i < KIND_COUNT; i++)
+        *n += hsts_clear(in->kinds[i].set);
+    return true;
+}
+
+uint64_t hsts_book_clear(struct hsts_book *book)
+{
+    uint64_t n = 0;
+
+    map_each(&book->sets, clear_set, &n);
+    return n;
+}
+
 bool hsts_book_has_changes(const struct hsts_book *book)
 {
     return !list_is_empty(&book->changed);

@@ -48,6 +48,9 @@ MUST_CHECK int hsts_book_seen(struct hsts_book *book, const char *profile, struc
 /* What is there already stays. What may not come back is noted as gone. */
 void hsts_book_restore(struct hsts_book *book, const struct saved_hosts *saved, int64_t now_s);
 
+/* All of all sets. Return: how many went. */
+uint64_t hsts_book_clear(struct hsts_book *book);
+
 void hsts_book_expire(struct hsts_book *book, int64_t now_s);
 
 bool hsts_book_has_changes(const struct hsts_book *book);

@@ -330,6 +330,17 @@ on_admin(const Xhrd__V1__AdminReply *reply, const struct xhr_error *error, void 
         seen->error = error->kind;
 }
 
+static int send_topic(struct xhr_client *client,
+                      Xhrd__V1__AdminTopic topic,
+                      const struct xhr_admin_events *events,
+                      void *user)
+{
+    Xhrd__V1__AdminCommand what = XHRD__V1__ADMIN_COMMAND__INIT;
+
+    what.topic = topic;
+    return xhr_admin_send(client, &what, events, user);
+}
+
 static void test_admin_replies_are_handed_on_one_by_one(void **state)
 {
     const struct xhr_admin_events events = {.on_reply = on_admin};
@@ -343,8 +354,7 @@ static void test_admin_replies_are_handed_on_one_by_one(void **state)
     (void)state;
     peer_init(&peer, false);
     assert_int_equal(
-        xhr_admin_send(peer.client, XHRD__V1__ADMIN_TOPIC__ADMIN_TOPIC_POOLS, &events, &seen),
-        0);
+        send_topic(peer.client, XHRD__V1__ADMIN_TOPIC__ADMIN_TOPIC_POOLS, &events, &seen), 0);
     const Xhrd__V1__AdminCommand *command = peer_expect(&peer, ADMIN)->admin;
     assert_int_equal(command->topic, XHRD__V1__ADMIN_TOPIC__ADMIN_TOPIC_POOLS);
     body.command_id = command->command_id;
@@ -362,8 +372,7 @@ static void test_admin_replies_are_handed_on_one_by_one(void **state)
     assert_int_equal(seen.error, XHR_ERROR_NONE);
     assert_int_equal(xhr_client_in_flight(peer.client), 0);
     assert_int_equal(
-        xhr_admin_send(peer.client, XHRD__V1__ADMIN_TOPIC__ADMIN_TOPIC_STATUS, &events, &seen),
-        0);
+        send_topic(peer.client, XHRD__V1__ADMIN_TOPIC__ADMIN_TOPIC_STATUS, &events, &seen), 0);
     (void)peer_expect(&peer, ADMIN);
     peer_close(&peer);
     peer_turn(&peer);
