@@ -629,6 +629,7 @@ const struct flag flags[] = {
     {GROUP_TIME, 0, 0, 0, "retry-all-errors", NULL, "so may any error", AT(retry_all_errors), NULL},
 
     {GROUP_DAEMON, 0, 0, 0, "socket", "PATH", "the daemon's socket", AT(socket_path), NULL},
+    {GROUP_DAEMON, 0, 0, 0, "profile", "NAME", "as this profile of yours: all of its own", AT(profile), NULL},
     {GROUP_DAEMON, 0, 0, 0, "no-start", NULL, "do not start a daemon when there is none", AT(no_start), NULL},
 
     {GROUP_OTHER, 'h', 0, 0, "help", NULL, "this text", AT(help), NULL},

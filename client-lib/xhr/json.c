@@ -122,6 +122,14 @@ void json_null(struct json *json, const char *key)
     strbuf_add_text(json->out, "null");
 }
 
+void json_milliseconds(struct json *json, const char *key, uint64_t microseconds)
+{
+    begin_value(json, key);
+    strbuf_add_u64(json->out, microseconds / 1000);
+    strbuf_add_char(json->out, '.');
+    strbuf_add_padded(json->out, microseconds % 1000, 3);
+}
+
 void json_seconds(struct json *json, const char *key, uint64_t microseconds)
 {
     begin_value(json, key);

@@ -25,6 +25,7 @@ void json_u64(struct json *json, const char *key, uint64_t number);
 void json_i64(struct json *json, const char *key, int64_t number);
 void json_bool(struct json *json, const char *key, bool yes);
 void json_null(struct json *json, const char *key);
+void json_milliseconds(struct json *json, const char *key, uint64_t microseconds); /* 0.123 */
 void json_seconds(struct json *json, const char *key, uint64_t microseconds); /* 0.000123 */
 /* @done of @total with four decimals: 0.5000 */
 void json_ratio(struct json *json, const char *key, uint64_t done, uint64_t total);

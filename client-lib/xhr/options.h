@@ -171,6 +171,7 @@ struct cli_options {
     bool retry_all_errors;
 
     const char *socket_path;
+    const char *profile; /* NULL: the unnamed one */
     bool no_start;
 
     bool help;

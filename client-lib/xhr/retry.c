@@ -60,8 +60,8 @@ static bool is_passing(const struct cli_options *options, const struct retry_out
                (outcome->exit_code != EXIT_OK && options->retry_all_errors);
     if (is_our_own(outcome->exit_code))
         return false;
-    if (options->retry_all_errors || outcome->exit_code == EXIT_TIMEOUT ||
-        outcome->exit_code == EXIT_DNS)
+    if (options->retry_all_errors || outcome->daemon_leaves ||
+        outcome->exit_code == EXIT_TIMEOUT || outcome->exit_code == EXIT_DNS)
         return true;
     return options->retry_connrefused && outcome->exit_code == EXIT_CONNECT &&
            outcome->sys_errno == ECONNREFUSED;

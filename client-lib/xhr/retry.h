@@ -26,6 +26,7 @@ struct retry {
 struct retry_outcome {
     int exit_code;           /* 0: an answer came */
     int sys_errno;           /* of a failed connection; 0: none */
+    bool daemon_leaves;      /* it takes no request any more: its successor will */
     int status;              /* of the answer; 0: none */
     const char *retry_after; /* the field; NULL: none */
     int64_t now_s;           /* Unix time, for a date in it */

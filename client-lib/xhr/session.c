@@ -9,6 +9,7 @@
 #include "flags.h"
 #include "netrc.h"
 #include "password.h"
+#include "profile.h"
 #include "proxy.h"
 #include "tls.h"
 #include "transfer.h"
@@ -52,7 +53,11 @@ static int load_client(struct session *session, struct trouble *why)
         .no_start = session->options->no_start,
         .daemon_path = daemon_beside_us(beside),
         .program = "xhr",
+        .profile = session->options->profile,
     };
+
+    if (options.profile && !profile_is_valid(options.profile))
+        return trouble_set(why, EXIT_USAGE, "--profile '%s': " PROFILE_WANTS, options.profile);
     int r = xhr_client_new(&options, &session->client);
 
     if (r == -EINVAL)

@@ -22,6 +22,8 @@ void transfer_judge_retry(struct transfer *t, int exit_code, int sys_errno)
         outcome.status = xhr_request_status(t->request);
         outcome.retry_after = xhr_request_response_header(t->request, "Retry-After");
     }
+    const struct xhr_error *error = xhr_request_error(t->request);
+    outcome.daemon_leaves = error && error->kind == XHR_ERROR_SHUTDOWN;
     t->again_ms = retry_wait(t->retry, t->options, &outcome);
 }
 

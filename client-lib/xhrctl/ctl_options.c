@@ -24,6 +24,10 @@ struct command {
 #define FOR_VALUES 8u
 #define FOR_WHY    16u
 #define FOR_SET    32u
+#define FOR_FILE   64u
+#define FOR_HAR    128u
+#define FOR_DRAIN  256u
+#define NO_JSON    512u /* of a command: what it prints has a form of its own */
 
 static const struct command commands[] = {
     {"status", NULL, CTL_STATUS, "how the daemon is, and what it has done", NULL, FOR_ALL},
@@ -33,6 +37,14 @@ static const struct command commands[] = {
     {"show", "pools", CTL_SHOW_POOLS, "connections and queue of each origin", NULL, FOR_ALL},
     {"show", "tls-sessions", CTL_SHOW_TLS_SESSIONS, "TLS sessions kept for resumption", NULL,
      FOR_ALL},
+    {"show", "fds", CTL_SHOW_FDS, "descriptors, and how many there may be", NULL, FOR_ALL},
+    {"show", "memory", CTL_SHOW_MEMORY, "memory, and how much there may be", NULL, FOR_ALL},
+    {"monitor", NULL, CTL_MONITOR, "every request, as it goes", NULL, FOR_HAR},
+    {"har", NULL, CTL_HAR, "one of the last requests, as HTTP Archive", "REQUEST", NO_JSON},
+    {"metrics", NULL, CTL_METRICS, "counters, as OpenMetrics text", NULL, FOR_FILE | NO_JSON},
+    {"drain", NULL, CTL_DRAIN, "finish what runs, take nothing new", NULL, FOR_DRAIN},
+    {"reload", NULL, CTL_RELOAD, "read the configuration anew", NULL, FOR_ALL},
+    {"log-level", NULL, CTL_LOG_LEVEL, "what is logged: err to debug", "[LEVEL]", FOR_ALL},
     {"cookies", "list", CTL_COOKIES_LIST, "cookies of a jar", NULL,
      FOR_JAR | FOR_PLACE | FOR_NAME | FOR_VALUES | FOR_WHY},
     {"cookies", "get", CTL_COOKIES_GET, "the value of a cookie", "NAME",
@@ -94,6 +106,13 @@ static const struct ctl_flag ctl_flags[] = {
     {"same-site", "WHICH", "set: none, lax or strict", AT(same_site), 0, FOR_SET},
     {"max-age", "SECONDS", "set: keep it so long, not for the session", AT(max_age), 0,
      FOR_SET},
+    {"profile", "NAME", "of this profile of yours, not of the unnamed one", AT(profile), 0,
+     FOR_ALL},
+    {"textfile", "FILE", "metrics: into this file, for node_exporter", AT(textfile), 0,
+     FOR_FILE},
+    {"har", "FILE", "monitor: what is over into this HTTP Archive, too", AT(har), 0, FOR_HAR},
+    {"exit", NULL, "drain: leave when the last request is over", AT(exit), 0, FOR_DRAIN},
+    {"off", NULL, "drain: take requests again", AT(off), 0, FOR_DRAIN},
     {"help", NULL, "this text", AT(help), 'h', FOR_ALL},
     {"version", NULL, "which version this is", AT(version), 'V', FOR_ALL},
 };
@@ -177,11 +196,10 @@ static int refuse_command(const char *first, const char *second, struct trouble 
         known.len > 0
             ? trouble_set(why, EXIT_USAGE, "%s%s%s: there is %s %s", first, second ? " " : "",
                           second ? second : "", first, strbuf_text(&known))
-            : trouble_set(
-                  why, EXIT_USAGE,
-                  "unknown command %s; there are status, show, cookies, jar, session, hsts "
-                  "and cache",
-                  first);
+            : trouble_set(why, EXIT_USAGE,
+                          "unknown command %s; there are status, show, monitor, har, metrics, "
+                          "drain, reload, log-level, cookies, jar, session, hsts and cache",
+                          first);
     strbuf_done(&known);
     return r;
 }
@@ -263,6 +281,10 @@ take_words(char *const words[], struct ctl_options *ret, unsigned given, struct 
         return trouble_set(why, EXIT_USAGE, "%s takes no further word: %s", words[0], words[1]);
     int r = take_arguments(command, words + (command->second ? 2 : 1), ret, why);
     ret->command = command->command;
+    if (r == 0 && ret->json && (command->flags & NO_JSON))
+        return trouble_set(why, EXIT_USAGE,
+                           "--json does not go with %s, which has a form of its own",
+                           command->first);
     return r == 0 && given != FOR_ALL ? check_flags(command, ret, why) : r;
 }
 

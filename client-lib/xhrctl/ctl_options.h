@@ -37,6 +37,14 @@ enum ctl_command {
     CTL_CACHE_SHOW,
     CTL_CACHE_CLEAR,
     CTL_PURGE_USER,
+    CTL_METRICS,
+    CTL_DRAIN,
+    CTL_RELOAD,
+    CTL_LOG_LEVEL,
+    CTL_SHOW_FDS,
+    CTL_SHOW_MEMORY,
+    CTL_MONITOR,
+    CTL_HAR,
 };
 
 #define CTL_ARGUMENTS_MAX 3
@@ -57,6 +65,11 @@ struct ctl_options {
     const char *url;
     const char *same_site;
     const char *max_age; /* seconds */
+    const char *profile;
+    const char *textfile;
+    const char *har;
+    bool exit;
+    bool off;
     bool secure;
     bool http_only;
     bool help;

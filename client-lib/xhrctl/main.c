@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include "files.h"
+#include "monitor.h"
+#include "profile.h"
 #include "show.h"
 #include "version.h"
 
@@ -14,12 +16,16 @@ static int run(const struct ctl_options *options, struct strbuf *out, struct tro
         .socket_path = options->socket_path,
         .no_start = true,
         .program = "xhrctl",
+        .profile = options->profile,
     };
     bool cookies = (options->command >= CTL_COOKIES_LIST && options->command < CTL_JAR_LIST) ||
                    options->command == CTL_SESSION_END;
     bool jars = options->command >= CTL_JAR_LIST && options->command <= CTL_JAR_REVOKE;
     bool masked = !options->values && isatty(STDOUT_FILENO);
     struct xhr_client *client = NULL;
+
+    if (options->profile && !profile_is_valid(options->profile))
+        return trouble_set(why, EXIT_USAGE, "--profile '%s': " PROFILE_WANTS, options->profile);
     int r = xhr_client_new(&client_options, &client);
 
     if (r == -EINVAL)
@@ -30,6 +36,12 @@ static int run(const struct ctl_options *options, struct strbuf *out, struct tro
         return trouble_set(why, EXIT_RESOURCES, "%s", strerror(-r));
     if (options->command == CTL_COOKIES_WATCH)
         r = watch_run(client, options, masked, why);
+    else if (options->command >= CTL_METRICS && options->command <= CTL_SHOW_MEMORY)
+        r = ops_run(client, options, out, why);
+    else if (options->command == CTL_MONITOR)
+        r = monitor_run(client, options, why);
+    else if (options->command == CTL_HAR)
+        r = har_run(client, options, out, why);
     else if (cookies)
         r = cookies_run(client, options, masked, out, why);
     else if (jars)

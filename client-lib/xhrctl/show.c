@@ -66,6 +66,11 @@ static struct cells cells_of_status(const Xhrd__V1__Status *row)
     add(&cells, "bytes_up", CELL_BYTES, row->bytes_up, 0);
     add_number(&cells, "cookies", row->cookies);
     add(&cells, "persistence_lost", CELL_BOOL, row->persistence_lost, 0);
+    add(&cells, "draining", CELL_BOOL, row->draining, 0);
+    add_number(&cells, "requests_refused", row->requests_refused);
+    add_number(&cells, "monitors", row->monitors);
+    add_bytes(&cells, "log_level", &row->log_level);
+    add(&cells, "shows_all", CELL_BOOL, row->shows_all, 0);
     return cells;
 }
 

@@ -54,5 +54,17 @@ int purge_run(struct xhr_client *client,
 /* @name: or a number. Return: whether there is such a user, or it is a number. */
 bool ctl_find_user(const char *name, uint32_t *ret);
 
+/* metrics, drain, reload, log-level, show fds and memory. */
+int ops_run(struct xhr_client *client,
+            const struct ctl_options *options,
+            struct strbuf *out,
+            struct trouble *why);
+
+/* har. */
+int har_run(struct xhr_client *client,
+            const struct ctl_options *options,
+            struct strbuf *out,
+            struct trouble *why);
+
 /* Puts an error of the library or the daemon into words that fit this program. */
 int ctl_trouble(const struct xhr_error *error, struct trouble *why);

@@ -43,6 +43,7 @@ struct config_key {
 static const struct config_key keys[] = {
     KEY("Daemon", "LogLevel", TYPE_LOG_LEVEL, log_level, 0, 0, "info"),
     KEY("Daemon", "IdleExitSec", TYPE_SECONDS, idle_exit_us, 0, 86400, "0"),
+    KEY("Daemon", "Administrators", TYPE_PEOPLE, administrators, 0, 0, ""),
     KEY("Daemon", "StateDirectory", TYPE_PATH, state_dir, 0, 0, ""),
     KEY("Cookies", "Durability", TYPE_DURABILITY, cookies_survive_power, 0, 0, "normal"),
     KEY("Cookies", "SessionGraceSec", TYPE_SECONDS, session_grace_us, 0, 31536000, "300"),

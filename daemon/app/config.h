@@ -21,7 +21,8 @@
 
 struct config {
     enum log_level log_level;
-    int64_t idle_exit_us; /* 0: never */
+    int64_t idle_exit_us;                 /* 0: never */
+    char administrators[CONFIG_TEXT_MAX]; /* "user @group …" */
     char state_dir[CONFIG_TEXT_MAX];
     bool cookies_survive_power;           /* each commit reaches the medium before it is told */
     int64_t session_grace_us;             /* session cookies outlast the last client so long */

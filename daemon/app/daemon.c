@@ -64,6 +64,7 @@ struct daemon {
     struct auth_cache proxy_logins;
     struct rung_memory rung_memory;
     struct proxy proxy; /* of the configuration */
+    struct jar_grants administrators;
     struct service *service;
     struct listener *listeners[SOCKETS_MAX];
     struct timer idle;
@@ -171,6 +172,7 @@ static struct service_options service_options_of(const struct daemon *daemon)
         .session = session_options_default(),
         .clients_max = config->clients_max,
         .per_user = daemon->options.per_user,
+        .administrators = &daemon->administrators,
         .version = XHRD_VERSION,
         .state_dir = daemon->options.state_dir,
         .socket_path = daemon->sockets->path,
@@ -226,6 +228,20 @@ static void take_proxy(struct daemon *daemon)
     daemon->proxy = proxy;
 }
 
+/* A user's own daemon is his, whatever a file says. */
+static void take_administrators(struct daemon *daemon)
+{
+    struct jar_grants administrators;
+
+    if (administrators_of(&daemon->options.config, &administrators) < 0) {
+        log_warning(NULL, "Administrators=: not taken, going on with those before: out of "
+                          "memory, or too many names");
+        return;
+    }
+    jar_grants_done(&daemon->administrators);
+    daemon->administrators = administrators;
+}
+
 static struct cache_limits cache_limits_of(const struct config *config)
 {
     return (struct cache_limits){.bytes_max = config->cache_bytes,
@@ -275,26 +291,26 @@ static void apply_config(struct daemon *daemon)
         log_warning(NULL, "cookie jars go on with the rights they had: out of memory, or too "
                           "many names");
     take_proxy(daemon);
+    take_administrators(daemon);
     take_networks(daemon);
     cache_stores_set_limits(daemon->caches, &cache);
     daemon->fetcher->options = fetch_options_of(daemon);
     daemon_on_idle(daemon, service_is_idle(daemon->service));
 }
 
-static void daemon_on_reload(void *owner)
+static int daemon_reload(void *owner, struct buf *ret_error)
 {
     struct daemon *daemon = owner;
-    CLEANUP_BUF struct buf error = BUF_INIT(0);
     struct config config;
 
     notify_reloading(daemon->notify);
     config_init(&config);
     int r = daemon->options.config_path
                 ? config_load(&config, daemon->options.config_path,
-                              daemon->options.config_is_optional, &error)
+                              daemon->options.config_is_optional, ret_error)
                 : 0;
     if (r < 0) {
-        const char *text = buf_c_str(&error);
+        const char *text = buf_c_str(ret_error);
 
         log_at_id(LOG_LEVEL_ERR, NULL, MESSAGE_CONFIG_REFUSED,
                   "not reloaded, going on as before: %s", text ? text : "out of memory");
@@ -306,6 +322,22 @@ static void daemon_on_reload(void *owner)
         log_notice(NULL, "reloaded");
     }
     notify_ready(daemon->notify);
+    return r;
+}
+
+static void daemon_on_reload(void *owner)
+{
+    CLEANUP_BUF struct buf error = BUF_INIT(0);
+
+    (void)daemon_reload(owner, &error);
+}
+
+static void daemon_on_drained(void *owner)
+{
+    struct daemon *daemon = owner;
+
+    if (!daemon->leaving)
+        daemon_on_leave(daemon);
 }
 
 /* ---- joining
@@ -486,10 +518,13 @@ static int make_service(struct daemon *daemon)
         .purge_user = daemon_purge_user,
         .purge_user_cancel = user_purge_cancel,
         .each_tls_session = daemon_each_tls_session,
+        .reload = daemon_reload,
+        .on_drained = daemon_on_drained,
     };
     struct service_options options = service_options_of(daemon);
 
     make_purges(daemon);
+    take_administrators(daemon);
     daemon->fetcher = mem_alloc(sizeof(*daemon->fetcher));
     if (!daemon->fetcher)
         return fault(-ENOMEM);
@@ -617,6 +652,7 @@ struct daemon *daemon_free(struct daemon *daemon)
     auth_cache_done(&daemon->proxy_logins);
     rung_memory_done(&daemon->rung_memory);
     proxy_done(&daemon->proxy);
+    jar_grants_done(&daemon->administrators);
     daemon->notify = notify_free(daemon->notify);
     daemon->signals = signals_free(daemon->signals);
     daemon->loop = loop_free(daemon->loop);

@@ -47,7 +47,7 @@ add_word(struct jar_grants *grants, struct span word, enum jar_right right, char
     word = span_drop(word, grant.is_group ? 1 : 0);
     memcpy(name, word.ptr, word.len);
     if (!find_id(name, &grant, record)) {
-        log_notice(NULL, "there is no %s %s: it has no right on the system's cookie jar",
+        log_notice(NULL, "there is no %s %s: what is to be its right is nobody's",
                    grant.is_group ? "group" : "user", name);
         return 0;
     }
@@ -83,6 +83,22 @@ int system_jar_grants(const struct config *config, struct jar_grants *ret)
         r = add_words(&grants, config->system_jar_read, JAR_RIGHT_READ, record);
     if (r == 0)
         r = add_words(&grants, config->system_jar_write, JAR_RIGHT_WRITE, record);
+    if (r < 0) {
+        jar_grants_done(&grants);
+        return r;
+    }
+    *ret = grants;
+    return 0;
+}
+
+int administrators_of(const struct config *config, struct jar_grants *ret)
+{
+    CLEANUP_MEM char *record = mem_alloc(RECORD_BYTES);
+    struct jar_grants grants = {0};
+
+    if (!record)
+        return fault(-ENOMEM);
+    int r = add_words(&grants, config->administrators, JAR_RIGHT_USE, record);
     if (r < 0) {
         jar_grants_done(&grants);
         return r;

@@ -748,6 +748,21 @@ void request_get_timing(const struct request *request, struct request_timing *re
         ret->first_byte_us = request->info.first_byte_us - request->begun_us;
 }
 
+void request_describe(struct request *request, struct request_row *ret)
+{
+    *ret = (struct request_row){
+        .id = request->id,
+        .uid = request->options.partition.uid,
+        .method = request->method,
+        .url = &request->url,
+        .state = request_state_name(request->state),
+        .age_us = loop_now_us(request->fetcher->loop) - request->begun_us,
+        .body_bytes = request->pipeline.body_bytes,
+        .connection_id = request->info.connection_id,
+        .owner = request->owner,
+    };
+}
+
 void request_each(struct fetcher *fetcher,
                   bool (*fn)(void *arg, const struct request_row *row),
                   void *arg)
@@ -757,17 +772,9 @@ void request_each(struct fetcher *fetcher,
 
         if (request->exchange)
             exchange_info(request->exchange, &request->info);
-        struct request_row row = {
-            .id = request->id,
-            .uid = request->options.partition.uid,
-            .method = request->method,
-            .url = &request->url,
-            .state = request_state_name(request->state),
-            .age_us = loop_now_us(fetcher->loop) - request->begun_us,
-            .body_bytes = request->pipeline.body_bytes,
-            .connection_id = request->info.connection_id,
-            .owner = request->owner,
-        };
+        struct request_row row;
+
+        request_describe(request, &row);
         if (!fn(arg, &row))
             return;
     }

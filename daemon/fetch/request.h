@@ -221,6 +221,7 @@ struct request_row {
     void *owner;
 };
 
+void request_describe(struct request *request, struct request_row *ret);
 /* @fn returns whether to go on. */
 void request_each(struct fetcher *fetcher,
                   bool (*fn)(void *arg, const struct request_row *row),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the daemon holds and does, in rows. A user is shown his own, root everything. A listing
- * longer than one frame goes on in the next reply.
+ * What the daemon holds and does, in rows. A user is shown his own, root and who
+ * Administrators= names everything. A listing longer than one frame goes on in the next reply.
  */
 #include <stdio.h>
 #include <string.h>
@@ -373,6 +373,11 @@ static void send_status(struct client *client, uint32_t command_id)
     status.persistence_lost = !persistent;
     status.state_dir = bytes_of_span(span_of(service->options.state_dir));
     status.socket_path = bytes_of_span(span_of(service->options.socket_path));
+    status.draining = service->draining;
+    status.requests_refused = service->requests_refused;
+    status.log_level = bytes_of_span(span_of(log_level_name(log_get_level())));
+    status.shows_all = client_sees_all(client);
+    status.monitors = (uint32_t)service->n_monitors;
     fill_counters(service, &status);
     reply.command_id = command_id;
     reply.status = &status;
@@ -390,14 +395,16 @@ send_listing(struct client *client, uint32_t command_id, void (*fill)(struct lis
     }
     listing->client = client;
     listing->command_id = command_id;
-    listing->uid = client->peer.uid == 0 ? POOL_EVERY_UID : client->peer.uid;
+    listing->uid = client_sees_all(client) ? POOL_EVERY_UID : client->peer.uid;
     fill(listing);
     send_page(listing, false);
 }
 
 void admin_service_command(struct client *client, const Xhrd__V1__AdminCommand *message)
 {
-    switch (message->topic) {
+    if (ops_service_command(client, message))
+        return;
+    switch ((int)message->topic) {
     case XHRD__V1__ADMIN_TOPIC__ADMIN_TOPIC_STATUS:
         send_status(client, message->command_id);
         return;
@@ -427,8 +434,7 @@ void admin_service_command(struct client *client, const Xhrd__V1__AdminCommand *
     case XHRD__V1__ADMIN_TOPIC__ADMIN_TOPIC_PURGE_USER:
         purge_service_command(client, message);
         return;
-    case XHRD__V1__ADMIN_TOPIC__ADMIN_TOPIC_UNSPECIFIED:
-    case _XHRD__V1__ADMIN_TOPIC_IS_INT_SIZE: break;
+    default: break;
     }
     client_refuse(client, XHRD__V1__SESSION_ERROR__KIND__KIND_PROTOCOL,
                   "topic: wants one of the ADMIN_TOPIC values");

@@ -9,6 +9,7 @@
 #include "base/fault.h"
 #include "base/mem.h"
 #include "policy/cookie_jar.h"
+#include "service/monitor.h"
 #include "service/service_priv.h"
 #include "wire/codec.h"
 #include "wire/frame.h"
@@ -153,6 +154,8 @@ int client_introduce(struct client *client, struct span profile, struct span pro
     for (size_t i = 0; i < program.len; i++)
         client->program[i] =
             program.ptr[i] >= 0x20 && program.ptr[i] < 0x7f ? program.ptr[i] : '?';
+    client->program_len = (uint8_t)program.len;
+    client->counters = counters_of(&client->service->counters, &client->partition);
     client->greeted = true;
     client_hold_session(client, client->partition.uid);
     return 0;
@@ -298,6 +301,7 @@ static void client_on_drained(void *owner)
 {
     fetch_service_set_congested(owner, false);
     cookie_watch_resume_all(owner);
+    monitor_resume_all(owner);
 }
 
 static void client_on_end(void *owner, enum session_end end)
@@ -308,6 +312,7 @@ static void client_on_end(void *owner, enum session_end end)
     case SESSION_END_EOF:
         client->half_closed = true;
         cookie_watch_close_all(client); /* it could not end them any more */
+        monitor_close_all(client);
         answer_service_leave(client);
         fetch_service_end_of_input(client);
         client_check_done(client);
@@ -369,6 +374,7 @@ void client_close(struct client *client)
     fetch_service_close_all(client);
     cookie_service_close_all(client);
     cookie_watch_close_all(client);
+    monitor_close_all(client);
     release_sessions(client);
     hsts_service_close_all(client);
     network_service_close(client);
@@ -421,6 +427,7 @@ int client_new(struct service *service, int fd, const struct peer *peer, struct 
     link_init(&client->request_list);
     link_init(&client->cookie_jobs);
     link_init(&client->watches);
+    link_init(&client->monitors);
     link_init(&client->hsts_jobs);
     link_init(&client->cache_jobs);
     link_init(&client->purge_jobs);
@@ -528,6 +535,8 @@ int service_new(struct service **ret,
     service->goodbye = (struct deferred){.fn = service_on_goodbye, .owner = service};
     link_init(&service->clients);
     service_keep_init(service);
+    link_init(&service->monitors);
+    counters_init(&service->counters);
     arena_init(&service->in);
     arena_init(&service->out);
     *ret = service;
@@ -542,7 +551,10 @@ struct service *service_free(struct service *service)
     timer_disarm(&service->keep);
     while (!list_is_empty(&service->clients))
         client_close(CONTAINER_OF(list_first(&service->clients), struct client, link));
+    loop_defer_cancel(service->loop, &service->drained);
     map_done(&service->users);
+    histories_done(&service->histories);
+    counters_done(&service->counters);
     return mem_free(service);
 }
 

@@ -11,6 +11,7 @@
 #include "base/fault.h"
 #include "base/mem.h"
 #include "fetch/request.h"
+#include "service/monitor.h"
 #include "service/service_priv.h"
 #include "service/tls_convert.h"
 #include "wire/frame.h"
@@ -20,12 +21,14 @@ struct client_request {
     struct link link;     /* in client->request_list */
     struct client *client;
     struct request *request;
-    struct charge place; /* one of QUOTA_REQUESTS */
-    struct charge bytes; /* what its message brought */
-    struct charge fds;   /* that it holds */
+    struct charge place;   /* one of QUOTA_REQUESTS */
+    struct charge bytes;   /* what its message brought */
+    struct charge fds;     /* that it holds */
+    struct record *record; /* of the last requests; NULL: none, or gone */
     uint32_t number;
     bool loading_told;
     bool tell_sent;
+    bool from_network; /* its answer came from a server */
 };
 
 static const struct request_events client_request_events;
@@ -52,7 +55,141 @@ static void forget(struct client_request *entry)
     map_remove(&client->requests, &entry->node);
     link_remove(&entry->link);
     release_charges(entry);
+    if (entry->record)
+        entry->record->holder = NULL;
+    if (client->service->drain_exits)
+        ops_check_drained(client->service);
     mem_free(entry);
+}
+
+/* ---- for those who look on
+ * -------------------------------------------------------------------- */
+
+static void source_of(struct client_request *entry,
+                      const struct request_head *head,
+                      struct record_source *ret)
+{
+    const struct client *client = entry->client;
+    struct request_row row;
+
+    request_describe(entry->request, &row);
+    *ret = (struct record_source){
+        .holder = &entry->record,
+        .id = row.id,
+        .client_id = client->id,
+        .begun_us = loop_now_us(client->service->loop) - row.age_us,
+        .partition = &client->partition,
+        .program = {client->program, client->program_len},
+        .method = span_of(row.method),
+        .url = url_href(row.url),
+        .head = head,
+    };
+}
+
+static bool is_watched(const struct client_request *entry)
+{
+    return !list_is_empty(&entry->client->service->monitors);
+}
+
+/* Of what has no record yet. */
+static void tell_monitors(struct client_request *entry, int kind, unsigned status)
+{
+    _Alignas(8) char block[RECORD_SCRATCH_BYTES];
+    struct record_source source;
+
+    source_of(entry, NULL, &source);
+    struct record *record = record_make(&source, block, sizeof(block));
+    if (record && status) {
+        record->has_head = true;
+        record->status = status;
+    }
+    monitor_tell(entry->client->service, kind, record);
+}
+
+static void count_head(const struct client_request *entry, const struct request_head *head)
+{
+    struct counters *counters = entry->client->counters;
+    unsigned first = head->status / 100;
+
+    counters->answers[first < 6 ? first : 0]++;
+    if (!entry->from_network) {
+        counters->stored++;
+    } else if (head->exchange->reused) {
+        counters->reused++;
+    } else {
+        counters->opened++;
+        counters->tls_full += head->exchange->is_tls && !head->exchange->tls_resumed;
+        counters->tls_resumed += head->exchange->is_tls && head->exchange->tls_resumed;
+    }
+}
+
+static void note_head(struct client_request *entry, const struct request_head *head)
+{
+    struct service *service = entry->client->service;
+    struct record_source source;
+
+    entry->from_network = head->from_cache == REQUEST_FROM_NETWORK;
+    count_head(entry, head);
+    source_of(entry, head, &source);
+    struct record *record = history_add(&service->histories, &source);
+    if (is_watched(entry))
+        monitor_tell(service, XHRD__V1__MONITOR_EVENT__KIND__KIND_HEAD, record);
+}
+
+static void count_end(const struct client_request *entry,
+                      const struct failure *why,
+                      const struct request_totals *totals,
+                      const struct request_timing *timing)
+{
+    struct counters *counters = entry->client->counters;
+
+    counters->over[why ? why->kind : FAILURE_NONE]++;
+    counters->bytes_down += totals->wire_bytes;
+    counters->bytes_up += totals->upload_bytes;
+    if (entry->from_network)
+        histogram_add(&counters->queue, timing->queued_us);
+    histogram_add(&counters->whole, timing->total_us);
+}
+
+static void note_end(struct client_request *entry,
+                     const struct failure *why,
+                     const struct request_totals *totals,
+                     const struct request_timing *timing)
+{
+    struct service *service = entry->client->service;
+    struct record *record = entry->record;
+    struct record_source source;
+
+    count_end(entry, why, totals, timing);
+    if (!record) {
+        source_of(entry, NULL, &source);
+        record = history_add(&service->histories, &source);
+    }
+    if (record)
+        record_end(record, why, totals, timing);
+    if (is_watched(entry))
+        monitor_tell(service, XHRD__V1__MONITOR_EVENT__KIND__KIND_OVER, record);
+}
+
+/* Its client went away, and it with it. */
+static void note_closed(struct client_request *entry)
+{
+    struct record *record = entry->record;
+    struct request_totals totals;
+    struct request_timing times;
+    struct failure why;
+
+    entry->client->counters->closed++;
+    request_get_totals(entry->request, &totals);
+    request_get_timing(entry->request, &times);
+    failure_set(&why, FAILURE_ABORTED, "its client went away");
+    if (record)
+        record_end(record, &why, &totals, &times);
+    if (record && is_watched(entry))
+        monitor_tell(entry->client->service, XHRD__V1__MONITOR_EVENT__KIND__KIND_CLOSED,
+                     record);
+    else if (is_watched(entry))
+        tell_monitors(entry, XHRD__V1__MONITOR_EVENT__KIND__KIND_CLOSED, 0);
 }
 
 /* ---- out: events to messages
@@ -142,6 +279,8 @@ static void entry_on_redirect(void *owner, const struct request_hop *hop)
 
     if (url_format(hop->url, URL_WITHOUT_USERINFO, &url) < 0)
         log_warning(&entry->client->log, "no memory to tell of a redirect");
+    if (is_watched(entry))
+        tell_monitors(entry, XHRD__V1__MONITOR_EVENT__KIND__KIND_REDIRECTED, hop->status);
     redirected.request_id = entry->number;
     redirected.status = hop->status;
     redirected.url = bytes_of_span(buf_span(&url));
@@ -392,6 +531,7 @@ tell_head(struct client_request *entry, const struct request_head *head, bool is
     enum jar_right right = request_jar_right(entry->request, &owner_uid);
 
     client_hold_session(entry->client, owner_uid);
+    note_head(entry, head);
     headers_init(&sent, HEADERS_BYTES_MAX * 2, HEADERS_COUNT_MAX * 2);
     arena_reset(arena);
     headers_init(&shown, HEADERS_BYTES_MAX, HEADERS_COUNT_MAX);
@@ -482,47 +622,44 @@ static void entry_on_upload_taken(void *owner, uint64_t bytes)
     client_send(entry->client, &message);
 }
 
-static void timing_to_pb(const struct request *request, Xhrd__V1__Timing *ret)
+void timing_to_pb(const struct request_timing *timing, Xhrd__V1__Timing *ret)
 {
-    struct request_timing timing;
-
-    request_get_timing(request, &timing);
     xhrd__v1__timing__init(ret);
-    ret->queued_us = (uint64_t)timing.queued_us;
-    ret->name_lookup_us = (uint64_t)timing.name_lookup_us;
-    ret->connect_us = (uint64_t)timing.connect_us;
-    ret->tls_us = (uint64_t)timing.tls_us;
-    ret->sent_us = (uint64_t)timing.sent_us;
-    ret->first_byte_us = (uint64_t)timing.first_byte_us;
-    ret->total_us = (uint64_t)timing.total_us;
+    ret->queued_us = (uint64_t)timing->queued_us;
+    ret->name_lookup_us = (uint64_t)timing->name_lookup_us;
+    ret->connect_us = (uint64_t)timing->connect_us;
+    ret->tls_us = (uint64_t)timing->tls_us;
+    ret->sent_us = (uint64_t)timing->sent_us;
+    ret->first_byte_us = (uint64_t)timing->first_byte_us;
+    ret->total_us = (uint64_t)timing->total_us;
 }
 
-static void send_done(struct client_request *entry)
+static void send_done(struct client_request *entry,
+                      const struct request_totals *totals,
+                      const struct request_timing *times)
 {
     Xhrd__V1__RequestDone done = XHRD__V1__REQUEST_DONE__INIT;
     Xhrd__V1__ServerMessage message = XHRD__V1__SERVER_MESSAGE__INIT;
     struct arena *arena = &entry->client->service->out;
     const struct headers *trailers = request_trailers(entry->request);
     Xhrd__V1__Timing timing;
-    struct request_totals totals;
 
     arena_reset(arena);
     if (headers_count(trailers) > 0 &&
         list_headers(arena, trailers, false, &done.trailers, &done.n_trailers) < 0)
         log_warning(&entry->client->log, "no memory to tell of an answer's trailers");
-    request_get_totals(entry->request, &totals);
-    timing_to_pb(entry->request, &timing);
+    timing_to_pb(times, &timing);
     done.request_id = entry->number;
-    done.body_bytes = totals.body_bytes;
-    done.wire_bytes = totals.wire_bytes;
-    done.upload_bytes = totals.upload_bytes;
-    if (totals.has_upload_total) {
+    done.body_bytes = totals->body_bytes;
+    done.wire_bytes = totals->wire_bytes;
+    done.upload_bytes = totals->upload_bytes;
+    if (totals->has_upload_total) {
         done.upload_total_case = XHRD__V1__REQUEST_DONE__UPLOAD_TOTAL_UPLOAD_TOTAL_BYTES;
-        done.upload_total_bytes = totals.upload_total;
+        done.upload_total_bytes = totals->upload_total;
     }
-    done.header_bytes = totals.header_bytes;
-    done.request_bytes = totals.request_bytes;
-    done.cookies_not_persisted = totals.cookies_not_persisted;
+    done.header_bytes = totals->header_bytes;
+    done.request_bytes = totals->request_bytes;
+    done.cookies_not_persisted = totals->cookies_not_persisted;
     done.timing = &timing;
     done.monotonic_us = (uint64_t)loop_now_us(entry->client->service->loop);
     message.kind_case = XHRD__V1__SERVER_MESSAGE__KIND_DONE;
@@ -535,19 +672,22 @@ static void entry_on_done(void *owner, const struct failure *why)
 {
     struct client_request *entry = owner;
     struct client *client = entry->client;
+    struct request_totals totals;
+    struct request_timing times;
 
+    request_get_totals(entry->request, &totals);
+    request_get_timing(entry->request, &times);
+    note_end(entry, why, &totals, &times);
     if (why) {
         Xhrd__V1__RequestFailed failed = XHRD__V1__REQUEST_FAILED__INIT;
         Xhrd__V1__Timing timing;
-        struct request_totals totals;
 
-        request_get_totals(entry->request, &totals);
-        timing_to_pb(entry->request, &timing);
+        timing_to_pb(&times, &timing);
         failed.timing = &timing;
         failed.body_bytes = totals.body_bytes;
         send_failed(client, entry->number, why, &failed);
     } else {
-        send_done(entry);
+        send_done(entry, &totals, &times);
     }
     if (client->closed)
         return; /* and with it all its entries */
@@ -618,6 +758,9 @@ begin(struct client_request *entry, struct request_options *options, struct fail
     if (r == 0) {
         list_append(&client->request_list, &entry->link);
         client->requests_total++;
+        client->counters->started++;
+        if (is_watched(entry))
+            tell_monitors(entry, XHRD__V1__MONITOR_EVENT__KIND__KIND_STARTED, 0);
         return 0;
     }
     release_charges(entry);
@@ -626,13 +769,22 @@ begin(struct client_request *entry, struct request_options *options, struct fail
     return r;
 }
 
+static int refuse_drained(struct failure *ret_why)
+{
+    failure_set(ret_why, FAILURE_SHUTDOWN,
+                "the daemon is being drained: it finishes what runs and takes nothing new");
+    return -ESHUTDOWN;
+}
+
 static int open_request(struct client *client,
                         const Xhrd__V1__OpenRequest *message,
                         struct failure *ret_why)
 {
     struct request_options options;
-    struct client_request *entry = mem_zalloc(sizeof(*entry));
 
+    if (client->service->draining)
+        return refuse_drained(ret_why);
+    struct client_request *entry = mem_zalloc(sizeof(*entry));
     request_options_init(&options);
     int r = fetch_options_of_message(client, message, &options, ret_why);
     if (r == 0 && !entry) {
@@ -663,8 +815,11 @@ void fetch_service_open(struct client *client, const Xhrd__V1__OpenRequest *mess
                                                : "request_id: is in use on this connection");
         return;
     }
-    if (open_request(client, message, &why) < 0)
+    if (open_request(client, message, &why) < 0) {
+        client->counters->refused++;
+        client->service->requests_refused++;
         send_failed(client, message->request_id, &why, NULL);
+    }
 }
 
 void fetch_service_body(struct client *client, uint32_t request_id, struct span bytes)
@@ -836,6 +991,7 @@ void fetch_service_close_all(struct client *client)
         struct client_request *entry =
             CONTAINER_OF(list_first(&client->request_list), struct client_request, link);
 
+        note_closed(entry);
         request_close(entry->request);
         forget(entry);
     }

@@ -14,7 +14,9 @@
 #include "ipc/peer.h"
 #include "ipc/session.h"
 
+struct buf;
 struct fetcher;
+struct jar_grants;
 struct partition;
 struct service;
 
@@ -45,6 +47,8 @@ struct service_options {
     struct quota limits;  /* of each uid */
     uint64_t clients_max; /* of all uids */
     bool per_user;        /* serves the daemon's own uid and root alone */
+    /* Who is shown everything, beside root; borrowed, NULL: nobody. */
+    const struct jar_grants *administrators;
     const char *version;
     const char *state_dir;              /* "": nothing is kept; for listings */
     const char *socket_path;            /* for listings */
@@ -93,6 +97,11 @@ struct service_events {
                              uint32_t uid,
                              bool (*fn)(void *arg, const struct tls_session_listed *listed),
                              void *arg);
+    /* An administrator wants the configuration read anew. Return: 0; -errno: nothing has
+     * changed, *ret_error says why. */
+    int (*reload)(void *owner, struct buf *ret_error);
+    /* Nothing is taken any more, nothing runs, and we are to leave. From the loop. */
+    void (*on_drained)(void *owner);
 };
 
 /* @fetcher, strings: borrowed. Return: 0 or -ENOMEM. */

@@ -17,6 +17,8 @@
 #include "policy/auth_choice.h"
 #include "pool/reach.h"
 #include "service/arena.h"
+#include "service/counters.h"
+#include "service/history.h"
 #include "service/service.h"
 #include "service/user.h"
 
@@ -37,6 +39,15 @@ struct service {
     struct deferred goodbye; /* tells every client that we leave */
     struct link young;       /* clients that may be kept before long, the oldest first */
     struct timer keep;       /* when the first of them is to be */
+    struct counters_table counters;
+    struct histories histories;
+    struct link monitors;
+    uint64_t n_monitors;
+    uint64_t monitor_lost; /* events, ever */
+    uint64_t requests_refused;
+    struct deferred drained; /* tells the owner that the last request is over */
+    bool draining;           /* no request is taken */
+    bool drain_exits;        /* and the daemon leaves after the last */
     bool shutting_down;
     bool was_idle;
     struct arena in;                      /* the message being handled */
@@ -53,6 +64,8 @@ struct client {
     struct user *user;
     struct peer peer;
     struct partition partition;
+    struct counters *counters; /* of its partition; from hello on */
+    struct link monitors;
     struct charge charge; /* one of QUOTA_CLIENTS */
     struct map requests;  /* by the client's number */
     struct link request_list;
@@ -79,6 +92,7 @@ struct client {
     char program[CLIENT_PROGRAM_MAX + 1];
     char unit[PEER_UNIT_BYTES]; /* see client_unit() */
     bool asked_unit;
+    uint8_t program_len;
     bool greeted;
     bool closed;
     bool half_closed; /* sends no more, still listens */
@@ -198,6 +212,14 @@ void admin_service_command(struct client *client, const Xhrd__V1__AdminCommand *
 void network_service_command(struct client *client, const Xhrd__V1__NetworkCommand *command);
 void network_service_close(struct client *client);
 
+/* ops_service.c */
+/* Is it shown what is everybody's, and may it do what an administrator may? */
+bool client_sees_all(const struct client *client);
+/* Return: whether the topic was one of these. */
+bool ops_service_command(struct client *client, const Xhrd__V1__AdminCommand *message);
+/* A request has ended, and who drains wants to leave. */
+void ops_check_drained(struct service *service);
+
 /* Replies to commands of the administrator: a whole one, or why there is none. */
 void admin_send(struct client *client, Xhrd__V1__AdminReply *reply);
 void admin_send_failure(struct client *client,
@@ -217,6 +239,8 @@ static inline ProtobufCBinaryData bytes_of_span(struct span span)
     return (ProtobufCBinaryData){span.len, (uint8_t *)(uintptr_t)span.ptr};
 }
 
+struct request_timing;
+void timing_to_pb(const struct request_timing *timing, Xhrd__V1__Timing *ret);
 Xhrd__V1__AuthScheme scheme_to_pb(enum auth_scheme scheme);
 Xhrd__V1__FailureKind failure_kind_to_pb(enum failure_kind kind);
 

@@ -27,6 +27,12 @@ static void test_commands_and_flags_in_any_order(void **state)
         const char *argument;
     } rows[] = {
         {{"status"}, CTL_STATUS, NULL},
+        {{"har", "7"}, CTL_HAR, "7"},
+        {{"log-level"}, CTL_LOG_LEVEL, NULL},
+        {{"log-level", "debug", "--json"}, CTL_LOG_LEVEL, "debug"},
+        {{"drain", "--exit"}, CTL_DRAIN, NULL},
+        {{"monitor", "--har", "f", "--profile", "p"}, CTL_MONITOR, NULL},
+        {{"metrics", "--textfile", "f"}, CTL_METRICS, NULL},
         {{"--json", "status"}, CTL_STATUS, NULL},
         {{"show", "clients"}, CTL_SHOW_CLIENTS, NULL},
         {{"show", "--json", "requests"}, CTL_SHOW_REQUESTS, NULL},
@@ -74,7 +80,12 @@ static void test_refusals_name_what_there_is(void **state)
         const char *says;
     } rows[] = {
         {{NULL}, "no command"},
-        {{"frobnicate"}, "there are status, show, cookies, jar, session, hsts and cache"},
+        {{"frobnicate"},
+         "there are status, show, monitor, har, metrics, drain, reload, log-level, cookies"},
+        {{"har"}, "har wants a word more: har REQUEST"},
+        {{"reload", "x"}, "takes no further word"},
+        {{"metrics", "--json"}, "--json does not go with metrics"},
+        {{"drain", "--har", "f"}, "--har does not go with drain"},
         {{"show"}, "there is show clients, requests, connections, pools, tls-sessions"},
         {{"show", "nonsense"}, "there is show clients"},
         {{"cookies", "eat"},

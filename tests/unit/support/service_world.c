@@ -62,10 +62,30 @@ static void world_each_tls_session(void *owner,
     }
 }
 
+static int world_reload(void *owner, struct buf *ret_error)
+{
+    struct service_world *world = owner;
+
+    world->n_reloads++;
+    if (!world->reload_trouble)
+        return 0;
+    assert_int_equal(buf_append_str(ret_error, world->reload_trouble), 0);
+    return -EINVAL;
+}
+
+static void world_on_drained(void *owner)
+{
+    struct service_world *world = owner;
+
+    world->n_drained++;
+}
+
 static const struct service_events world_events = {
     .on_idle = world_on_idle,
     .ask_cookies = world_ask_cookies,
     .each_tls_session = world_each_tls_session,
+    .reload = world_reload,
+    .on_drained = world_on_drained,
 };
 
 void service_world_restart(struct service_world *world)

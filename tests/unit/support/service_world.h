@@ -13,6 +13,9 @@ struct service_world {
     struct service *service;
     struct service_options options;
     int idle_told; /* 1 or 0; -1: never */
+    int n_reloads;
+    const char *reload_trouble; /* or NULL: it succeeds */
+    int n_drained;
 };
 
 /* What it hears is written down as a story, one word a message: "hello ", "state(1,2) ",

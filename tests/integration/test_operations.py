@@ -1,0 +1,494 @@
+# SPDX-License-Identifier: MIT
+"""What an administrator runs: metrics, monitor, archives, drain, reload, log level. Everything is
+read back by somebody else's parser, or from what the daemon does next."""
+import json
+import os
+import signal
+
+import pytest
+from origins import response
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+from stages import held_at
+from test_users import ANN, BOB, as_user, client_of, machine  # noqa: F401
+from waiting import wait_until
+from wire import admin_pb2
+
+pytestmark = pytest.mark.shallow
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can ask as somebody else")
+
+
+def samples(text):
+    """{(name, labels): value}, by Prometheus' own parser, which refuses what is not OpenMetrics."""
+    found = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            key = (sample.name, frozenset(sample.labels.items()))
+            assert key not in found, key
+            found[key] = sample.value
+    return found
+
+
+def value(found, name, **labels):
+    """The sum of the samples that have these labels, None when there are none."""
+    fitting = [number for (has, its), number in found.items()
+               if has == name and set(labels.items()) <= its]
+    return sum(fitting) if fitting else None
+
+
+def metrics_of(client):
+    return samples("".join(reply.text.decode()
+                           for reply in client.admin(admin_pb2.ADMIN_TOPIC_METRICS)))
+
+
+# ---- metrics ----------------------------------------------------------------------------------
+
+def test_metrics_count_what_happened(xhrctl, xhr, origin_raw, make_tls_origin, ca):
+    origin_raw.reply(response(b"hello"))
+    xhr(origin_raw.url(), origin_raw.url(), check=0)
+    origin_raw.reply(response(b"", status="404 Not Found"))
+    xhr(origin_raw.url(), check=0)
+    xhr("--profile", "work", "-d", "abc", origin_raw.url(), check=0)
+    xhr("http://127.0.0.1:1/", check=7)
+    tls = make_tls_origin("localhost")
+    xhr("--cacert", ca.pem, tls.url(host="localhost"), check=0)
+    found = samples(xhrctl("metrics", check=0).out)
+    mine = {"uid": str(os.getuid()), "profile": ""}
+    assert value(found, "xhrd_requests_started_total", **mine) == 5
+    assert value(found, "xhrd_requests_total", outcome="done", **mine) == 4
+    assert value(found, "xhrd_requests_total", outcome="connect", **mine) == 1
+    assert value(found, "xhrd_answers_total", status="2xx", **mine) == 3
+    assert value(found, "xhrd_answers_total", status="4xx", **mine) == 1
+    assert value(found, "xhrd_answers_from_total", source="kept-connection", **mine) == 2
+    assert value(found, "xhrd_answers_from_total", source="new-connection", **mine) == 2
+    assert value(found, "xhrd_tls_handshakes_total", kind="full", **mine) == 1
+    assert value(found, "xhrd_sent_bytes_total", uid=mine["uid"], profile="work") == 3
+    assert value(found, "xhrd_received_bytes_total", **mine) >= 10
+    assert value(found, "xhrd_queue_seconds_count", **mine) == 4
+    assert value(found, "xhrd_queue_seconds_bucket", le="+Inf", **mine) == 4
+    assert value(found, "xhrd_request_seconds_count", **mine) == 5
+    assert value(found, "xhrd_request_seconds_sum", **mine) > 0
+    assert value(found, "xhrd_quota_limit", quota="requests", uid=mine["uid"]) == 4096
+    assert value(found, "xhrd_quota_used", quota="clients", uid=mine["uid"]) == 1
+    assert value(found, "xhrd_pool_hits_total") >= 2
+    assert value(found, "xhrd_connections_open") >= 1
+    assert value(found, "process_open_fds") > 3
+    assert value(found, "process_resident_memory_bytes") > 100000
+
+
+def test_a_textfile_is_replaced_whole_and_for_all_to_read(xhrctl, folder):
+    path = folder / "xhrd.prom"
+    run = xhrctl("metrics", "--textfile", path, check=0)
+    assert run.out == ""
+    first = path.stat()
+    assert first.st_mode & 0o777 == 0o644
+    samples(path.read_text())
+    with open(path) as reader:
+        xhrctl("metrics", "--textfile", path, check=0)
+        assert reader.read().endswith("# EOF\n"), "who reads has a whole one"
+    assert path.stat().st_ino != first.st_ino and list(folder.glob("xhrd.prom?*")) == []
+    wrong = xhrctl("metrics", "--textfile", folder / "none" / "x")
+    assert wrong.status == 23 and "none/x" in wrong.err
+
+
+@as_root
+def test_ip03_metrics_of_a_user_are_his_own(machine, origin_raw):  # noqa: F811
+    origin_raw.reply(response(b"hi"))
+    with client_of(machine, ANN) as ann, client_of(machine, BOB) as bob, machine.client() as root:
+        assert ann.fetch(origin_raw.url()).done
+        assert bob.fetch(origin_raw.url()).done
+        uids = {labels for _, labels in metrics_of(ann)}
+        told = {dict(labels).get("uid") for labels in uids}
+        assert told == {str(ANN)}
+        everything = metrics_of(root)
+        for uid in (ANN, BOB):
+            assert value(everything, "xhrd_requests_total", uid=str(uid), outcome="done") == 1
+        assert value(everything, "xhrd_clients") == 3
+
+
+def test_profiles_beyond_the_last_share_one_row(xhrd, origin_raw):
+    origin_raw.reply(response(b"hi"))
+    for n in range(20):
+        with xhrd.client(profile=f"p{n}") as client:
+            assert client.fetch(origin_raw.url()).done
+    with xhrd.client() as client:
+        found = metrics_of(client)
+    assert value(found, "xhrd_requests_total", outcome="done") == 20
+    assert value(found, "xhrd_requests_total", uid="others") > 0
+    assert len([1 for name, _ in found if name == "xhrd_requests_started_total"]) == 17
+
+
+# ---- monitor ----------------------------------------------------------------------------------
+
+class Monitor:
+    """xhrctl monitor --json, read to the end."""
+
+    def __init__(self, xhrctl, xhrd, *arguments):
+        with xhrd.client() as client:
+            before = client.status().monitors
+            self.run = xhrctl.start("monitor", "--json", *arguments)
+            wait_until(lambda: client.status().monitors > before, "the monitor to watch")
+
+    def end(self):
+        self.run.send_signal(signal.SIGINT)
+        out, err = self.run.communicate(timeout=30)
+        assert (self.run.returncode, err) == (0, b"")
+        return [json.loads(line) for line in out.decode().splitlines()]
+
+
+def test_a_monitor_sees_requests_begin_go_on_and_end(xhrctl, xhr, xhrd, origin_raw):
+    monitor = Monitor(xhrctl, xhrd)
+    origin_raw.replies(response(b"", status="302 Found", fields=[("Location", "/next?token=abc")]),
+                       response(b"hello"))
+    xhr("-s", origin_raw.url("/first?key=s3cr3t"), check=0)
+    xhr("http://127.0.0.1:1/", check=7)
+    wait_until(lambda: len(origin_raw.requests) == 2, "both hops")
+    rows = monitor.end()
+    first = [row for row in rows if row["request"] == rows[0]["request"]]
+    assert [row["event"] for row in first] == ["started", "redirected", "head", "done"]
+    assert first[0]["url"].endswith("/first?key=***") and first[-1]["url"].endswith("/next?token=***")
+    assert first[0]["program"] == "xhr" and first[0]["method"] == "GET"
+    assert first[0]["uid"] == os.getuid()
+    assert first[1]["status"] == 302 and first[2]["status"] == 200
+    assert first[-1]["body_bytes"] == 5 and first[-1]["total_us"] > 0
+    other = [row for row in rows if row["request"] != rows[0]["request"]]
+    assert [row["event"] for row in other] == ["started", "failed"]
+    assert other[1]["error"] == "connect" and other[1]["message"]
+    assert "s3cr3t" not in json.dumps(rows)
+
+
+def test_a_monitor_for_people_says_it_in_lines(xhrctl, xhr, xhrd, origin_raw):
+    with xhrd.client() as client:
+        run = xhrctl.start("monitor")
+        wait_until(lambda: client.status().monitors == 1, "the monitor to watch")
+    origin_raw.reply(response(b"hello"))
+    xhr(origin_raw.url("/a"), check=0)
+    run.terminate()
+    lines = run.communicate(timeout=30)[0].decode().splitlines()
+    assert run.returncode == 0
+    assert len(lines) == 3 and "xhr started GET http://" in lines[0]
+    assert "done GET" in lines[2] and " 200 5 B in 0." in lines[2]
+
+
+def test_a_client_that_leaves_ends_its_requests_in_the_monitor(xhrctl, xhrd, origin_raw):
+    monitor = Monitor(xhrctl, xhrd)
+    with xhrd.client() as client:
+        with held_at("wait", client, origin_raw):
+            pass
+    with xhrd.client() as client:
+        wait_until(lambda: client.status().requests_active == 0, "the request to go")
+    assert [row["event"] for row in monitor.end()] == ["started", "closed"]
+
+
+def test_a_slow_monitor_loses_events_is_told_and_slows_nobody(xhrd, origin_raw):
+    origin_raw.reply(response(b"hi"))
+    with xhrd.client() as watcher, xhrd.client() as client:
+        watcher.send("admin", command_id=1, topic=admin_pb2.ADMIN_TOPIC_MONITOR)
+        wait_until(lambda: client.status().monitors == 1, "the monitor to watch")
+        url = origin_raw.url("/" + "x" * 1900)
+        lost = 0
+        while not lost:  # the watcher reads nothing
+            for _ in range(50):
+                assert client.fetch(url).done
+            lost = value(metrics_of(client), "xhrd_monitor_events_lost_total")
+        queued = max(row.queued_bytes for reply in client.admin(admin_pb2.ADMIN_TOPIC_CLIENTS)
+                     for row in reply.clients)
+        assert queued < 1 << 20, "its queue is bounded"
+
+        def has_caught_up():
+            watcher.drain()
+            return sum(reply.lost for reply in watcher.replies) >= lost
+
+        wait_until(has_caught_up, "the watcher to be told how many were lost")
+        assert sum(reply.lost for reply in watcher.replies) == value(
+            metrics_of(client), "xhrd_monitor_events_lost_total")
+
+
+@as_root
+def test_ip03_a_user_monitors_his_own_requests_and_root_all(machine, origin_raw):  # noqa: F811
+    origin_raw.reply(response(b"hi"))
+    with client_of(machine, ANN) as ann, client_of(machine, BOB) as bob, \
+            client_of(machine, ANN) as watcher, machine.client() as root:
+        for who in (watcher, root):
+            who.send("admin", command_id=1, topic=admin_pb2.ADMIN_TOPIC_MONITOR)
+        wait_until(lambda: root_status(machine).monitors == 2, "both to watch")
+        assert ann.fetch(origin_raw.url()).done and bob.fetch(origin_raw.url()).done
+        for who, uids in ((watcher, {ANN}), (root, {ANN, BOB})):
+            def over(who=who):
+                who.drain()
+                return {reply.event.record.uid for reply in who.replies
+                        if reply.event.kind == admin_pb2.MonitorEvent.KIND_OVER}
+
+            wait_until(lambda: over() == uids, "what it may see")  # noqa: B023
+            assert {reply.event.record.uid for reply in who.replies
+                    if reply.HasField("event")} == uids
+
+
+def root_status(daemon):
+    with daemon.client() as client:
+        return client.status()
+
+
+# ---- drain, reload, log level -----------------------------------------------------------------
+
+def test_drain_finishes_what_runs_and_takes_nothing_new(xhrctl, client, xhr, xhrd, origin_raw,
+                                                          origin_raw2):
+    with held_at("wait", client, origin_raw) as exchange:
+        assert xhrctl("drain", check=0).out == "takes no new request\n"
+        assert json.loads(xhrctl("status", "--json", check=0).out)["draining"] is True
+        refused = xhr(origin_raw.url(), check=100)
+        assert "drained" in refused.err
+        with xhrd.client() as other:
+            late = other.fetch(origin_raw.url())
+            assert late.failure == "SHUTDOWN" and "takes nothing new" in late.text
+        assert client.requests(), "what ran runs on"
+        client.abort(exchange)
+        client.finish(exchange)
+    assert json.loads(xhrctl("status", "--json", check=0).out)["requests_refused"] == 2
+    assert xhrctl("drain", "--off", check=0).out == "takes requests again\n"
+    origin_raw2.reply(response(b"again"))
+    assert xhr(origin_raw2.url(), check=0).out == "again"
+
+
+def test_drain_exit_leaves_after_the_last_request(xhrctl, client, xhrd, origin_raw, origin_raw2):
+    with held_at("body", client, origin_raw) as exchange:
+        xhrctl("drain", "--exit", check=0)
+        assert xhrd.alive() and client.status().draining
+        client.abort(exchange)
+        client.finish(exchange)
+    wait_until(lambda: not xhrd.alive(), "the daemon to leave")
+    assert xhrd.process.wait() == 0
+    xhrd.start()  # as systemd does with the next connection
+    origin_raw2.reply(response(b"next"))
+    with xhrd.client() as successor:
+        assert successor.fetch(origin_raw2.url()).body == b"next"
+
+
+def test_a_retry_finds_the_successor_of_a_drained_daemon(xhrctl, xhr, xhrd, origin_raw):
+    origin_raw.reply(response(b"hello"))
+    xhrctl("drain", check=0)
+    run = xhr.start("--retry", "20", "--retry-delay", "1", origin_raw.url())
+    with xhrd.client() as client:
+        wait_until(lambda: client.status().requests_refused > 0, "the first try")
+    xhrctl("drain", "--off", check=0)
+    out, err = run.communicate(timeout=60)
+    assert (run.returncode, out) == (0, b"hello"), err
+
+
+def test_reload_tells_what_is_wrong_with_a_file(xhrctl, xhrd):
+    assert xhrctl("reload", check=0).out == "reloaded\n"
+    xhrd.config_path.write_text("[Limits]\nClients=none\n")
+    run = xhrctl("reload", check=2)
+    assert f"{xhrd.config_path}:2" in run.err and "Clients" in run.err, run.err
+    xhrd.config_path.write_text("[Limits]\nWatchersPerUser=0\n")
+    assert json.loads(xhrctl("reload", "--json", check=0).out) == {"result": "reloaded"}
+    refused = xhrctl("monitor", check=102)
+    assert "watches too much" in refused.err
+
+
+def test_log_level_is_told_and_set(xhrctl, xhr, xhrd, origin_raw):
+    assert xhrctl("log-level", check=0).out == "debug\n"
+    assert json.loads(xhrctl("log-level", "warning", "--json", check=0).out) == {
+        "log_level": "warning"}
+    origin_raw.reply(response(b"hello"))
+    size = len(xhrd.log())
+    xhr(origin_raw.url(), check=0)
+    assert len(xhrd.log()) == size
+    assert xhrctl("log-level", check=0).out == "warning\n"
+    xhrctl("log-level", "info", check=0)
+    xhr(origin_raw.url("/seen"), check=0)
+    wait_until(lambda: "/seen 200" in xhrd.log(), "a line of the request")
+    wrong = xhrctl("log-level", "loud")
+    assert wrong.status == 2 and "wants err, warning" in wrong.err
+
+
+@as_root
+def test_only_administrators_drain_reload_and_set_the_log_level(machine, origin_raw):  # noqa: F811
+    def refused(client, topic, **more):
+        return [reply.failure.kind for reply in client._command("admin", topic=topic, **more)
+                if reply.HasField("failure")]
+
+    deeds = [(admin_pb2.ADMIN_TOPIC_DRAIN, {}), (admin_pb2.ADMIN_TOPIC_RELOAD, {}),
+             (admin_pb2.ADMIN_TOPIC_LOG_LEVEL, {"level": b"info"})]
+    with client_of(machine, ANN) as ann, machine.client() as root:
+        for topic, more in deeds:
+            assert refused(ann, topic, **more)
+        assert not root.status().draining
+        assert refused(ann, admin_pb2.ADMIN_TOPIC_LOG_LEVEL) == []
+        machine.config_path.write_text(f"[Daemon]\nAdministrators=nobody {ANN} @{BOB}\n")
+        assert refused(root, admin_pb2.ADMIN_TOPIC_RELOAD) == []
+        for topic, more in deeds[1:]:
+            assert refused(ann, topic, **more) == []
+        assert ann.status().shows_all
+        assert {row.uid for reply in ann.admin(admin_pb2.ADMIN_TOPIC_CLIENTS)
+                for row in reply.clients} == {ANN, 0}
+        with client_of(machine, BOB + 1) as other:
+            assert refused(other, admin_pb2.ADMIN_TOPIC_DRAIN)
+        os.setegid(BOB)  # the group counts, whoever is in it
+        try:
+            with client_of(machine, BOB + 1) as other:
+                assert other.status().shows_all
+                assert refused(other, admin_pb2.ADMIN_TOPIC_DRAIN, drain_off=True) == []
+        finally:
+            os.setegid(0)
+
+
+def test_descriptors_and_memory_are_told(xhrctl, xhrd, origin_raw):
+    rows = json.loads(xhrctl("show", "fds", "--json", check=0).out)
+    of_daemon = {row["what"]: row for row in rows if row["uid"] is None}
+    assert of_daemon["all"]["used"] >= len(xhrd.fds()) - 1 and of_daemon["all"]["limit"] > 64
+    assert of_daemon["sockets"]["used"] >= 2
+    mine = {row["what"]: row for row in rows if row["uid"] == os.getuid()}
+    assert mine["clients"]["used"] == 1 and mine["passed descriptors"]["limit"] == 64
+    memory = json.loads(xhrctl("show", "memory", "--json", check=0).out)
+    resident = next(row for row in memory if row["what"] == "resident")
+    assert abs(resident["used"] / 1024 - xhrd.rss_kib()) < 4096
+    assert "queued" in xhrctl("show", "memory", check=0).out
+
+
+# ---- archives ---------------------------------------------------------------------------------
+
+def check_har(text):
+    """HAR 1.2 (W. W. Wang, J. Odvarka, A. Jain): every object has what it must have, and the
+    times add up. Return: the entries."""
+    log = json.loads(text)["log"]
+    assert log["version"] == "1.2" and log["creator"]["name"] == "xhrctl"
+    assert log["creator"]["version"]
+    for entry in log["entries"]:
+        check_entry(entry)
+    return log["entries"]
+
+
+ENTRY = {"startedDateTime": str, "time": (int, float), "request": dict, "response": dict,
+         "cache": dict, "timings": dict}
+REQUEST = {"method": str, "url": str, "httpVersion": str, "cookies": list, "headers": list,
+           "queryString": list, "headersSize": int, "bodySize": int}
+RESPONSE = {"status": int, "statusText": str, "httpVersion": str, "cookies": list, "headers": list,
+            "content": dict, "redirectURL": str, "headersSize": int, "bodySize": int}
+PAIR = {"name": str, "value": str}
+TIMINGS = ("blocked", "dns", "connect", "send", "wait", "receive")
+
+
+def has(thing, shape, optional=()):
+    for key, kind in shape.items():
+        assert isinstance(thing[key], kind), (key, thing)
+    extra = {key for key in thing if not key.startswith("_")} - set(shape) - set(optional)
+    assert not extra, extra
+
+
+def check_entry(entry):
+    has(entry, ENTRY, ("serverIPAddress", "connection", "comment", "pageref"))
+    assert entry["startedDateTime"].endswith("Z") and "T" in entry["startedDateTime"]
+    has(entry["request"], REQUEST, ("postData", "comment"))
+    has(entry["response"], RESPONSE, ("comment",))
+    has(entry["response"]["content"], {"size": int, "mimeType": str}, ("compression", "text"))
+    for pair in (entry["request"]["headers"] + entry["response"]["headers"]
+                 + entry["request"]["queryString"] + entry["request"]["cookies"]):
+        has(pair, PAIR)
+    for cookie in entry["response"]["cookies"]:
+        has(cookie, PAIR, ("path", "domain", "expires", "httpOnly", "secure"))
+    times = entry["timings"]
+    assert set(times) == {*TIMINGS, "ssl"}
+    for key in ("send", "wait", "receive"):
+        assert times[key] >= 0, times
+    for key in times:
+        assert times[key] == -1 or times[key] >= 0, times
+    if times["ssl"] > 0:
+        assert times["ssl"] <= times["connect"]
+    total = sum(times[key] for key in TIMINGS if times[key] > 0)
+    assert abs(total - entry["time"]) < 0.01, times
+
+
+SECRETS = ("s3cr3t", "hunter2", "aHVudGVyMg", "t0ken", "f00d")
+
+
+def fetch_with_secrets(xhr, origin, *arguments):
+    origin.reply(response(b"hello", fields=[("Set-Cookie", "sid=s3cr3t; Path=/; HttpOnly"),
+                                            ("Content-Type", "text/plain")]))
+    xhr(*arguments, origin.url("/?token=t0ken"), check=0)
+    xhr(*arguments, "-u", "me:hunter2", "-H", "X-Api-Key: f00d",
+        origin.url("/path?token=t0ken&empty="), check=0)
+
+
+def test_a_monitor_writes_an_archive_that_is_whole_at_any_time(xhrctl, xhr, xhrd, origin_raw,
+                                                              folder):
+    path = folder / "today.har"
+    monitor = Monitor(xhrctl, xhrd, "--har", path)
+    assert check_har(path.read_text()) == []
+    fetch_with_secrets(xhr, origin_raw)
+    wait_until(lambda: len(check_har(path.read_text())) == 2, "both to be in it")
+    xhr("http://127.0.0.1:1/", check=7)
+    wait_until(lambda: len(check_har(path.read_text())) == 3, "the failed one, too")
+    monitor.end()
+    first, second, third = check_har(path.read_text())
+    assert not any(secret in path.read_text() for secret in SECRETS)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert second["request"]["queryString"] == [{"name": "token", "value": "***"},
+                                                {"name": "empty", "value": ""}]
+    assert second["request"]["cookies"] == [{"name": "sid", "value": "***"}]
+    sent = {pair["name"]: pair["value"] for pair in second["request"]["headers"]}
+    assert sent["Host"] == f"127.0.0.1:{origin_raw.port}"
+    assert (sent["Authorization"], sent["X-Api-Key"]) == ("Basic ***", "***")
+    assert first["response"]["cookies"] == [
+        {"name": "sid", "value": "***", "path": "/", "httpOnly": True, "secure": False}]
+    assert (second["response"]["status"], second["response"]["content"]) == (
+        200, {"size": 5, "mimeType": "text/plain"})
+    assert first["timings"]["connect"] >= 0 and second["timings"]["connect"] == -1
+    assert first["connection"] == second["connection"] and second["_reusedConnection"]
+    assert third["response"]["status"] == 0 and third["_error"]
+
+
+def test_har_of_a_request_that_is_over(xhrctl, xhr, xhrd, client, origin_raw):
+    fetch_with_secrets(xhr, origin_raw)
+    text = xhrctl("har", "2", check=0).out
+    entry, = check_har(text)
+    assert entry["request"]["url"] == origin_raw.url("/path?token=***&empty=")
+    assert entry["_program"] == "xhr" and entry["_request"] == 2
+    assert not any(secret in text for secret in SECRETS)
+    for wrong in ("999", "x", "99999999999999999999999"):
+        run = xhrctl("har", wrong)
+        assert run.status == 2 and run.err.count("\n") == 1, run
+    for _ in range(1000):
+        assert client.fetch(origin_raw.url()).done
+    assert "none of yours" in xhrctl("har", "2", check=2).err, "the last ones are remembered"
+    check_har(xhrctl("har", "1002", check=0).out)
+
+
+def test_har_of_tls_tells_how_long_the_handshake_took(xhrctl, xhr, make_tls_origin, ca):
+    tls = make_tls_origin("localhost")
+    xhr("--cacert", ca.pem, tls.url(host="localhost"), check=0)
+    entry, = check_har(xhrctl("har", "1", check=0).out)
+    assert entry["timings"]["ssl"] > 0 and entry["_tls"].startswith("TLSv1.")
+
+
+@as_root
+def test_ip03_another_users_request_is_as_none(machine, origin_raw):  # noqa: F811
+    origin_raw.reply(response(b"hi"))
+    with client_of(machine, ANN) as ann, client_of(machine, BOB) as bob, machine.client() as root:
+        assert ann.fetch(origin_raw.url()).done
+        told = [who._command("admin", topic=admin_pb2.ADMIN_TOPIC_HISTORY, request=number)[-1]
+                for who, number in ((ann, 1), (root, 1), (bob, 1), (bob, 77))]
+        assert told[0].record.uid == told[1].record.uid == ANN
+        for reply in told[2:]:
+            reply.command_id = 0
+        assert told[2] == told[3] and told[2].HasField("failure")
+
+
+# ---- profiles ---------------------------------------------------------------------------------
+
+def test_profiles_are_apart_on_the_command_line(xhrctl, xhr, origin_raw):
+    origin_raw.reply(response(b"in", fields=[("Set-Cookie", "who=work; Max-Age=900")]))
+    xhr("--profile", "work", origin_raw.url(), check=0)
+    origin_raw.reply(response(b"hi"))
+    xhr(origin_raw.url(), check=0)
+    xhr("--profile", "work", origin_raw.url(), check=0)
+    assert [r.get("Cookie") for r in origin_raw.requests] == [None, None, "who=work"]
+    assert origin_raw.requests[0].connection != origin_raw.requests[1].connection
+    assert origin_raw.requests[0].connection == origin_raw.requests[2].connection
+    assert "who" in xhrctl("--profile", "work", "cookies", "list", check=0).out
+    assert "who" not in xhrctl("cookies", "list", check=0).out
+    rows = json.loads(xhrctl("show", "pools", "--json", check=0).out)
+    assert {row["profile"] for row in rows} == {"", "work"}
+    for program in (xhr, xhrctl):
+        for wrong in ("", "Work", "a/b", "x" * 32):
+            run = program("--profile", wrong, "status" if program is xhrctl else origin_raw.url())
+            assert run.status == 2 and "--profile" in run.err and "wants 1 to 31" in run.err
