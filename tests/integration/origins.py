@@ -40,21 +40,23 @@ class Authority:
                               capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
 
-    def issue(self, *names, days=30, common_name="test"):
+    KEYS = {"ec": ("ec", "-pkeyopt", "ec_paramgen_curve:P-256"), "rsa": ("rsa:2048",)}
+
+    def issue(self, *names, days=30, common_name="test", kind="ec"):
         """Return: (certificate, key) for these DNS names and IP addresses; kept and reused."""
         names = names or ("localhost", LOOPBACK, "::1")
-        known = (names, days, common_name)
+        known = (names, days, common_name, kind)
         if known not in self._issued:
             self._issued[known] = self._make(len(self._issued), *known)
         return self._issued[known]
 
-    def _make(self, number, names, days, common_name):
+    def _make(self, number, names, days, common_name, kind):
         cert, key, request, extensions = (self.folder / f"leaf{number}.{suffix}"
                                           for suffix in ("pem", "key", "csr", "ext"))
-        kinds = ("IP" if re.fullmatch(r"[0-9.]+|.*:.*", name) else "DNS" for name in names)
+        forms = ("IP" if re.fullmatch(r"[0-9.]+|.*:.*", name) else "DNS" for name in names)
         extensions.write_text("subjectAltName=" + ",".join(
-            f"{kind}:{name}" for kind, name in zip(kinds, names)) + "\n")
-        self._openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+            f"{form}:{name}" for form, name in zip(forms, names)) + "\n")
+        self._openssl("req", "-newkey", *self.KEYS[kind], "-nodes",
                       "-subj", f"/CN={common_name}", "-keyout", key, "-out", request)
         self._openssl("x509", "-req", "-in", request, "-CA", self.pem, "-CAkey", self._key,
                       "-CAcreateserial", "-days", days, "-extfile", extensions, "-out", cert)
