@@ -11,6 +11,7 @@
 #include "fetch/passed_stream.h"
 #include "http/auth_basic.h"
 #include "http/auth_bearer.h"
+#include "loop/answerer.h"
 
 void request_options_init(struct request_options *options)
 {
@@ -61,6 +62,7 @@ void request_options_done(struct request_options *options)
     close_fd(&options->body_fd);
     close_fd(&options->response_fd);
     mem_free(options->ca_pem_bytes);
+    options->tls.answerer = answerer_unref(options->tls.answerer);
     mem_free_secret(options->identity_bytes, options->tls.identity.len);
     mem_free_secret(options->passphrase_bytes, options->tls.passphrase.len);
     mem_free(options->pin_bytes);
@@ -488,6 +490,9 @@ int request_options_set_tls_terms(struct request_options *options,
     options->tls.min_version = (uint16_t)from->min_version;
     options->tls.max_version = (uint16_t)from->max_version;
     options->tls.status = from->status;
+    options->tls.answer_handle = from->answer_handle;
+    if (from->answerer)
+        options->tls.answerer = answerer_ref(from->answerer);
     if (from->max_version && !from->min_version && from->max_version < 0x0303)
         options->tls.min_version = 0x0301;
     r = copy_span(from->identity, &options->identity_bytes, &options->tls.identity);

@@ -221,7 +221,9 @@ struct request_tls {
     struct span passphrase;
     const struct span *pins; /* SHA-256 of public keys */
     size_t n_pins;
-    bool status; /* the server must prove that its certificate is not revoked */
+    bool status;               /* the server must prove that its certificate is not revoked */
+    struct answerer *answerer; /* keeps the identity's key; NULL: it is there */
+    uint64_t answer_handle;
 };
 
 /* Copies everything. */

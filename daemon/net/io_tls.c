@@ -15,6 +15,7 @@
 #include "net/tls_context.h"
 #include "net/tls_failure.h"
 #include "net/tls_identity.h"
+#include "net/tls_signer.h"
 #include "net/tls_status.h"
 #include "net/tls_verify.h"
 #include "net/tls_wire.h"
@@ -39,6 +40,7 @@ struct io_tls {
     bool dry;             /* OpenSSL has asked for more bytes than there are */
     bool wrong;           /* TLS itself failed: no close_notify, no reuse */
     int late_error;       /* came after bytes that were given out; the next read gives it */
+    struct tls_signer *signer; /* NULL: nobody has to be asked for a signature */
     bool is_fallback;
     bool got_record;    /* in the handshake: a record has begun to come */
     bool got_handshake; /* and a message in one */
@@ -58,6 +60,12 @@ static struct io_tls *tls_of(struct io *io)
 
 /* --- what the owner and the lower io want ------------------------------------------------ */
 
+/* The client is being asked for a signature. */
+static bool rests(const struct io_tls *tls)
+{
+    return tls->signer && tls->io.state == IO_CONNECTING && tls_signer_rests(tls->signer);
+}
+
 static void update_lower_interest(struct io_tls *tls)
 {
     unsigned wanted = tls->wire.backlog.len > 0 ? IO_WRITE : 0;
@@ -68,7 +76,7 @@ static void update_lower_interest(struct io_tls *tls)
         wanted |= tls->io.interest;
     else
         wanted = 0;
-    if (tls->eof || tls->wire.eof || tls->late_error)
+    if (tls->eof || tls->wire.eof || tls->late_error || rests(tls))
         wanted &= ~IO_READ; /* told by the task, not by a socket that stays readable */
     io_set_interest(tls->wire.lower, wanted);
 }
@@ -185,6 +193,8 @@ static void message_cb(
 
     (void)version;
     (void)ssl;
+    if (type == SSL3_RT_HANDSHAKE && tls->signer)
+        tls_signer_saw(tls->signer, (struct span){bytes, len});
     if (is_ours)
         return;
     if (type == SSL3_RT_HANDSHAKE)
@@ -306,6 +316,7 @@ static void handshake_done(struct io_tls *tls)
 
     INVARIANT(trusted); /* or the handshake has failed: SSL_VERIFY_PEER */
     SSL_set_msg_callback(tls->ssl, NULL);
+    tls->signer = tls_signer_free(tls->signer);
     tls->trouble = (struct io_tls_trouble){.was_pushed_down = was_pushed_down(tls)};
     if (tls->trouble.was_pushed_down) {
         refuse_handshake(tls, FAILURE_TLS_VERSION, PUSHED_DOWN_TEXT);
@@ -352,6 +363,36 @@ static int explain_handshake(struct io_tls *tls)
     return error;
 }
 
+static void handshake_step(struct io_tls *tls);
+
+static void handshake_failed(struct io_tls *tls)
+{
+    note_trouble(tls, ERR_GET_REASON(ERR_peek_error()));
+    io_tell_failed(&tls->io, explain_handshake(tls));
+}
+
+static void refuse_unsigned(struct io_tls *tls)
+{
+    tls->io.failure = *tls_signer_failure(tls->signer);
+    fail_handshake(tls);
+}
+
+static void signer_on_ready(void *owner)
+{
+    struct io_tls *tls = owner;
+
+    if (tls->io.state == IO_CONNECTING)
+        handshake_step(tls);
+}
+
+static void wire_on_above(void *owner, BIO *above)
+{
+    struct io_tls *tls = owner;
+
+    if (tls->signer)
+        tls_signer_hold(tls->signer, above);
+}
+
 static void handshake_step(struct io_tls *tls)
 {
     ERR_clear_error();
@@ -361,12 +402,17 @@ static void handshake_step(struct io_tls *tls)
         handshake_done(tls);
         return;
     }
-    if (SSL_get_error(tls->ssl, r) == SSL_ERROR_WANT_READ) {
+    switch (SSL_get_error(tls->ssl, r)) {
+    case SSL_ERROR_WANT_WRITE: /* nothing but the signer makes it wait: see tls_wire.h */
+        INVARIANT(tls->signer);
+        tls_signer_ask(tls->signer);
         update_lower_interest(tls);
-        return;
+        break;
+    case SSL_ERROR_WANT_READ: update_lower_interest(tls); break;
+    default: handshake_failed(tls);
     }
-    note_trouble(tls, ERR_GET_REASON(ERR_peek_error()));
-    io_tell_failed(&tls->io, explain_handshake(tls));
+    if (tls->io.state == IO_CONNECTING && tls->signer && tls_signer_failure(tls->signer))
+        refuse_unsigned(tls);
 }
 
 struct io_tls_trouble io_tls_trouble(const struct io *io)
@@ -507,6 +553,7 @@ static void tls_close(struct io *io, enum io_state before)
         (void)SSL_shutdown(tls->ssl);
     ERR_clear_error();
     SSL_set_app_data(tls->ssl, NULL);
+    tls->signer = tls_signer_free(tls->signer);
     tls->wire.lower = io_close(tls->wire.lower);
 }
 
@@ -703,6 +750,22 @@ static int limit_versions(struct io_tls *tls, const struct io_tls_options *optio
     return 0;
 }
 
+static int set_up_signer(struct io_tls *tls, const struct io_tls_options *options)
+{
+    const struct tls_signer_options signer = {
+        .answerer = options->answerer,
+        .handle = options->answer_handle,
+        .host = span_of(tls->host.name),
+        .port = options->port,
+        .on_ready = signer_on_ready,
+        .owner = tls,
+    };
+
+    tls->wire.on_above = wire_on_above;
+    tls->wire.owner = tls;
+    return tls_signer_new(&tls->signer, tls->ssl, &signer);
+}
+
 static int set_up_ssl(struct io_tls *tls, const struct io_tls_options *options)
 {
     bool insecure = tls_context_is_insecure(options->context);
@@ -729,7 +792,7 @@ static int set_up_ssl(struct io_tls *tls, const struct io_tls_options *options)
     if (!bio)
         return fault(-ENOMEM);
     SSL_set_bio(tls->ssl, bio, bio);
-    return 0;
+    return options->answerer ? set_up_signer(tls, options) : 0;
 }
 
 int io_tls_new(struct io *lower,
@@ -750,6 +813,7 @@ int io_tls_new(struct io *lower,
         r = set_up_ssl(tls, options);
     ERR_clear_error();
     if (r < 0) {
+        tls_signer_free(tls->signer);
         SSL_free(tls->ssl);
         return r;
     }

@@ -10,6 +10,7 @@
 #include "net/io.h"
 #include "net/tls_session.h"
 
+struct answerer;
 struct tls_context;
 
 #define IO_TLS_ALPN_MAX 64 /* bytes of an offer in wire form */
@@ -28,6 +29,9 @@ struct io_tls_options {
     struct partition partition;    /* sessions never cross partitions */
     struct span jar;               /* nor jars; see tls_session_key_init() */
     bool is_private;               /* what is kept does not meet the disk */
+
+    struct answerer *answerer; /* signs for the context's certificate; NULL: its key is there */
+    uint64_t answer_handle;
 };
 
 /**

@@ -87,6 +87,7 @@ struct context_job {
     size_t pem_len;
     char *identity;
     size_t identity_len;
+    bool key_is_elsewhere;
     char *passphrase;
     size_t passphrase_len;
     char *pins;
@@ -122,10 +123,12 @@ int tls_config_digest(const struct tls_config *config, struct tls_digest *ret)
         uint16_t max_version;
         uint16_t status;
         uint16_t in_full;
+        uint16_t key_is_elsewhere;
     } text = {.has_pem = config->ca_pem.len > 0,
               .insecure = config->insecure,
               .status = config->status,
               .in_full = config->in_full,
+              .key_is_elsewhere = config->key_is_elsewhere,
               .min_version = (uint16_t)min_version_of(config),
               .max_version = (uint16_t)max_version_of(config)};
 
@@ -305,6 +308,8 @@ static bool take_identity(struct context_job *job)
     struct span identity = {job->identity, job->identity_len};
     struct span passphrase = {job->passphrase, job->passphrase_len};
 
+    if (job->key_is_elsewhere)
+        return tls_identity_show(job->ssl_ctx, identity, &job->why) == 0;
     return identity.len == 0 ||
            tls_identity_use(job->ssl_ctx, identity, passphrase, &job->why) == 0;
 }
@@ -555,6 +560,7 @@ static int job_new(struct tls_contexts *contexts,
     job->insecure = config->insecure;
     job->status = config->status;
     job->in_full = config->in_full;
+    job->key_is_elsewhere = config->key_is_elsewhere;
     job->min_version = (uint16_t)min_version_of(config);
     job->max_version = (uint16_t)max_version_of(config);
     job->ca_file = contexts->options.ca_file;

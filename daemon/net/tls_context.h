@@ -37,6 +37,7 @@ struct tls_config {
     uint16_t min_version;   /* 0: TLS 1.2. One handshake may go below: struct io_tls_options */
     uint16_t max_version;   /* 0: the highest there is */
     struct span identity;   /* client certificate and key, see tls_identity.h; empty: none */
+    bool key_is_elsewhere;  /* the identity is a chain without key: tls_signer.h */
     struct span passphrase; /* of its key */
     struct span pins;       /* TLS_PIN_BYTES each; empty: none */
     bool in_full;           /* no session is resumed or kept */

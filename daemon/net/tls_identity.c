@@ -106,18 +106,63 @@ static int read_pkcs12(struct span bytes,
     return r;
 }
 
-static int install(SSL_CTX *ctx, const struct identity *identity, struct failure *ret_why)
+static int install_chain(SSL_CTX *ctx, const struct identity *identity, struct failure *ret_why)
 {
     if (SSL_CTX_use_certificate(ctx, identity->cert) != 1)
         return refuse(ret_why, "OpenSSL does not take it: its key is too short, or its kind "
                                "not known");
-    if (SSL_CTX_use_PrivateKey(ctx, identity->key) != 1 || SSL_CTX_check_private_key(ctx) != 1)
-        return refuse(ret_why, "the key is not the certificate's");
     for (int i = 0; i < sk_X509_num(identity->chain); i++) {
         if (SSL_CTX_add1_chain_cert(ctx, sk_X509_value(identity->chain, i)) != 1)
             return refuse(ret_why, "a certificate of its chain is not taken");
     }
     return 0;
+}
+
+static int install(SSL_CTX *ctx, const struct identity *identity, struct failure *ret_why)
+{
+    int r = install_chain(ctx, identity, ret_why);
+
+    if (r == 0 && (SSL_CTX_use_PrivateKey(ctx, identity->key) != 1 ||
+                   SSL_CTX_check_private_key(ctx) != 1))
+        return refuse(ret_why, "the key is not the certificate's");
+    return r;
+}
+
+static void release(struct identity *parts)
+{
+    X509_free(parts->cert);
+    EVP_PKEY_free(parts->key);
+    sk_X509_pop_free(parts->chain, X509_free);
+    ERR_clear_error();
+}
+
+/* RSA and EC: what tls_signer.c has methods for. */
+static bool can_be_signed_for(X509 *cert)
+{
+    EVP_PKEY *key = X509_get0_pubkey(cert);
+    int kind = key ? EVP_PKEY_get_base_id(key) : EVP_PKEY_NONE;
+
+    return kind == EVP_PKEY_RSA || kind == EVP_PKEY_EC;
+}
+
+int tls_identity_show(SSL_CTX *ctx, struct span chain, struct failure *ret_why)
+{
+    struct identity parts = {0};
+    BIO *pem = BIO_new_mem_buf(chain.ptr, (int)chain.len);
+    int r = 0;
+
+    if (memmem(chain.ptr, chain.len, "PRIVATE KEY-----", 16))
+        r = refuse(ret_why,
+                   "its key is there, too, and is to stay with the program that signs");
+    else
+        r = pem ? read_chain(pem, &parts, ret_why) : refuse(ret_why, "out of memory");
+    if (r == 0 && !can_be_signed_for(parts.cert))
+        r = refuse(ret_why, "a program can sign with RSA and EC keys only");
+    if (r == 0)
+        r = install_chain(ctx, &parts, ret_why);
+    BIO_free(pem);
+    release(&parts);
+    return r;
 }
 
 int tls_identity_use(SSL_CTX *ctx,
@@ -131,10 +176,7 @@ int tls_identity_use(SSL_CTX *ctx,
 
     if (r == 0)
         r = install(ctx, &parts, ret_why);
-    X509_free(parts.cert);
-    EVP_PKEY_free(parts.key);
-    sk_X509_pop_free(parts.chain, X509_free);
-    ERR_clear_error();
+    release(&parts);
     return r;
 }
 

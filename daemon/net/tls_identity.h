@@ -30,6 +30,11 @@ MUST_CHECK int tls_identity_use(struct ssl_ctx_st *ctx,
                                 struct span passphrase,
                                 struct failure *ret_why);
 
+/* The certificate alone: its key is with the client, who is asked (tls_signer.h).
+ * @chain: PEM, the leaf first, and no key. Return: as above. */
+MUST_CHECK int
+tls_identity_show(struct ssl_ctx_st *ctx, struct span chain, struct failure *ret_why);
+
 /* Is one of @pins the key of a certificate of the chain that was verified (never of what else
  * the server sent, CVE-2016-2402)? Without verification: of the server's own. */
 bool tls_pins_hold(struct ssl_st *ssl, struct span pins);

@@ -68,7 +68,8 @@ static long bio_ctrl_cb(BIO *bio, int command, long number, void *ptr)
     const struct tls_wire *wire = BIO_get_data(bio);
 
     (void)number;
-    (void)ptr;
+    if (command == BIO_CTRL_PUSH && wire->on_above && ptr != bio)
+        wire->on_above(wire->owner, ptr);
     if (command == BIO_CTRL_EOF)
         return wire->eof;
     return command == BIO_CTRL_FLUSH;

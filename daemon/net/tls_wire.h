@@ -28,6 +28,9 @@ struct tls_wire {
     int write_error; /* nothing goes out any more; reading goes on (see io_writev()) */
     bool eof;        /* the lower io has ended */
     bool is_stopped; /* by us: OpenSSL gets no more to read */
+    /* What gathers the handshake's flights was put above our BIO. May be NULL */
+    void (*on_above)(void *owner, struct bio_st *above);
+    void *owner;
 };
 
 void tls_wire_init(struct tls_wire *wire, struct io *lower);

@@ -310,6 +310,8 @@ static void start_tls(struct connect_attempt *attempt)
         .partition = attempt->key->partition,
         .jar = attempt->key->jar,
         .is_private = is_private_jar(attempt->key->jar),
+        .answerer = attempt->key->tls.answerer,
+        .answer_handle = attempt->key->tls.answer_handle,
     };
     struct io *lower = attempt->io;
 

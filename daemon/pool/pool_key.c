@@ -129,6 +129,7 @@ struct tls_config pool_tls_config(const struct pool_tls *tls)
                                .min_version = tls->min_version,
                                .max_version = tls->max_version,
                                .identity = tls->identity,
+                               .key_is_elsewhere = tls->answerer != NULL,
                                .passphrase = tls->passphrase,
                                .pins = tls->pins,
                                .status = tls->status,

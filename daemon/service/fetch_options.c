@@ -322,8 +322,31 @@ static int take_private_jar(struct client *client,
     return r;
 }
 
-static int
-take_tls(const Xhrd__V1__TlsOptions *message, struct request_options *to, struct failure *why)
+/* Whoever is to sign: the client that asks. */
+static int take_signer(struct client *client,
+                       const Xhrd__V1__TlsOptions *message,
+                       struct request_tls *terms,
+                       struct failure *why)
+{
+    if (!message->client_signs)
+        return 0;
+    if (terms->identity.len == 0 || terms->passphrase.len > 0) {
+        failure_set(why, FAILURE_ARGUMENT,
+                    "tls: client_signs goes with a client_certificate, which has no key and "
+                    "wants no passphrase");
+        return -EINVAL;
+    }
+    terms->answer_handle = message->sign_handle;
+    int r = client_answerer(client, &terms->answerer);
+    if (r < 0)
+        failure_set(why, FAILURE_INTERNAL, "out of memory");
+    return r;
+}
+
+static int take_tls(struct client *client,
+                    const Xhrd__V1__TlsOptions *message,
+                    struct request_options *to,
+                    struct failure *why)
 {
     struct span pins[REQUEST_PINS_MAX];
     struct request_tls terms = {
@@ -339,6 +362,8 @@ take_tls(const Xhrd__V1__TlsOptions *message, struct request_options *to, struct
     for (size_t i = 0; i < message->n_pins && i < REQUEST_PINS_MAX; i++)
         pins[i] = span_of_bytes(message->pins[i]);
     int r = request_options_set_tls(to, message->insecure, span_of_bytes(message->ca_pem), why);
+    if (r == 0)
+        r = take_signer(client, message, &terms, why);
     return r < 0 ? r : request_options_set_tls_terms(to, &terms, why);
 }
 
@@ -382,7 +407,7 @@ int fetch_options_of_message(struct client *client,
     if (r == 0)
         r = take_private_jar(client, message, ret, why);
     if (r == 0 && message->tls)
-        r = take_tls(message->tls, ret, why);
+        r = take_tls(client, message->tls, ret, why);
     if (r == 0 && message->verdict)
         r = request_options_set_verdict(ret, message->verdict->deadline_ms, why);
     if (r == 0)

@@ -184,6 +184,7 @@ class Client:
         self.replies = []      # of cookie and admin commands
         self.changes = []
         self.networks = []     # NetworkState, as they came
+        self.questions = []    # ConnectionQuestion
         self._in = bytearray()
         self._next_id = 0
         if hello:
@@ -280,6 +281,8 @@ class Client:
             self.networks.append(part)
         elif kind == "cookie_changes":
             self.changes.append(part)
+        elif kind == "connection_question":
+            self.questions.append(part)
         elif kind in ("cookie", "admin"):
             self.replies.append(part)
         else:
