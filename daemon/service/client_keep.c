@@ -17,7 +17,8 @@ bool client_is_at_rest(const struct client *client)
     return !client->closed && client->greeted && !client->half_closed &&
            !client->leave.queued && client->requests.count == 0 &&
            list_is_empty(&client->cookie_jobs) && list_is_empty(&client->watches) &&
-           client->n_hsts_jobs == 0 && client->n_cache_jobs == 0 && client->n_purge_jobs == 0 &&
+           list_is_empty(&client->monitors) && client->n_hsts_jobs == 0 &&
+           client->n_cache_jobs == 0 && client->n_purge_jobs == 0 &&
            client->network_command == 0 && !client->private_jar &&
            session_is_quiet(client->session);
 }

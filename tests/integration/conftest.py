@@ -10,6 +10,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
+import container  # noqa: E402
 import origins  # noqa: E402
 import programs  # noqa: E402
 import proxies  # noqa: E402
@@ -71,6 +72,17 @@ def make_xhrd(folder):
     yield make
     for daemon in made:
         daemon.finish()
+
+
+@pytest.fixture(scope="session")
+def booted():
+    """A machine with the build installed in it and systemd running (container.py)."""
+    try:
+        machine = container.Container()
+    except container.Unbootable as fault:
+        pytest.skip(f"no container can be booted here: {fault}")
+    yield machine
+    machine.stop()
 
 
 @pytest.fixture

@@ -212,9 +212,12 @@ class ScriptedOrigin:
     """Runs `script(connection)` in a thread for each connection. The standing script answers
     every request with what `answer(request)` returns; a test replaces either."""
 
-    def __init__(self, tls: ssl.SSLContext = None, family=socket.AF_INET, bind=LOOPBACK):
-        address = ("::1", 0) if family == socket.AF_INET6 else (bind, 0)
+    def __init__(self, tls: ssl.SSLContext = None, family=socket.AF_INET, bind=LOOPBACK, port=0):
+        """@port: for a network of the test's own; else the kernel chooses."""
+        address = ("::1", port) if family == socket.AF_INET6 else (bind, port)
         self.listener = socket.socket(family, socket.SOCK_STREAM)
+        if port:
+            self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.listener.bind(address)
         self.listener.listen(256)
         self.host, self.port = self.listener.getsockname()[:2]

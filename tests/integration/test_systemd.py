@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The service as it is shipped, under a real systemd (container.py): what only a service manager
-shows. One container for all tests of this file; each begins with a fresh service."""
+shows. One container for all; each test begins with a fresh service."""
 import array
 import contextlib
 import fcntl
@@ -13,7 +13,7 @@ import termios
 import threading
 
 import pytest
-from container import Container, Unbootable, why_not
+from container import why_not
 from libxhr import PATH as LIBRARY
 from libxhr import Client as LibraryClient
 from origins import ScriptedOrigin, response, tls_server
@@ -24,16 +24,6 @@ from wire import Client, ClientMessage, Closed, admin_pb2, framed
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=str(why_not()))
 
 ANN, BOB = 4001, 4002
-
-
-@pytest.fixture(scope="module")
-def booted():
-    try:
-        container = Container()
-    except Unbootable as fault:
-        pytest.skip(f"no container can be booted here: {fault}")
-    yield container
-    container.stop()
 
 
 @pytest.fixture
