@@ -2,6 +2,7 @@
 """Groups that go to the limit: HTTP/2, many processes, uploads, memory, thousands at once."""
 import contextlib
 import json
+import pathlib
 import re
 import socket
 import ssl
@@ -131,6 +132,24 @@ def memory_cases(world):
 
 # ---- libxhr -----------------------------------------------------------------------------------
 
+def heap_kb(pid):
+    smaps = pathlib.Path(f"/proc/{pid}/smaps").read_text()
+    return int(re.search(r"\[heap\]\n(?:.*\n)*?Rss:\s+(\d+)", smaps).group(1))
+
+
+def heap_of_client(world):
+    """Of a process that has one request in flight and does nothing."""
+    client = subprocess.Popen([str(world.programs["xhr_client"]), "-W", "-p", "1",
+                               world.origin.url("/hold")], env=world.daemon.env,
+                              stdin=subprocess.PIPE)
+    try:
+        wait_until(lambda: awaiting(world, world.daemon) >= 1, "the request to be in flight")
+        return {"heap_kb": heap_kb(client.pid)}
+    finally:
+        client.stdin.close()
+        client.wait()
+
+
 def library_cases(world):
     def text():
         library = next((world.bin.parent / "client-lib").glob("libxhr.so.0*"))
@@ -138,4 +157,4 @@ def library_cases(world):
                               check=True)
         return {"text_kb": int(re.search(r"^\.text\s+(\d+)", done.stdout, re.M).group(1)) / 1024}
 
-    return {"libxhr": text}
+    return {"libxhr": text, "a client at rest": lambda: heap_of_client(world)}

@@ -181,6 +181,9 @@ class World:
         self._running.append(daemon)
         return daemon
 
+    def also_stop(self, one):
+        self._running.append(one)
+
     def run(self, *command, daemon=None):
         """Return: stdout. A command that fails ends the benchmark."""
         daemon = daemon or self.daemon
