@@ -205,8 +205,9 @@ static void head(struct req *r, const char *b, const char *e)
     tmp[n] = 0;
     m.id = r->pb->id;
     m.status = (uint32_t)number(tmp + 9);
-    char *save, *l = strtok_r(tmp, "\r\n", &save);
-    while ((l = strtok_r(NULL, "\r\n", &save)) && hn < 32) {
+    char *rest = tmp, *l = strsep(&rest, "\n");
+    while ((l = strsep(&rest, "\n")) && hn < 32) {
+        l[strcspn(l, "\r")] = 0;
         char *c = strchr(l, ':');
         if (!c)
             continue;
