@@ -15,6 +15,7 @@ struct xhr_cookie_watch {
     struct xhr_cookies told; /* a snapshot that is coming in; only its list is used */
     uint64_t sequence;       /* of the last that was told */
     bool has_snapshot;
+    bool is_mid_snapshot; /* one of several messages, and not all have come */
     bool is_freed;
     unsigned depth;
 };
@@ -103,6 +104,7 @@ static void tell_snapshot(struct xhr_cookie_watch *watch, uint64_t sequence)
 {
     watch->sequence = sequence;
     watch->has_snapshot = true;
+    watch->is_mid_snapshot = false;
     if (watch->events.snapshot)
         watch->events.snapshot(watch, &watch->told, sequence, watch->user);
     xhr_cookie_list_done(&watch->told.list);
@@ -113,8 +115,15 @@ take_snapshot(struct xhr_cookie_watch *watch, Xhrd__V1__Cookie *const *cookies, 
 {
     int r = xhr_cookie_list_take(&watch->told.list, cookies, count);
 
+    watch->is_mid_snapshot = true;
     if (r < 0)
         give_up(watch, r);
+}
+
+static int refuse(struct xhr_failure *why, const char *text)
+{
+    xhr_failure_set(why, XHR_ERROR_DAEMON_PROTOCOL, "%s", text);
+    return -EPROTO;
 }
 
 int xhr_watch_on_reply(struct xhr_slot *slot,
@@ -126,6 +135,8 @@ int xhr_watch_on_reply(struct xhr_slot *slot,
 
     hold(watch);
     r = take_failure(watch, reply->failure, why);
+    if (r == 0 && watch->has_snapshot)
+        r = refuse(why, "the daemon told a watched jar from its beginning once more");
     if (r == 0)
         take_snapshot(watch, reply->cookies, reply->n_cookies);
     if (r == 0 && watch->slot.id && !reply->more)
@@ -149,6 +160,10 @@ static bool is_sound(const struct xhr_cookie_watch *watch,
 
     if (!watch->has_snapshot || changes->previous != watch->sequence ||
         changes->sequence < changes->previous)
+        return false;
+    if (changes->reset)
+        return changes->n_changes == 0;
+    if (watch->is_mid_snapshot || changes->n_snapshot > 0)
         return false;
     for (size_t i = 0; i < changes->n_changes; i++) {
         const Xhrd__V1__CookieChange *change = changes->changes[i];
@@ -207,11 +222,8 @@ int xhr_watch_on_changes(struct xhr_slot *slot,
 
     hold(watch);
     r = take_failure(watch, changes->failure, why);
-    if (r == 0 && !changes->reset && !is_sound(watch, changes)) {
-        xhr_failure_set(why, XHR_ERROR_DAEMON_PROTOCOL,
-                        "the daemon left out changes of a watched jar");
-        r = -EPROTO;
-    }
+    if (r == 0 && !is_sound(watch, changes))
+        r = refuse(why, "the daemon left out changes of a watched jar, or told what is none");
     if (r == 0)
         take_changes(watch, changes);
     release(watch);

@@ -77,6 +77,49 @@ static void on_cookies(const struct xhr_cookies *cookies, void *user)
     ++*(unsigned *)user;
 }
 
+/* Numbers go up by at least one, whatever is sent; nothing is told behind the end. */
+struct watched {
+    uint64_t sequence;
+    bool has_snapshot;
+    unsigned ends;
+};
+
+static void on_watch_snapshot(struct xhr_cookie_watch *watch,
+                              const struct xhr_cookies *cookies,
+                              uint64_t sequence,
+                              void *user)
+{
+    struct watched *watched = user;
+
+    (void)watch;
+    (void)xhr_cookies_count(cookies);
+    assert(watched->ends == 0 && sequence >= watched->sequence);
+    watched->sequence = sequence;
+    watched->has_snapshot = true;
+}
+
+static void on_watch_change(struct xhr_cookie_watch *watch,
+                            const struct xhr_cookie_change *change,
+                            void *user)
+{
+    struct watched *watched = user;
+
+    (void)watch;
+    assert(watched->ends == 0 && watched->has_snapshot && change->cookie->name);
+    assert(change->sequence > watched->sequence);
+    watched->sequence = change->sequence;
+}
+
+static void
+on_watch_end(struct xhr_cookie_watch *watch, const struct xhr_error *error, void *user)
+{
+    struct watched *watched = user;
+
+    (void)watch;
+    assert(error->name && error->text && watched->ends == 0);
+    watched->ends++;
+}
+
 static void
 feed(struct xhr_client *client, int fd, const uint8_t *data, size_t size, size_t piece)
 {
@@ -105,6 +148,12 @@ static void run(const uint8_t *data, size_t size, int fds[2])
     struct story stories[REQUESTS] = {{0, 0}};
     struct xhr_request *requests[REQUESTS];
     struct xhr_client *client = NULL;
+    const struct xhr_cookie_watch_events watching = {.size = sizeof(watching),
+                                                     .snapshot = on_watch_snapshot,
+                                                     .change = on_watch_change,
+                                                     .end = on_watch_end};
+    struct xhr_cookie_watch *watch = NULL;
+    struct watched watched = {0};
     unsigned answers = 0;
 
     if (xhr_client_new_fd(fds[0], NULL, &client) < 0)
@@ -116,7 +165,8 @@ static void run(const uint8_t *data, size_t size, int fds[2])
             xhr_request_send(requests[i], NULL) < 0)
             abort();
     }
-    if (xhr_cookies_list(client, NULL, NULL, on_cookies, &answers) < 0)
+    if (xhr_cookies_list(client, NULL, NULL, on_cookies, &answers) < 0 ||
+        xhr_cookie_watch_new(client, NULL, &watching, &watched, &watch) < 0)
         abort();
     feed(client, fds[1], hello, sizeof(hello), sizeof(hello));
     if (size > 0)
@@ -124,7 +174,8 @@ static void run(const uint8_t *data, size_t size, int fds[2])
     close(fds[1]);
     while (xhr_client_fd(client) >= 0 || xhr_client_timeout_ms(client) == 0)
         (void)xhr_client_dispatch(client);
-    assert(xhr_client_in_flight(client) == 0 && answers == 1);
+    assert(xhr_client_in_flight(client) == 0 && answers == 1 && watched.ends == 1);
+    (void)xhr_cookie_watch_free(watch);
     for (unsigned i = 0; i < REQUESTS; i++) {
         assert(stories[i].terminals == 1);
         xhr_request_free(requests[i]);
