@@ -40,6 +40,7 @@ def test_db14_a_purged_user_is_forgotten_in_memory_and_on_disk(machine, origin_r
         with as_profile(machine, ANN, "other") as other:
             assert set_in(other, "", "p", SECRET, expires_s=LATE).changed == 1
             assert other.fetch(origin_raw.url("/p"), **cached).done
+            assert other.fetch(origin_raw.url("/p"), **cached).head.from_cache  # it is on disk
         folder = machine.state_dir / str(ANN)
         (folder / "cookies.sqlite.corrupt-1").write_text(SECRET)
         (folder / "cookies.sqlite.former-1-wal").write_text(SECRET)
