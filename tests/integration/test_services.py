@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: MIT
+"""A service without a network, and xhrd's socket: the example in systemd/examples, as it stands there,
+in the booted container."""
+import pytest
+from container import why_not
+from origins import ScriptedOrigin, response, tls_server
+from wire import SOURCE
+
+pytestmark = pytest.mark.skipif(bool(why_not()), reason=str(why_not()))
+
+EXAMPLES = SOURCE / "systemd/examples"
+
+
+@pytest.fixture
+def machine(booted, request):
+    booted.fresh()
+    request.node.xhrd = booted
+    yield booted
+    booted.systemctl("stop", "xhrd.service")
+
+
+@pytest.fixture
+def api(machine, ca):
+    """api.example.com and other.example.com, on the port that https has."""
+    with machine.network():
+        origin = ScriptedOrigin(tls_server(ca, "api.example.com", "other.example.com"), port=443)
+    hosts = machine.root / "etc/hosts"
+    before = hosts.read_text()
+    hosts.write_text(before + "127.0.0.1 api.example.com other.example.com\n")
+    yield origin
+    hosts.write_text(before)
+    origin.stop()
+
+
+@pytest.fixture
+def prices(machine, ca):
+    unit = machine.root / "etc/systemd/system/prices.service"
+    unit.write_text((EXAMPLES / "prices.service").read_text())
+    (machine.root / "etc/xhrd/ca.pem").write_bytes(ca.pem.read_bytes())
+    machine.configure("[TLS]\nCAFile=/etc/xhrd/ca.pem\n[Network]\nDenyNetworks=127.0.0.2\n")
+    machine.systemctl("daemon-reload")
+    yield
+    unit.unlink()
+
+
+def run_as_prices(machine, *words):
+    """The example with another command; what it says comes back."""
+    unit = (EXAMPLES / "prices.service").read_text()
+    path = machine.root / "etc/systemd/system/prices-try.service"
+    command = " ".join(f'"{word}"' for word in words)
+    path.write_text("\n".join(f"ExecStart=-{command}" if line.startswith("ExecStart=") else line
+                              for line in unit.split("\n")))
+    machine.systemctl("daemon-reload")
+    machine.systemctl("start", "prices-try.service")
+    machine.run("journalctl", "--sync")
+    said = "\n".join(entry["MESSAGE"] for entry in machine.journal("--unit=prices-try.service",
+                                                                   "_TRANSPORT=stdout"))
+    path.unlink()
+    return said
+
+
+def test_a_service_without_network_asks_xhrd(machine, api, prices):
+    api.reply(response(b"[1, 2]"))
+    machine.systemctl("start", "prices.service")
+    state = machine.root / "var/lib/private/prices/prices.json"
+    assert state.read_text() == "[1, 2]"
+    machine.run("journalctl", "--sync")
+    (entry,) = machine.journal("--unit=xhrd.service", "XHRD_ORIGIN=https://api.example.com")
+    assert int(entry["XHRD_UID"]) == state.stat().st_uid != 0
+
+
+def test_its_own_network_is_none_and_what_xhrd_denies_it_does_not_get(machine, api, prices):
+    assert "curl: (" in run_as_prices(machine, "curl", "-sSk", "https://api.example.com/")
+    assert not api.requests
+    said = run_as_prices(machine, "xhr", "--no-start", "-sSk", "https://127.0.0.2/")
+    assert "xhr: (101)" in said and "DenyNetworks=" in said
+    api.reply(response(status="302 Go", fields=[("Location", "https://127.0.0.2/")]))
+    said = run_as_prices(machine, "xhr", "--no-start", "-sSL", "https://api.example.com/")
+    assert "xhr: (101)" in said and len(api.requests) == 1
