@@ -6,6 +6,7 @@
 #include <openssl/ssl.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -302,6 +303,23 @@ static bool pins_hold(const struct io_tls *tls)
     return pins.len == 0 || SSL_session_reused(tls->ssl) || tls_pins_hold(tls->ssl, pins);
 }
 
+/* What was seen is told as --pinnedpubkey would take it. */
+static void refuse_pin(struct io_tls *tls)
+{
+    CLEANUP_BUF struct buf seen = BUF_INIT(0);
+    uint8_t digest[TLS_PIN_BYTES] = {0};
+    bool is_told = tls_pin_seen(tls->ssl, digest) &&
+                   base64_encode(&seen, (struct span){(char *)digest, sizeof(digest)}) == 0;
+
+    failure_set(&tls->io.failure, FAILURE_TLS_PIN,
+                "%.64s shows none of the pinned keys, its own is sha256//%.*s; pin that if the "
+                "site has changed it, else somebody is between",
+                tls->host.name, is_told ? (int)seen.len : 1,
+                is_told ? buf_span(&seen).ptr : "?");
+    tls->io.failure.phase = PHASE_TLS;
+    fail_handshake(tls);
+}
+
 /* As with pins: the session that is resumed had a good one. */
 static bool status_holds(struct io_tls *tls)
 {
@@ -323,9 +341,7 @@ static void handshake_done(struct io_tls *tls)
         return;
     }
     if (!pins_hold(tls)) {
-        refuse_handshake(tls, FAILURE_TLS_PIN,
-                         "shows a certificate without a pinned key: the server's key has "
-                         "changed, or somebody is between");
+        refuse_pin(tls);
         return;
     }
     if (!status_holds(tls)) {

@@ -15,11 +15,13 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "loop/worker.h"
+#include "net/ca_file.h"
 #include "net/io_tls_priv.h"
 #include "net/tls_digest.h"
 #include "net/tls_identity.h"
 
 #define CA_FILE_MAX_BYTES   (16U << 20)
+#define LOOK_EACH_US        (1000 * 1000)
 #define CHAIN_DEPTH_MAX     16     /* certificates between leaf and root; OpenSSL: 100 */
 #define READ_AHEAD_BYTES    65536  /* measured: + 18 % on bulk against one record at a time */
 #define CERT_LIST_MAX_BYTES 102400 /* of a server's chain; OpenSSL's default, said aloud */
@@ -65,7 +67,10 @@ struct tls_contexts {
     unsigned n_jobs;
     unsigned generation; /* of the CA file: counts reloads */
     struct trust system; /* store NULL: not read yet */
-    struct link ready;   /* waits whose context is there */
+    struct trust before; /* the file has changed: should it not be readable, this one goes on */
+    struct ca_file_mark mark; /* of the file as it was read */
+    int64_t looked_us;        /* when it was compared with that */
+    struct link ready;        /* waits whose context is there */
     struct deferred task;
 };
 
@@ -93,7 +98,10 @@ struct context_job {
     char *pins;
     size_t pins_len;
     const char *ca_file;
-    bool own_trust;     /* trust was read by this job */
+    bool own_trust;          /* trust was read by this job */
+    struct trust before;     /* should the file not be readable */
+    struct failure file_why; /* it was not */
+    struct ca_file_mark mark;
     unsigned n_skipped; /* certificates of the file that do not parse */
     struct trust trust;
     SSL_CTX *ssl_ctx; /* NULL: why */
@@ -172,6 +180,8 @@ static void read_ca_file(struct context_job *job, struct buf *ret)
     int fd = open(job->ca_file, O_RDONLY | O_CLOEXEC);
     int r = fd < 0 ? -errno : read_file(fd, ret);
 
+    if (fd >= 0 && !ca_file_mark_of_fd(fd, &job->mark))
+        r = -errno;
     if (fd >= 0)
         close(fd);
     if (r == 0)
@@ -323,12 +333,24 @@ static void do_without_trust(struct context_job *job)
     job->why = (struct failure){0};
 }
 
+/* A file that changed for the worse stops nobody: the authorities read before go on. */
+static void go_on_as_before(struct context_job *job)
+{
+    X509_STORE_free(job->trust.store);
+    job->trust = job->before;
+    job->before = (struct trust){0};
+    job->file_why = job->why;
+    job->why = (struct failure){0};
+}
+
 static void job_run(struct job *base)
 {
     struct context_job *job = (struct context_job *)(void *)base;
 
     if (!job->trust.store)
         load_trust(job);
+    if (job->why.kind != FAILURE_NONE && job->before.store)
+        go_on_as_before(job);
     if (job->insecure && job->why.kind != FAILURE_NONE)
         do_without_trust(job);
     if (job->why.kind != FAILURE_NONE)
@@ -477,12 +499,29 @@ static void job_leave_map(struct context_job *job)
 static void job_free(struct context_job *job)
 {
     X509_STORE_free(job->trust.store);
+    X509_STORE_free(job->before.store);
     SSL_CTX_free(job->ssl_ctx);
     mem_free(job->pem);
     mem_free_secret(job->identity, job->identity_len);
     mem_free_secret(job->passphrase, job->passphrase_len);
     mem_free(job->pins);
     mem_free(job);
+}
+
+static void forget(struct trust *trust)
+{
+    X509_STORE_free(trust->store);
+    *trust = (struct trust){0};
+}
+
+static void note_file(struct tls_contexts *contexts, const struct context_job *job)
+{
+    forget(&contexts->before);
+    contexts->looked_us = loop_now_us(contexts->loop);
+    if (job->file_why.kind == FAILURE_NONE)
+        contexts->mark = job->mark;
+    else /* the mark stays that of the file that could not be read: it is looked at once */
+        log_warning(NULL, "%s; going on with those read before", job->file_why.text);
 }
 
 static void keep_system_trust(struct tls_contexts *contexts, struct context_job *job)
@@ -497,6 +536,7 @@ static void keep_system_trust(struct tls_contexts *contexts, struct context_job 
         return;
     contexts->system = job->trust;
     X509_STORE_up_ref(contexts->system.store);
+    note_file(contexts, job);
 }
 
 static void job_done(struct job *base)
@@ -570,6 +610,9 @@ static int job_new(struct tls_contexts *contexts,
     } else if (contexts->system.store) {
         job->trust = contexts->system;
         X509_STORE_up_ref(job->trust.store);
+    } else if (contexts->before.store) {
+        job->before = contexts->before;
+        X509_STORE_up_ref(job->before.store);
     }
     if (r < 0) {
         job_free(job);
@@ -618,6 +661,45 @@ static bool is_possible(const struct tls_config *config)
            config->pins.len % TLS_PIN_BYTES == 0;
 }
 
+static bool leave_loading(struct map_node *node, void *arg)
+{
+    (void)arg;
+    job_leave_map(CONTAINER_OF(node, struct context_job, node));
+    return true;
+}
+
+void tls_contexts_reload(struct tls_contexts *contexts)
+{
+    contexts->generation++;
+    while (contexts->n_cached > 0)
+        uncache(contexts, longest_unused(contexts));
+    map_each(&contexts->loading, leave_loading, NULL);
+    forget(&contexts->system);
+    forget(&contexts->before);
+}
+
+/* Asked for a context, so for each new connection, once a second at most: no connection that is
+ * kept pays for it. */
+static void look_at_file(struct tls_contexts *contexts)
+{
+    int64_t now_us = loop_now_us(contexts->loop);
+    struct ca_file_mark mark;
+
+    if (!contexts->system.store || now_us - contexts->looked_us < LOOK_EACH_US)
+        return;
+    contexts->looked_us = now_us;
+    /* While it is being replaced it may be missing, or empty. */
+    if (!ca_file_mark_of_path(contexts->options.ca_file, &mark) || mark.size == 0 ||
+        ca_file_mark_eq(&mark, &contexts->mark))
+        return;
+    log_notice(NULL, "%s has changed, reading it anew", contexts->options.ca_file);
+    struct trust before = contexts->system;
+    contexts->system = (struct trust){0};
+    tls_contexts_reload(contexts);
+    contexts->before = before;
+    contexts->mark = mark;
+}
+
 int tls_contexts_get(struct tls_contexts *contexts,
                      const struct tls_config *config,
                      struct tls_context_wait *wait)
@@ -628,6 +710,7 @@ int tls_contexts_get(struct tls_contexts *contexts,
     INVARIANT(!wait->contexts);
     if (!is_possible(config))
         return fault(-EINVAL);
+    look_at_file(contexts);
     int r = tls_config_digest(config, &digest);
     if (r < 0)
         return r;
@@ -667,23 +750,6 @@ void tls_contexts_cancel(struct tls_context_wait *wait)
     link_remove(&wait->link);
     wait->contexts = NULL;
     wait->context = tls_context_unref(wait->context);
-}
-
-static bool leave_loading(struct map_node *node, void *arg)
-{
-    (void)arg;
-    job_leave_map(CONTAINER_OF(node, struct context_job, node));
-    return true;
-}
-
-void tls_contexts_reload(struct tls_contexts *contexts)
-{
-    contexts->generation++;
-    while (contexts->n_cached > 0)
-        uncache(contexts, longest_unused(contexts));
-    map_each(&contexts->loading, leave_loading, NULL);
-    X509_STORE_free(contexts->system.store);
-    contexts->system = (struct trust){0};
 }
 
 int tls_contexts_new(struct tls_contexts **ret,

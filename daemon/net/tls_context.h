@@ -6,8 +6,9 @@
  * from it, one for each different value.
  *
  * Reading a trust store takes tens of milliseconds, so contexts are made on a worker thread;
- * the system's store is read once and shared. SSL_CERT_FILE and SSL_CERT_DIR are ignored: the
- * daemon's environment must not decide whom its users trust.
+ * the system's store is read once and shared, and read anew when its file has changed.
+ * SSL_CERT_FILE and SSL_CERT_DIR are ignored: the daemon's environment must not decide whom its
+ * users trust.
  */
 
 #include <stdbool.h>
@@ -98,9 +99,9 @@ MUST_CHECK int tls_contexts_get(struct tls_contexts *contexts,
 /* on_done is not called any more. An idle wait is fine. */
 void tls_contexts_cancel(struct tls_context_wait *wait);
 
-/* The CA file may have changed: contexts asked for from now on read it anew. Connections that
- * stand keep theirs; sessions made under another store are not resumed (the store's own
- * digest is part of their key). */
+/* Contexts asked for from now on read the CA file anew, and fail if it cannot be read.
+ * Connections that stand keep theirs; sessions made under another store are not resumed (the
+ * store's own digest is part of their key). */
 void tls_contexts_reload(struct tls_contexts *contexts);
 
 /* Counted, because a reload or the cache's limit may drop a context that connections use. */

@@ -65,6 +65,11 @@ void tls_failure_take(struct failure *ret, const char *host)
     else if (ERR_GET_LIB(error) == ERR_LIB_SSL && is_no_tls(reason))
         failure_set(ret, FAILURE_TLS,
                     "what %s answers is not TLS; is the port one of plain HTTP?", host);
+    else if (ERR_GET_LIB(error) == ERR_LIB_SSL && reason == SSL_R_EXCESSIVE_MESSAGE_SIZE)
+        failure_set(ret, FAILURE_TLS,
+                    "what %s sends in the handshake is too long; its certificates may have 100 "
+                    "KiB in all",
+                    host);
     else if (ERR_GET_LIB(error) == ERR_LIB_SSL && is_version(reason))
         failure_set(ret, FAILURE_TLS_VERSION,
                     "%s speaks none of the TLS versions allowed here (%s)", host,

@@ -180,19 +180,33 @@ int tls_identity_use(SSL_CTX *ctx,
     return r;
 }
 
-static bool key_is_pinned(X509 *cert, struct span pins)
+static bool pin_of(const X509 *cert, uint8_t ret[TLS_PIN_BYTES])
 {
     unsigned char *der = NULL;
-    uint8_t digest[TLS_PIN_BYTES];
     int len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert), &der);
+    bool made = len > 0 && tls_sha256((struct span){(char *)der, (size_t)len}, ret) == 0;
+
+    OPENSSL_free(der);
+    return made;
+}
+
+static bool key_is_pinned(X509 *cert, struct span pins)
+{
+    uint8_t digest[TLS_PIN_BYTES];
     bool found = false;
 
-    if (len > 0 && tls_sha256((struct span){(char *)der, (size_t)len}, digest) == 0) {
-        for (size_t i = 0; i + TLS_PIN_BYTES <= pins.len; i += TLS_PIN_BYTES)
-            found |= memcmp(pins.ptr + i, digest, TLS_PIN_BYTES) == 0;
-    }
-    OPENSSL_free(der);
+    if (!pin_of(cert, digest))
+        return false;
+    for (size_t i = 0; i + TLS_PIN_BYTES <= pins.len; i += TLS_PIN_BYTES)
+        found |= memcmp(pins.ptr + i, digest, TLS_PIN_BYTES) == 0;
     return found;
+}
+
+bool tls_pin_seen(SSL *ssl, uint8_t ret[TLS_PIN_BYTES])
+{
+    const X509 *leaf = SSL_get0_peer_certificate(ssl);
+
+    return leaf && pin_of(leaf, ret);
 }
 
 bool tls_pins_hold(SSL *ssl, struct span pins)

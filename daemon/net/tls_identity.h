@@ -35,6 +35,10 @@ MUST_CHECK int tls_identity_use(struct ssl_ctx_st *ctx,
 MUST_CHECK int
 tls_identity_show(struct ssl_ctx_st *ctx, struct span chain, struct failure *ret_why);
 
+/* SHA-256 of the key of the certificate that the server showed. Return: whether there is one.
+ */
+bool tls_pin_seen(struct ssl_st *ssl, uint8_t ret[TLS_PIN_BYTES]);
+
 /* Is one of @pins the key of a certificate of the chain that was verified (never of what else
  * the server sent, CVE-2016-2402)? Without verification: of the server's own. */
 bool tls_pins_hold(struct ssl_st *ssl, struct span pins);

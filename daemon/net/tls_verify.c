@@ -178,85 +178,166 @@ static void san_text(const X509 *cert, char ret[TLS_NAME_TEXT_MAX])
     GENERAL_NAMES_free(names);
 }
 
-static void
-set_name_mismatch(struct failure *ret, const X509 *cert, const struct tls_host *host)
+/* The certificate that failed: "CN=a.example (depth 0)"; 0 is the server's own. */
+struct culprit {
+    const X509 *cert;
+    int depth;
+    char subject[TLS_NAME_TEXT_MAX];
+};
+
+static void set_name_mismatch(struct failure *ret,
+                              const struct culprit *culprit,
+                              const struct tls_host *host)
 {
     char names[TLS_NAME_TEXT_MAX];
 
-    san_text(cert, names);
+    san_text(culprit->cert, names);
     failure_set(ret, FAILURE_TLS_VERIFY,
-                "the certificate is for %s, not for %s: its subject alternative names lack it",
-                names, host->name);
+                "the certificate is for %s, not for %.64s: its subject alternative names lack "
+                "it; ask for a name it has, or the site needs another one (%s)",
+                names, host->name, culprit->subject);
 }
 
-static void set_date(struct failure *ret, const X509 *cert, const char *subject, bool expired)
+static long days_since(const ASN1_TIME *when, time_t now)
+{
+    ASN1_TIME *today = ASN1_TIME_set(NULL, now);
+    int days = 0;
+    int seconds = 0;
+
+    if (!today || ASN1_TIME_diff(&days, &seconds, when, today) != 1)
+        days = 0;
+    ASN1_TIME_free(today);
+    return days;
+}
+
+static void set_expired(struct failure *ret, const struct culprit *culprit, time_t now)
+{
+    const ASN1_TIME *end = X509_get0_notAfter(culprit->cert);
+    char when[TLS_NAME_TEXT_MAX];
+
+    tls_time_text(end, when);
+    failure_set(ret, FAILURE_TLS_VERIFY,
+                "certificate %s (depth %d) expired on %s, %ld days ago; it must be renewed, or "
+                "this machine's clock is wrong",
+                culprit->subject, culprit->depth, when, days_since(end, now));
+}
+
+static void set_not_yet_valid(struct failure *ret, const struct culprit *culprit)
 {
     char when[TLS_NAME_TEXT_MAX];
 
-    tls_time_text(expired ? X509_get0_notAfter(cert) : X509_get0_notBefore(cert), when);
+    tls_time_text(X509_get0_notBefore(culprit->cert), when);
     failure_set(ret, FAILURE_TLS_VERIFY,
-                expired ? "certificate %s expired on %s: it must be renewed (or this clock is "
-                          "wrong)"
-                        : "certificate %s is not valid before %s (or this clock is wrong)",
-                subject, when);
+                "certificate %s (depth %d) is not valid before %s; wait, or this machine's "
+                "clock is wrong",
+                culprit->subject, culprit->depth, when);
 }
 
-static void set_unknown_issuer(struct failure *ret, const X509 *cert, const char *subject)
+static void set_self_signed(struct failure *ret, const struct culprit *culprit)
+{
+    failure_set(
+        ret, FAILURE_TLS_VERIFY,
+        culprit->depth == 0
+            ? "self-signed certificate %s (depth %d) is not trusted; pass --cacert with "
+              "it, or install it"
+            : "self-signed authority %s (depth %d) is not trusted; pass --cacert with "
+              "it, or install it",
+        culprit->subject, culprit->depth);
+}
+
+static void set_unknown_issuer(struct failure *ret, const struct culprit *culprit)
 {
     char issuer[TLS_NAME_TEXT_MAX];
 
-    tls_name_text(X509_get_issuer_name(cert), issuer);
+    tls_name_text(X509_get_issuer_name(culprit->cert), issuer);
     failure_set(ret, FAILURE_TLS_VERIFY,
-                "issuer %s is not trusted: pass --cacert or install the CA (certificate %s)",
-                issuer, subject);
+                "issuer %s of certificate %s (depth %d) is not known; pass --cacert with it, "
+                "install it, or have the server send what is between",
+                issuer, culprit->subject, culprit->depth);
 }
 
-static const char *weakness(int error)
+struct rule {
+    int error;
+    const char *text; /* which rule, and behind the semicolon what would be right */
+};
+
+static const char *rule_of(int error)
 {
+    static const struct rule rules[] = {
+        {X509_V_ERR_EE_KEY_TOO_SMALL,
+         "its key is too short; RSA needs 2048 bits, EC 224: the site needs a new one"},
+        {X509_V_ERR_CA_KEY_TOO_SMALL,
+         "its key is too short; RSA needs 2048 bits, EC 224: its authority must renew it"},
+        {X509_V_ERR_CA_MD_TOO_WEAK,
+         "it is signed with a broken hash, SHA-1 or MD5; it must be signed anew"},
+        {X509_V_ERR_INVALID_PURPOSE, "it is not meant for TLS servers (extended key usage); "
+                                     "the site needs one that is"},
+        {X509_V_ERR_INVALID_CA, "it signed another one, but is no CA; the site needs one "
+                                "from an authority"},
+        {X509_V_ERR_KEYUSAGE_NO_CERTSIGN, "it signed another one, but may not (key usage); "
+                                          "the site needs one from an authority"},
+        {X509_V_ERR_PATH_LENGTH_EXCEEDED,
+         "more CAs follow it than it allows (path length); the authorities must mend that"},
+        {X509_V_ERR_CERT_CHAIN_TOO_LONG,
+         "the chain is longer than 16; the server must send a shorter one"},
+        {X509_V_ERR_PERMITTED_VIOLATION, "its CA may not certify this name (name "
+                                         "constraints); the site needs another CA"},
+        {X509_V_ERR_EXCLUDED_VIOLATION, "its CA may not certify this name (name "
+                                        "constraints); the site needs another CA"},
+        {X509_V_ERR_CERT_SIGNATURE_FAILURE,
+         "its signature is wrong; somebody between may have changed it"},
+        {X509_V_ERR_CERT_REVOKED, "it was revoked; the site needs a new one"},
+        {X509_V_ERR_ERROR_IN_CERT_NOT_AFTER_FIELD,
+         "what says until when it is valid is no date; the site needs a new one"},
+        {X509_V_ERR_ERROR_IN_CERT_NOT_BEFORE_FIELD,
+         "what says from when on it is valid is no date; the site needs a new one"},
+    };
+
+    for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
+        if (rules[i].error == error)
+            return rules[i].text;
+    }
+    return X509_verify_cert_error_string(error);
+}
+
+static void set_why(struct failure *ret,
+                    const struct culprit *culprit,
+                    X509_STORE_CTX *store,
+                    const struct tls_host *host)
+{
+    int error = X509_STORE_CTX_get_error(store);
+
     switch (error) {
-    case X509_V_ERR_EE_KEY_TOO_SMALL:
-    case X509_V_ERR_CA_KEY_TOO_SMALL:
-        return "its key is too short: RSA needs 2048 bits, EC 224";
-    case X509_V_ERR_CA_MD_TOO_WEAK: return "it is signed with a broken hash, SHA-1 or MD5";
-    case X509_V_ERR_INVALID_PURPOSE:
-        return "it is not meant for TLS servers (extended key usage)";
-    case X509_V_ERR_INVALID_CA: return "it signed another one, but is no CA";
-    case X509_V_ERR_PATH_LENGTH_EXCEEDED:
-        return "more CAs follow it than it allows (path length)";
-    case X509_V_ERR_PERMITTED_VIOLATION:
-    case X509_V_ERR_EXCLUDED_VIOLATION:
-        return "its CA may not certify this name (name constraints)";
-    case X509_V_ERR_CERT_SIGNATURE_FAILURE: return "its signature is wrong";
-    default: return X509_verify_cert_error_string(error);
+    case X509_V_ERR_HOSTNAME_MISMATCH:
+    case X509_V_ERR_IP_ADDRESS_MISMATCH: set_name_mismatch(ret, culprit, host); return;
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+        set_expired(ret, culprit, X509_VERIFY_PARAM_get_time(X509_STORE_CTX_get0_param(store)));
+        return;
+    case X509_V_ERR_CERT_NOT_YET_VALID: set_not_yet_valid(ret, culprit); return;
+    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN: set_self_signed(ret, culprit); return;
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE: set_unknown_issuer(ret, culprit); return;
+    default:
+        failure_set(ret, FAILURE_TLS_VERIFY, "certificate %s (depth %d) refused: %s",
+                    culprit->subject, culprit->depth, rule_of(error));
+        return;
     }
 }
 
 void tls_verify_failure(struct failure *ret, X509_STORE_CTX *store, const struct tls_host *host)
 {
     int error = X509_STORE_CTX_get_error(store);
-    const X509 *cert = X509_STORE_CTX_get_current_cert(store);
-    char subject[TLS_NAME_TEXT_MAX] = "?";
+    struct culprit culprit = {.cert = X509_STORE_CTX_get_current_cert(store),
+                              .depth = X509_STORE_CTX_get_error_depth(store)};
 
-    if (cert)
-        tls_name_text(X509_get_subject_name(cert), subject);
-    if (!cert)
+    if (culprit.cert) {
+        tls_name_text(X509_get_subject_name(culprit.cert), culprit.subject);
+        set_why(ret, &culprit, store, host);
+    } else {
         failure_set(ret, FAILURE_TLS_VERIFY, "%s", X509_verify_cert_error_string(error));
-    else if (error == X509_V_ERR_HOSTNAME_MISMATCH || error == X509_V_ERR_IP_ADDRESS_MISMATCH)
-        set_name_mismatch(ret, cert, host);
-    else if (error == X509_V_ERR_CERT_HAS_EXPIRED || error == X509_V_ERR_CERT_NOT_YET_VALID)
-        set_date(ret, cert, subject, error == X509_V_ERR_CERT_HAS_EXPIRED);
-    else if (error == X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT ||
-             error == X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN)
-        failure_set(ret, FAILURE_TLS_VERIFY,
-                    "self-signed certificate %s is not trusted: pass --cacert or install it",
-                    subject);
-    else if (error == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY ||
-             error == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT ||
-             error == X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE)
-        set_unknown_issuer(ret, cert, subject);
-    else
-        failure_set(ret, FAILURE_TLS_VERIFY, "certificate %s refused: %s", subject,
-                    weakness(error));
+    }
     ret->phase = PHASE_TLS;
     ret->code = (uint32_t)error;
 }

@@ -4,6 +4,7 @@ import base64 as base64_module
 import ctypes
 import datetime
 import ipaddress
+import ssl
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -37,14 +38,15 @@ class Certificate:
 
     def __init__(self, certificate, key, issuer=None):
         self.certificate, self.key, self.issuer = certificate, key, issuer
+        self.raw = None  # other bytes in its place, which cryptography need not understand
 
     @property
     def pem(self):
-        return self.certificate.public_bytes(serialization.Encoding.PEM)
+        return ssl.DER_cert_to_PEM_cert(self.der).encode()
 
     @property
     def der(self):
-        return self.certificate.public_bytes(serialization.Encoding.DER)
+        return self.raw or self.certificate.public_bytes(serialization.Encoding.DER)
 
     @property
     def key_pem(self):

@@ -619,19 +619,19 @@ static void test_tv01_to_tv04_who_signed_it_and_when(void **state)
         {"localhost",
          {.common_name = "self", .san = "DNS:localhost"},
          X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT,
-         "self-signed certificate CN=self is not trusted: pass --cacert"},
+         "self-signed certificate CN=self (depth 0) is not trusted; pass --cacert"},
         {"localhost",
          {.common_name = "old", .san = "DNS:localhost", .issuer = &ca, .not_after_s = -3600},
          X509_V_ERR_CERT_HAS_EXPIRED,
-         "certificate CN=old expired on "},
+         "certificate CN=old (depth 0) expired on "},
         {"localhost",
          {.common_name = "new", .san = "DNS:localhost", .issuer = &ca, .not_before_s = 3600},
          X509_V_ERR_CERT_NOT_YET_VALID,
-         "certificate CN=new is not valid before "},
+         "certificate CN=new (depth 0) is not valid before "},
         {"localhost",
          {.common_name = "stranger", .san = "DNS:localhost", .issuer = &other_ca},
          X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY,
-         "issuer CN=Other is not trusted: pass --cacert or install the CA"},
+         "issuer CN=Other of certificate CN=stranger (depth 0) is not known; pass --cacert"},
     };
 
     check_all(*state, rows, sizeof(rows) / sizeof(*rows));

@@ -37,6 +37,7 @@ static int drop_certs(void **state)
 }
 
 struct net {
+    struct fake_clock clock;
     struct loop *loop;
     struct worker_pool *workers;
     struct tls_contexts *contexts;
@@ -64,7 +65,8 @@ static int setup(void **state)
     close(fd);
     write_ca_file(net, pems[0]);
     options = (struct tls_contexts_options){.ca_file = net->ca_file, .contexts_max = 2};
-    assert_int_equal(loop_new(&net->loop, clock_system()), 0);
+    fake_clock_init(&net->clock, 0);
+    assert_int_equal(loop_new(&net->loop, &net->clock.clock), 0);
     assert_int_equal(worker_pool_new(&net->workers, net->loop, 2), 0);
     assert_int_equal(tls_contexts_new(&net->contexts, net->loop, net->workers, &options), 0);
     *state = net;
@@ -271,6 +273,51 @@ static void test_the_system_file_may_have_a_broken_entry_but_not_be_missing(void
     tls_context_unref(waiter.context);
 }
 
+static size_t trusted_now(struct net *net)
+{
+    struct waiter waiter;
+
+    get_ok(net, &waiter, (struct tls_config){0});
+    size_t n = (size_t)n_trusted(waiter.context);
+    tls_context_unref(waiter.context);
+    return n;
+}
+
+static void pass_ms(struct net *net, int64_t ms)
+{
+    fake_clock_advance_ms(&net->clock, ms);
+    assert_int_equal(loop_turn(net->loop, false), 0);
+}
+
+static void test_tv17_a_file_that_changed_is_read_anew_within_a_second(void **state)
+{
+    struct net *net = *state;
+    CLEANUP_MEM char *two = mem_format("%s%s", pems[1], pems[2]);
+
+    assert_non_null(two);
+    pass_ms(net, 5000);
+    assert_int_equal(trusted_now(net), 1);
+    assert_int_equal(trusted_now(net), 1); /* looked at, and the same */
+    write_ca_file(net, two);
+    assert_int_equal(trusted_now(net), 1); /* not twice in a second */
+    pass_ms(net, 1000);
+    assert_int_equal(trusted_now(net), 2);
+    unlink(net->ca_file); /* somebody is about to replace it */
+    pass_ms(net, 1000);
+    assert_int_equal(trusted_now(net), 2);
+    write_ca_file(net, "");
+    pass_ms(net, 1000);
+    assert_int_equal(trusted_now(net), 2);
+    write_ca_file(net, "no certificate at all");
+    pass_ms(net, 1000);
+    assert_int_equal(trusted_now(net), 2);
+    pass_ms(net, 1000);
+    assert_int_equal(trusted_now(net), 2);
+    write_ca_file(net, pems[0]);
+    pass_ms(net, 1000);
+    assert_int_equal(trusted_now(net), 1);
+}
+
 static void test_tv17_after_a_reload_new_contexts_trust_the_new_file(void **state)
 {
     struct net *net = *state;
@@ -416,6 +463,7 @@ int main(void)
         WITH_NET(test_what_cannot_be_is_refused_at_once),
         WITH_NET(test_a_bundle_without_certificates_or_with_a_broken_one_is_an_argument_error),
         WITH_NET(test_the_system_file_may_have_a_broken_entry_but_not_be_missing),
+        WITH_NET(test_tv17_a_file_that_changed_is_read_anew_within_a_second),
         WITH_NET(test_tv17_after_a_reload_new_contexts_trust_the_new_file),
         WITH_NET(test_the_longest_unused_context_goes_when_there_are_too_many),
         WITH_NET(test_lb06_a_cancelled_wait_is_not_told),
