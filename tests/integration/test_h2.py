@@ -3,6 +3,7 @@
 EX14), against origin_nginx, nghttpd and a scripted peer."""
 import concurrent.futures
 
+import h2.settings
 import pytest
 from h2_origin import (CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING,
                        PUSH_PROMISE, RST_STREAM, SETTINGS, WINDOW_UPDATE, H2Origin, field, frame)
@@ -260,7 +261,7 @@ LIES = {
 
 
 @pytest.mark.parametrize("lie", LIES)
-def test_h201_to_h211_a_lie_ends_the_exchange_and_nothing_else(lie, client, peer, get, origin_nginx, ca):
+def test_h201_h203_h204_h205_h208_h210_h211_a_lie_ends_the_exchange_and_nothing_else(lie, client, peer, get, origin_nginx, ca):
     frames = LIES[lie]
     peer.on_end = lambda conn, stream: conn.raw(*frames(stream.number))
     assert get().failure == "PROTOCOL"
@@ -345,6 +346,25 @@ def test_the_end_of_all_streams_is_one_failure_each(client, peer, ca):
                  for i in range(5)]
     client.finish(*exchanges)
     assert all(e.failed for e in exchanges)
+
+
+# ---- priorities (RFC 9218) ----------------------------------------------------------------------
+
+def test_the_callers_priority_goes_out_and_the_old_ones_are_switched_off(client, peer, ca, get):
+    assert get(headers=[("Priority", "u=1, i")]).done
+    assert peer.requests[-1].fields["priority"] == "u=1, i"
+    settings = peer.conns[0].h2.remote_settings
+    assert settings[9] == 1 and settings[h2.settings.SettingCodes.ENABLE_PUSH] == 0
+    assert get().done
+    assert "priority" not in peer.requests[-1].fields
+
+
+def test_uploads_on_one_connection_take_turns(client, peer, ca):
+    first, second = (client.open(peer.url(f"/{n}"), method="POST", ca=ca.pem, body=b"u" * 60000)
+                     for n in (1, 2))
+    client.receive_until(lambda: first.ended and second.ended)
+    assert first.done and second.done
+    assert [len(stream.body) for stream in peer.requests] == [60000, 60000]
 
 
 # ---- one connection for several names (CoalesceConnections=) ------------------------------------

@@ -540,7 +540,7 @@ static void test_ur15_only_a_dns_name_is_sent_as_sni(void **state)
     }
 }
 
-static void test_alpn_offers_are_checked_before_and_after(void **state)
+static void test_h215_alpn_offers_are_checked_before_and_after(void **state)
 {
     struct net *net = *state;
     struct io_tls_options options = options_for(net, "localhost");
@@ -1624,7 +1624,7 @@ int main(void)
         WITH_NET(test_ts06_a_marked_random_after_a_rung_is_a_downgrade),
         cmocka_unit_test(test_ts06_the_mark_of_a_downgrade_is_known),
         WITH_NET(test_ur15_only_a_dns_name_is_sent_as_sni),
-        WITH_NET(test_alpn_offers_are_checked_before_and_after),
+        WITH_NET(test_h215_alpn_offers_are_checked_before_and_after),
         WITH_NET(test_tv01_to_tv04_who_signed_it_and_when),
         WITH_NET(test_tv05_tv06_tv07_tv10_tv11_names_come_from_the_san_and_wildcards_are_whole),
         WITH_NET(test_tv08_an_address_needs_an_ip_san),

@@ -1115,6 +1115,50 @@ static void test_h212_less_data_than_announced_is_truncated(void **state)
     world_done(&world);
 }
 
+/* What a server may well say, as bytes to change. */
+static const unsigned char sayings[] = {
+    0, 0, 6, 4, 0, 0, 0, 0, 0, 0,    3,   0,   0,   0,   10,       /* SETTINGS: ten streams */
+    0, 0, 1, 1, 4, 0, 0, 0, 1, 0x88,                               /* HEADERS: 200 */
+    0, 0, 4, 0, 0, 0, 0, 0, 1, 'f',  'o', 'u', 'r',                /* DATA */
+    0, 0, 4, 8, 0, 0, 0, 0, 1, 0,    0,   1,   0,                  /* WINDOW_UPDATE */
+    0, 0, 8, 6, 0, 0, 0, 0, 0, 1,    2,   3,   4,   5,   6,  7, 8, /* PING */
+    0, 0, 5, 1, 5, 0, 0, 0, 1, 0x40, 1,   'a', 1,   'b',           /* trailers */
+    0, 0, 1, 1, 0, 0, 0, 0, 3, 0x88,                     /* HEADERS, to be continued */
+    0, 0, 5, 9, 4, 0, 0, 0, 3, 0x40, 1,   'c', 1,   'd', /* CONTINUATION */
+    0, 0, 4, 3, 0, 0, 0, 0, 3, 0,    0,   0,   7,        /* RST_STREAM */
+    0, 0, 8, 7, 0, 0, 0, 0, 0, 0,    0,   0,   3,   0,   0,  0, 0, /* GOAWAY */
+};
+
+static unsigned next_random(unsigned *seed)
+{
+    *seed = *seed * 1103515245U + 12345U;
+    return *seed >> 16;
+}
+
+/* The fuzz target of the same name goes on where this ends. */
+static void
+test_h216_whatever_a_server_says_nothing_aborts_and_each_request_ends_once(void **state)
+{
+    (void)state;
+    for (unsigned round = 0; round < 3000; round++) {
+        unsigned char bytes[sizeof(sayings)];
+        unsigned seed = round;
+        struct world world;
+
+        memcpy(bytes, sayings, sizeof(bytes));
+        for (unsigned i = 0; i <= round % 8; i++)
+            bytes[next_random(&seed) % sizeof(bytes)] = (unsigned char)next_random(&seed);
+        world_init(&world);
+        get(&world, 0);
+        get(&world, 1);
+        server_write(&world, (struct span){(const char *)bytes, sizeof(bytes)});
+        turn(&world, 4);
+        for (int i = 0; i < 2; i++)
+            assert_in_range(world.users[i].n_done, 0, 1);
+        world_done(&world);
+    }
+}
+
 static void test_a_server_that_does_not_speak_http2(void **state)
 {
     struct world world;
@@ -1280,6 +1324,8 @@ int main(void)
         cmocka_unit_test(test_h210_fields_after_the_end_and_status_in_trailers),
         cmocka_unit_test(test_h211_fields_that_http2_forbids),
         cmocka_unit_test(test_h212_less_data_than_announced_is_truncated),
+        cmocka_unit_test(
+            test_h216_whatever_a_server_says_nothing_aborts_and_each_request_ends_once),
         cmocka_unit_test(test_a_server_that_does_not_speak_http2),
         cmocka_unit_test(test_h214_anything_may_happen_inside_any_event),
         cmocka_unit_test(test_a_closed_exchange_is_reset_and_its_data_ignored),
