@@ -73,6 +73,8 @@ static const char *why_modern(const struct request *request)
 
     if (tls->identity.len > 0 || tls->answerer)
         return "a client certificate goes along";
+    if (request->options.http == POOL_HTTP_2)
+        return "HTTP/2 wants it";
     if (tls->pins.len > 0)
         return "its key is pinned";
     if (has_authorization(request))

@@ -59,7 +59,7 @@ static const uint8_t connect_table[CONNECT_STATE_COUNT] = {
     /* Back to the look-up: a 407, and a login that answers it. */
     [CONNECT_TUNNEL] =
         BIT(CONNECT_LOOKUP) | BIT(CONNECT_CONTEXT) | BIT(CONNECT_TLS) | BIT(CONNECT_OVER),
-    /* Back to TCP: a rung of the ladder. */
+    /* Back to TCP: a rung of the ladder, or HTTP/1.1 where HTTP/2 may not be. */
     [CONNECT_TLS] = BIT(CONNECT_DIAL) | BIT(CONNECT_OVER),
 };
 
@@ -78,6 +78,7 @@ struct connect_attempt {
     enum connect_state state;
     bool proxy_tls_is_up;
     bool tunnel_is_open;
+    bool without_http2; /* the server chose it below TLS 1.2 */
     struct lookup lookup;
     struct dialer *dialer;
     struct context_slot origin_context;
@@ -172,10 +173,14 @@ static int64_t now_us(const struct connect_attempt *attempt)
     return loop_now_us(attempt->parts->loop);
 }
 
-static struct span alpn_offer(enum pool_http http)
+/* HTTP/2 wants TLS 1.2 (RFC 9113 §9.2). */
+static struct span alpn_offer(const struct connect_attempt *attempt)
 {
-    switch (http) {
-    case POOL_HTTP_BEST: return SPAN_LIT("h2,http/1.1");
+    uint16_t rung = attempt->ladder.steps.rung;
+    bool may_be_http2 = !attempt->without_http2 && (rung == 0 || rung >= TLS_VERSION_1_2);
+
+    switch (attempt->key->http) {
+    case POOL_HTTP_BEST: return may_be_http2 ? SPAN_LIT("h2,http/1.1") : SPAN_LIT("http/1.1");
     case POOL_HTTP_1_1: return SPAN_LIT("http/1.1");
     case POOL_HTTP_2: return SPAN_LIT("h2");
     }
@@ -246,39 +251,46 @@ static bool has_context(struct connect_attempt *attempt, const struct context_sl
 
 /* ---- TLS with the origin ----------------------------------------------------------------- */
 
-static void tls_on_connected(void *owner)
-{
-    struct connect_attempt *attempt = owner;
-
-    attempt->timing.tls_us = now_us(attempt);
-    connect_ladder_worked(&attempt->ladder, attempt->io);
-    connected(attempt);
-}
-
 static int dial(struct connect_attempt *attempt, struct address_list addresses);
 
 /* The same again with another hello: through the same proxy, to the same address. */
-static void take_rung(struct connect_attempt *attempt)
+static void redial(struct connect_attempt *attempt)
 {
     struct address at = *io_remote(attempt->io);
 
     attempt->io = io_close(attempt->io);
     attempt->proxy_tls_is_up = false;
     attempt->tunnel_is_open = false;
-    attempt->events->on_rung(attempt->owner, &attempt->ladder.rung);
     int r = dial(attempt, (struct address_list){&at, 1});
     if (r < 0)
         fail_errno(attempt, PHASE_CONNECT, r);
+}
+
+static void tls_on_connected(void *owner)
+{
+    struct connect_attempt *attempt = owner;
+
+    if (is_http2(attempt) && io_tls_info(attempt->io)->version < TLS_VERSION_1_2 &&
+        !attempt->without_http2) {
+        attempt->without_http2 = true;
+        redial(attempt);
+        return;
+    }
+    attempt->timing.tls_us = now_us(attempt);
+    connect_ladder_worked(&attempt->ladder, attempt->io);
+    connected(attempt);
 }
 
 static void tls_on_failed(void *owner, const struct failure *why)
 {
     struct connect_attempt *attempt = owner;
 
-    if (connect_ladder_next(&attempt->ladder, attempt->io, why))
-        take_rung(attempt);
-    else
+    if (!connect_ladder_next(&attempt->ladder, attempt->io, why)) {
         fail(attempt, why);
+        return;
+    }
+    attempt->events->on_rung(attempt->owner, &attempt->ladder.rung);
+    redial(attempt);
 }
 
 static const struct io_events tls_events = {
@@ -305,7 +317,7 @@ static void start_tls(struct connect_attempt *attempt)
         .context = attempt->origin_context.context,
         .host = host_strip_brackets(origin_host(&attempt->key->origin)),
         .port = attempt->key->origin.port,
-        .alpn = alpn_offer(attempt->key->http),
+        .alpn = alpn_offer(attempt),
         .sessions = sessions_of(attempt),
         .partition = attempt->key->partition,
         .jar = attempt->key->jar,

@@ -3,6 +3,7 @@
 somebody in the middle cannot make the daemon do."""
 import json
 import random
+import socket
 import ssl
 
 import pytest
@@ -306,6 +307,8 @@ def old(mitm_for):
 
 def assert_refused(exchange, server, why):
     assert exchange.failure == "TLS_VERSION" and why in exchange.text, exchange.text
+    if server is None:
+        return
     assert not server.origin.requests
     assert all(min(hello.versions) >= TLS12 for hello in server.hellos)
 
@@ -434,6 +437,31 @@ def test_ts02_an_exact_version_has_no_ladder(client, mitm_for, ca, version):
     exact = terms(ca, min_version=version, max_version=version)
     assert client.fetch(mitm.url(), tls=exact).failure == "TLS_VERSION"
     assert mitm.offered() == [(version, False)]
+
+
+@pytest.mark.parametrize("rungs", [0, 2])
+def test_http2_is_not_spoken_below_1_2(client, mitm_for, ca, rungs):
+    """RFC 9113 section 9.2: who chooses it there is asked again without."""
+    mitm = mitm_for(TLS10, TLS11, choke_on(TLS12) if rungs else None)
+    mitm.origin.tls.set_alpn_protocols(["h2", "http/1.1"])
+    done = client.fetch(mitm.url(), ca=ca.pem)
+    assert done.body == b"hello\n" and done.head.http_version == 11
+    assert done.head.connection.tls.alpn == b"http/1.1" and len(done.rungs) == rungs
+    assert len(mitm.hellos) == (3 if rungs else 2)
+    assert_refused(client.fetch(mitm.url(host="127.0.0.1"), ca=ca.pem,
+                                http_version=fetch_pb2.HTTP_VERSION_2), None, "HTTP/2 wants it")
+
+
+def test_a_rung_that_cannot_be_dialled_reports_the_first_error(client, mitm_for, ca):
+    mitm = mitm_for(TLS12, TLS12)
+
+    def script(number, hello):
+        mitm.listener.shutdown(socket.SHUT_RDWR)
+        mitm.listener.close()
+        return alert(70)
+    mitm.script = script
+    exchange = client.fetch(mitm.url(host="127.0.0.1"), ca=ca.pem)
+    assert exchange.failure == "TLS_VERSION" and exchange.failed.failure.code == 70
 
 
 def test_old_answers_are_not_cached(client, old, ca):
