@@ -429,6 +429,8 @@ static void put_security(struct parts *parts, const struct xhr_request_options *
             borrow((const char *)set->pinned_keys + i * XHR_PIN_BYTES, XHR_PIN_BYTES);
     parts->tls.n_pins = set->n_pinned_keys;
     parts->tls.status = set->certificate_status;
+    parts->tls.client_signs = set->client_signs;
+    parts->tls.sign_handle = set->client_key;
     parts->tls.pins = parts->pins;
     parts->open.tls = &parts->tls;
 }

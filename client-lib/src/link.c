@@ -266,6 +266,7 @@ void xhr_link_close(struct xhr_client *client)
     client->is_write_dead = false;
     client->hello_by_us = 0;
     client->body_left = 0;
+    xhr_signing_leave_all(client);
     /* The storage stays: an on_body further down the stack may be looking at it. */
     client->in.start = 0;
     client->in.len = 0;

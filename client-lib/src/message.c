@@ -174,6 +174,8 @@ take(struct xhr_client *client, const Xhrd__V1__ServerMessage *message, struct x
         r = find(client, message->network->command_id, &xhr_network_ops, &slot, why);
         return r > 0 ? xhr_network_on_state(slot, message->network, why) : r;
     }
+    if (message->kind_case == XHRD__V1__SERVER_MESSAGE__KIND_CONNECTION_QUESTION)
+        return xhr_signing_on_question(client, message->connection_question, why);
     return on_request_message(client, message, why);
 }
 

@@ -72,7 +72,8 @@ static bool is_sane_tls(const struct xhr_request_options *set)
            (set->pinned_keys || set->n_pinned_keys == 0) &&
            !(set->certificate_status && set->insecure) &&
            set->verdict_timeout_ms <= VERDICT_MS_MAX &&
-           !(set->passphrase && set->client_certificate_len == 0);
+           !(set->passphrase && (set->client_certificate_len == 0 || set->client_signs)) &&
+           !(set->client_signs && set->client_certificate_len == 0);
 }
 
 static bool is_sane(const struct xhr_request_options *set)

@@ -108,6 +108,8 @@ enum xhr_link_state {
     XHR_LINK_UP, /* connected; the daemon may not have said hello yet */
 };
 
+struct xhr_signing;
+
 struct xhr_client {
     char *socket_path;
     char *daemon_path;
@@ -135,6 +137,11 @@ struct xhr_client {
     uint64_t give_up_at_us; /* 0: not trying */
     uint64_t hello_by_us;
     uint64_t guard_at_us; /* no request in flight is late before; 0: none can be */
+
+    void (*sign)(struct xhr_signing *signing, void *user); /* NULL: nobody does */
+    void *sign_user;
+    struct xhr_signing *signings; /* that the daemon waits for */
+    unsigned n_signings;
 
     struct xhr_bytes out;
     uint64_t out_at; /* stream position of out's first byte */
@@ -577,6 +584,12 @@ int xhr_watch_on_changes(struct xhr_slot *slot,
 extern const struct xhr_slot_ops xhr_cookies_ops;
 extern const struct xhr_slot_ops xhr_watch_ops;
 extern const struct xhr_slot_ops xhr_admin_ops;
+/* A question of a connection in the making; nothing is waited for any more. */
+int xhr_signing_on_question(struct xhr_client *client,
+                            const Xhrd__V1__ConnectionQuestion *question,
+                            struct xhr_failure *why);
+void xhr_signing_leave_all(struct xhr_client *client);
+
 int xhr_network_on_state(struct xhr_slot *slot,
                          const Xhrd__V1__NetworkState *state,
                          struct xhr_failure *why);

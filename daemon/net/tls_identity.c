@@ -36,11 +36,16 @@ static int give_passphrase(char *buf, int size, int writing, void *user)
     return (int)passphrase->len;
 }
 
-static const char *why_no_key(struct span passphrase)
+static bool holds_key(struct span pem)
 {
-    int reason = ERR_GET_REASON(ERR_peek_last_error());
+    static const char mark[] = "PRIVATE KEY-----";
 
-    if (reason == PEM_R_NO_START_LINE)
+    return memmem(pem.ptr, pem.len, mark, sizeof(mark) - 1) != NULL;
+}
+
+static const char *why_no_key(struct span pem, struct span passphrase)
+{
+    if (!holds_key(pem))
         return "its key is missing: add --key, or the key to the file";
     if (passphrase.len == 0)
         return "its key wants a passphrase";
@@ -76,7 +81,7 @@ static int read_pem(struct span bytes,
         ret->key = PEM_read_bio_PrivateKey(pem, NULL, give_passphrase, &passphrase);
     BIO_free(pem);
     if (r == 0 && !ret->key)
-        r = refuse(ret_why, why_no_key(passphrase));
+        r = refuse(ret_why, why_no_key(bytes, passphrase));
     return r;
 }
 
@@ -151,7 +156,7 @@ int tls_identity_show(SSL_CTX *ctx, struct span chain, struct failure *ret_why)
     BIO *pem = BIO_new_mem_buf(chain.ptr, (int)chain.len);
     int r = 0;
 
-    if (memmem(chain.ptr, chain.len, "PRIVATE KEY-----", 16))
+    if (holds_key(chain))
         r = refuse(ret_why,
                    "its key is there, too, and is to stay with the program that signs");
     else

@@ -5,6 +5,7 @@
  * the daemon writes, behind its hello; its first byte says in how large pieces.
  */
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -69,6 +70,24 @@ on_verdict(struct xhr_request *request, const struct xhr_verdict *verdict, void 
     }
     if (xhr_request_answer_verdict(request, len % 2 == 0) < 0)
         assert(!"an answer that is not taken");
+}
+
+/* A signature now, a refusal, or never: that one is given back when the client has gone. */
+static struct xhr_signing *unanswered;
+
+static void on_sign(struct xhr_signing *signing, void *user)
+{
+    size_t len;
+    const unsigned char *data = xhr_signing_data(signing, &len);
+    size_t sum = strlen(xhr_signing_host(signing));
+
+    (void)user;
+    for (size_t i = 0; i < len; i++)
+        sum += data[i];
+    if (sum % 3 == 0 && !unanswered)
+        unanswered = signing;
+    else if (xhr_signing_answer(signing, data, sum % 3 == 1 ? len : 0) == -EMSGSIZE)
+        assert(len > 16384);
 }
 
 static void on_cookies(const struct xhr_cookies *cookies, void *user)
@@ -158,6 +177,7 @@ static void run(const uint8_t *data, size_t size, int fds[2])
 
     if (xhr_client_new_fd(fds[0], NULL, &client) < 0)
         abort();
+    xhr_client_set_signer(client, on_sign, NULL);
     for (unsigned i = 0; i < REQUESTS; i++) {
         if (xhr_request_new(client, &requests[i]) < 0 ||
             xhr_request_set_callbacks(requests[i], &callbacks, &stories[i]) < 0 ||
@@ -181,6 +201,11 @@ static void run(const uint8_t *data, size_t size, int fds[2])
         xhr_request_free(requests[i]);
     }
     xhr_client_free(client);
+    if (unanswered) {
+        int r = xhr_signing_answer(unanswered, "late", 4);
+        assert(r == -ESTALE);
+    }
+    unanswered = NULL;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

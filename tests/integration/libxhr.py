@@ -108,6 +108,12 @@ def load():
             ("request_error", pointer, [pointer]),
             ("request_totals", pointer, [pointer]),
             ("request_connection", pointer, [pointer]),
+            ("client_set_signer", None, [pointer, pointer, pointer]),
+            ("signing_key", ctypes.c_uint64, [pointer]),
+            ("signing_host", text, [pointer]),
+            ("signing_scheme", ctypes.c_uint, [pointer]),
+            ("signing_data", pointer, [pointer, ctypes.POINTER(ctypes.c_size_t)]),
+            ("signing_answer", number, [pointer, text, ctypes.c_size_t]),
             ("form_new", number, [ctypes.POINTER(pointer)]),
             ("form_free", pointer, [pointer]),
             ("form_add", number, [pointer, text, text, ctypes.c_size_t]),
@@ -131,6 +137,23 @@ class Client:
         given = sized("xhr_client_options", no_start=True, socket_path=str(socket_path).encode(),
                       **options)
         assert self.library.xhr_client_new(ctypes.byref(given), ctypes.byref(self.handle)) == 0
+
+    def set_signer(self, sign):
+        """sign(handle of what is asked): from inside callbacks; see signing_of()."""
+        self.signer = PLAIN(lambda signing, _: sign(signing))  # ctypes forgets what nobody holds
+        self.library.xhr_client_set_signer(
+            self.handle, ctypes.cast(self.signer, ctypes.c_void_p), None)
+
+    def signing_of(self, signing):
+        """(key, host, scheme, data)"""
+        size = ctypes.c_size_t()
+        data = self.library.xhr_signing_data(signing, ctypes.byref(size))
+        return (self.library.xhr_signing_key(signing),
+                text_of(self.library.xhr_signing_host(signing)),
+                self.library.xhr_signing_scheme(signing), ctypes.string_at(data, size.value))
+
+    def answer_signing(self, signing, signature):
+        return self.library.xhr_signing_answer(signing, signature, len(signature))
 
     def in_flight(self):
         return self.library.xhr_client_in_flight(self.handle)

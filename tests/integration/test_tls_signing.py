@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: MIT
 """The key of a client certificate that never enters the daemon: the program signs, with RSA-PSS,
 RSA and ECDSA, for TLS 1.2 and 1.3, at real servers; and what becomes of a program that does not."""
+import contextlib
+import ctypes
+
+import libxhr
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding
@@ -192,3 +196,66 @@ def test_a_server_that_does_not_ask_is_not_signed_for(client, origin_tls, ca):
     exchange = client.finish(open_with(client, origin_tls, ca, key))
     assert exchange.done and not client.questions
 
+
+
+# ---- through libxhr ---------------------------------------------------------------------------
+
+@contextlib.contextmanager
+def libxhr_client(xhrd):
+    client = libxhr.Client(xhrd.socket_path)
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def get(client, server, ca, key):
+    """Under way; ctypes keeps bytes alive only as long as somebody holds them."""
+    request = client.request()
+    request.pem = [ctypes.create_string_buffer(pem, len(pem))
+                   for pem in (ca.pem.read_bytes(), key.chain)]
+    at = [ctypes.addressof(pem) for pem in request.pem]
+    size = [len(pem) for pem in request.pem]
+    request.options(ca_pem=at[0], ca_pem_len=size[0], client_certificate=at[1],
+                    client_certificate_len=size[1], client_signs=True, client_key=42)
+    assert request.open(server.url()) == 0 and request.send() == 0
+    return request
+
+
+@both_versions
+@pytest.mark.parametrize("later", [False, True])
+def test_libxhr_gives_the_program_what_is_to_be_signed(xhrd, serve, ca, version, later):
+    at, key = serve("nginx", versions=(version,), asks=True), Key(ca, "rsa")
+    waiting = []
+
+    def sign(signing):
+        if later:
+            waiting.append(signing)
+        else:
+            give(signing)
+
+    with libxhr_client(xhrd) as client:
+        def give(signing):
+            handle, host, scheme, data = client.signing_of(signing)
+            assert (handle, host) == (42, "localhost")
+            assert client.answer_signing(signing, key.sign(scheme, data)) == 0
+
+        client.set_signer(sign)
+        request = get(client, at, ca, key)
+        if later:
+            client.wait_until(lambda: waiting)
+            give(waiting.pop())
+        client.run()
+        assert request.words[-1] == "load" and not request.faults, request.words
+        assert b"SUCCESS" in request.response
+        assert len(key.schemes) == 1
+        request.free()
+
+
+def test_libxhr_without_a_signer_refuses(xhrd, serve, ca):
+    at, key = serve("nginx", asks=True), Key(ca)
+    with libxhr_client(xhrd) as client:
+        request = get(client, at, ca, key)
+        client.run()
+        assert request.words[-1] == "error:tls", request.words
+        request.free()

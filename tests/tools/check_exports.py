@@ -9,7 +9,8 @@ import subprocess
 import sys
 
 PARTS = {  # folder of map, folder of manual, headers, what it needs, version of its symbols
-    "libxhr": (".", "man", ("include/xhr/xhr.h", "include/xhr/cookies.h", "include/xhr/network.h"),
+    "libxhr": (".", "man", ("include/xhr/xhr.h", "include/xhr/cookies.h", "include/xhr/network.h",
+                         "include/xhr/signing.h"),
                {"libc.so.6", "libprotobuf-c.so.1"}, "LIBXHR_0"),
     "libxhr-xml": ("xml", "xml", ("xml/include/xhr/xml.h",),
                    {"libc.so.6", "libxhr.so.0", "libxml2.so.2"}, "LIBXHR_XML_0"),

@@ -20,7 +20,7 @@ WANTED = [
     f"{LIB}/pkgconfig/libxhr.pc", f"{LIB}/cmake/libxhr/libxhr-config.cmake",
     f"{LIB}/libxhr-xml.so", f"{LIB}/libxhr-xml.so.0", f"{LIB}/pkgconfig/libxhr-xml.pc",
     "usr/include/xhr/xml.h", "usr/share/man/man3/libxhr-xml.3",
-    "usr/include/xhr/xhr.h", "usr/include/xhr/cookies.h", "usr/include/xhr/network.h", "usr/include/xhr/adapter_libevent.h",
+    "usr/include/xhr/xhr.h", "usr/include/xhr/cookies.h", "usr/include/xhr/network.h", "usr/include/xhr/signing.h", "usr/include/xhr/adapter_libevent.h",
     "usr/include/xhr/adapter_sd_event.h",
     "usr/share/man/man1/xhr.1", "usr/share/man/man1/xhrctl.1", "usr/share/man/man3/libxhr.3",
     "usr/share/man/man5/xhrd.conf.5", "usr/share/man/man8/xhrd.8",

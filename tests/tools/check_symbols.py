@@ -41,7 +41,7 @@ def compile_alone(include: pathlib.Path, header: str):
 def complaints(root: pathlib.Path, library: str):
     include = root / "client-lib/include"
     sources = {"xhr.h": declared("".join((include / "xhr" / name).read_text()
-                                          for name in ("xhr.h", "cookies.h", "network.h"))),
+                                          for name in ("xhr.h", "cookies.h", "network.h", "signing.h"))),
                "libxhr.map": mapped((root / "client-lib/libxhr.map").read_text()),
                "libxhr.so": exported(library)}
     every = set.union(*sources.values())

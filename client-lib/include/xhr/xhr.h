@@ -475,6 +475,9 @@ struct xhr_request_options {
     bool sent_headers;       /* be told what went out: xhr_request_sent_header_at() */
     bool tell_certificates;  /* for xhr_request_connection(): those of the server */
     uint32_t verdict_timeout_ms; /* how long on_verdict has, up to 600,000; 0: 60,000 */
+    /* client_certificate is a chain in PEM without its key: the program signs; xhr/signing.h */
+    bool client_signs;
+    uint64_t client_key; /* the program's own name for the key */
 };
 
 /**
@@ -942,3 +945,4 @@ XHR_API struct xhr_request *xhr_response_request(struct xhr_response *response);
 
 #include "xhr/cookies.h"
 #include "xhr/network.h"
+#include "xhr/signing.h"
