@@ -39,6 +39,7 @@ static const struct command commands[] = {
      FOR_ALL},
     {"show", "fds", CTL_SHOW_FDS, "descriptors, and how many there may be", NULL, FOR_ALL},
     {"show", "memory", CTL_SHOW_MEMORY, "memory, and how much there may be", NULL, FOR_ALL},
+    {"top", NULL, CTL_TOP, "all of that at a glance, live on a terminal", NULL, NO_JSON},
     {"monitor", NULL, CTL_MONITOR, "every request, as it goes", NULL, FOR_HAR},
     {"har", NULL, CTL_HAR, "one of the last requests, as HTTP Archive", "REQUEST", NO_JSON},
     {"metrics", NULL, CTL_METRICS, "counters, as OpenMetrics text", NULL, FOR_FILE | NO_JSON},
@@ -196,10 +197,11 @@ static int refuse_command(const char *first, const char *second, struct trouble 
         known.len > 0
             ? trouble_set(why, EXIT_USAGE, "%s%s%s: there is %s %s", first, second ? " " : "",
                           second ? second : "", first, strbuf_text(&known))
-            : trouble_set(why, EXIT_USAGE,
-                          "unknown command %s; there are status, show, monitor, har, metrics, "
-                          "drain, reload, log-level, cookies, jar, session, hsts and cache",
-                          first);
+            : trouble_set(
+                  why, EXIT_USAGE,
+                  "unknown command %s; there are status, show, top, monitor, har, metrics, "
+                  "drain, reload, log-level, cookies, jar, session, hsts and cache",
+                  first);
     strbuf_done(&known);
     return r;
 }

@@ -45,6 +45,7 @@ enum ctl_command {
     CTL_SHOW_MEMORY,
     CTL_MONITOR,
     CTL_HAR,
+    CTL_TOP,
 };
 
 #define CTL_ARGUMENTS_MAX 3

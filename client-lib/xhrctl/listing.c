@@ -4,7 +4,7 @@
 #include <string.h>
 #include <time.h>
 
-static void add_duration(struct strbuf *out, uint64_t seconds)
+void listing_add_duration(struct strbuf *out, uint64_t seconds)
 {
     uint64_t big = seconds, small = 0;
     char big_unit = 's', small_unit = 0;
@@ -30,7 +30,7 @@ static void add_duration(struct strbuf *out, uint64_t seconds)
 static void add_short_duration(struct strbuf *out, uint64_t us)
 {
     if (us >= UINT64_C(60) * 1000000) {
-        add_duration(out, us / 1000000);
+        listing_add_duration(out, us / 1000000);
     } else if (us >= 1000000) {
         strbuf_add_u64(out, us / 1000000);
         strbuf_add_char(out, '.');
@@ -67,7 +67,7 @@ static void add_shown(struct strbuf *out, const struct cell *cell)
     case CELL_TEXT: strbuf_add_shown(out, cell->bytes, cell->len); break;
     case CELL_NUMBER: strbuf_add_i64(out, cell->number); break;
     case CELL_BYTES: strbuf_add_size(out, number); break;
-    case CELL_SECONDS: add_duration(out, number); break;
+    case CELL_SECONDS: listing_add_duration(out, number); break;
     case CELL_MICROSECONDS: add_short_duration(out, number); break;
     case CELL_BOOL: strbuf_add_text(out, cell->number ? "yes" : "no"); break;
     case CELL_DATE: add_date(out, cell->number); break;

@@ -51,4 +51,6 @@ void listing_end(struct listing *listing, const char *empty, struct strbuf *out)
 /* One object: {"key": …} or lines of "key  value". */
 void listing_show_one(const struct cell *cells, size_t n, bool json, struct strbuf *out);
 
+void listing_add_duration(struct strbuf *out, uint64_t seconds); /* 1h02m */
+
 void listing_done(struct listing *listing);

@@ -7,6 +7,7 @@
 #include "monitor.h"
 #include "profile.h"
 #include "show.h"
+#include "top.h"
 #include "version.h"
 
 static int run(const struct ctl_options *options, struct strbuf *out, struct trouble *why)
@@ -40,6 +41,8 @@ static int run(const struct ctl_options *options, struct strbuf *out, struct tro
         r = ops_run(client, options, out, why);
     else if (options->command == CTL_MONITOR)
         r = monitor_run(client, options, why);
+    else if (options->command == CTL_TOP)
+        r = top_run(client, out, why);
     else if (options->command == CTL_HAR)
         r = har_run(client, options, out, why);
     else if (cookies)

@@ -184,24 +184,24 @@ struct show {
     int result;
 };
 
-static void add_row(struct show *show, struct cells cells)
+static void add_row(struct listing *listing, struct cells cells)
 {
-    shorten_titles(&cells, show->options->json);
-    listing_add(&show->listing, cells.at, cells.n);
+    shorten_titles(&cells, listing->json);
+    listing_add(listing, cells.at, cells.n);
 }
 
-static void add_rows(struct show *show, const Xhrd__V1__AdminReply *reply)
+void show_add_rows(struct listing *listing, const Xhrd__V1__AdminReply *reply)
 {
     for (size_t i = 0; i < reply->n_clients; i++)
-        add_row(show, cells_of_client(reply->clients[i]));
+        add_row(listing, cells_of_client(reply->clients[i]));
     for (size_t i = 0; i < reply->n_requests; i++)
-        add_row(show, cells_of_request(reply->requests[i]));
+        add_row(listing, cells_of_request(reply->requests[i]));
     for (size_t i = 0; i < reply->n_connections; i++)
-        add_row(show, cells_of_connection(reply->connections[i]));
+        add_row(listing, cells_of_connection(reply->connections[i]));
     for (size_t i = 0; i < reply->n_pools; i++)
-        add_row(show, cells_of_pool(reply->pools[i]));
+        add_row(listing, cells_of_pool(reply->pools[i]));
     for (size_t i = 0; i < reply->n_tls_sessions; i++)
-        add_row(show, cells_of_tls_session(reply->tls_sessions[i]));
+        add_row(listing, cells_of_tls_session(reply->tls_sessions[i]));
 }
 
 int ctl_trouble(const struct xhr_error *error, struct trouble *why)
@@ -246,7 +246,7 @@ on_reply(const Xhrd__V1__AdminReply *reply, const struct xhr_error *error, void 
         shorten_titles(&cells, show->options->json);
         listing_show_one(cells.at, cells.n, show->options->json, show->out);
     }
-    add_rows(show, reply);
+    show_add_rows(&show->listing, reply);
 }
 
 static const struct {

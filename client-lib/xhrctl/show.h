@@ -2,6 +2,9 @@
 #pragma once
 
 #include "ctl_options.h"
+#include "internal.h"
+
+struct listing;
 
 /* status and show: asks the daemon, adds what it says to @out. Return: 0 or an exit code with
  * *why filled. */
@@ -53,6 +56,9 @@ int purge_run(struct xhr_client *client,
 
 /* @name: or a number. Return: whether there is such a user, or it is a number. */
 bool ctl_find_user(const char *name, uint32_t *ret);
+
+/* The rows of a reply to any of show's topics. */
+void show_add_rows(struct listing *listing, const Xhrd__V1__AdminReply *reply);
 
 /* metrics, drain, reload, log-level, show fds and memory. */
 int ops_run(struct xhr_client *client,

@@ -81,7 +81,7 @@ static void source_of(struct client_request *entry,
         .partition = &client->partition,
         .program = {client->program, client->program_len},
         .method = span_of(row.method),
-        .url = url_href(row.url),
+        .url = row.url,
         .head = head,
     };
 }

@@ -105,76 +105,89 @@ static struct span put_text(char **at, struct span text, size_t max)
     return copy;
 }
 
+/* One list on its way into a record: slots here, text there. */
+struct lines {
+    struct header_slot *slots;
+    char *text;
+    uint32_t n;
+    uint32_t text_len;
+};
+
 /* All in one piece: as they were added, one after the other. */
-static void
-put_whole(struct record *record, const struct headers *headers, uint32_t at, char **to)
+static void put_whole(struct lines *lines, const struct headers *headers)
 {
-    uint32_t base = (uint32_t)(*to - record->text);
+    memcpy(lines->slots, headers->slots, headers->count * sizeof(*headers->slots));
+    memcpy(lines->text, headers->arena, headers->arena_len);
+    lines->n = headers->count;
+    lines->text_len = headers->arena_len;
+}
+
+static uint32_t put_bytes(struct lines *lines, struct span bytes)
+{
+    uint32_t at = lines->text_len;
+
+    if (bytes.len > 0)
+        memcpy(lines->text + at, bytes.ptr, bytes.len);
+    lines->text_len += (uint32_t)bytes.len;
+    return at;
+}
+
+static void put_each(struct lines *lines, const struct headers *headers)
+{
+    size_t room = text_of(headers);
+
+    for (uint32_t i = 0; i < lines_of(headers); i++) {
+        struct header header = headers_at(headers, i);
+
+        if (header.name.len + header.value.len > room - lines->text_len)
+            return;
+        lines->slots[lines->n++] = (struct header_slot){
+            .name_at = put_bytes(lines, header.name),
+            .name_len = (uint32_t)header.name.len,
+            .value_at = put_bytes(lines, header.value),
+            .value_len = (uint32_t)header.value.len,
+        };
+    }
+}
+
+/* Secrets hidden. */
+static struct lines
+put_lines(const struct headers *headers, struct header_slot *slots, char *text)
+{
+    struct lines lines = {.slots = slots, .text = text};
 
     if (headers->count == 0)
-        return;
-    memcpy(record->slots + at, headers->slots, headers->count * sizeof(*headers->slots));
-    memcpy(*to, headers->arena, headers->arena_len);
-    *to += headers->arena_len;
-    for (uint32_t i = at; i < at + headers->count; i++) {
-        record->slots[i].name_at += base;
-        record->slots[i].value_at += base;
-    }
-}
-
-/* Return: how many fitted. */
-static uint32_t
-put_each(struct record *record, const struct headers *headers, uint32_t at, char **to)
-{
-    const char *end = *to + text_of(headers);
-    uint32_t n = 0;
-
-    for (; n < lines_of(headers); n++) {
-        struct header header = headers_at(headers, n);
-        struct header_slot *slot = &record->slots[at + n];
-
-        if (header.name.len + header.value.len > (size_t)(end - *to))
-            break;
-        slot->name_at = (uint32_t)(*to - record->text);
-        slot->name_len = (uint32_t)put_text(to, header.name, SIZE_MAX).len;
-        slot->value_at = (uint32_t)(*to - record->text);
-        slot->value_len = (uint32_t)put_text(to, header.value, SIZE_MAX).len;
-    }
-    record->n_left_out += headers->count - n;
-    return n;
-}
-
-/* Return: how many lines are in the record now, secrets hidden. */
-static uint32_t
-put_lines(struct record *record, const struct headers *headers, uint32_t at, char **to)
-{
-    bool fits = headers->count <= RECORD_LINES_MAX && headers->arena_len <= RECORD_TEXT_MAX &&
-                headers->arena_len == headers->live_bytes;
-    uint32_t n = headers->count;
-
-    if (fits)
-        put_whole(record, headers, at, to);
+        return lines;
+    if (headers->count <= RECORD_LINES_MAX && headers->arena_len <= RECORD_TEXT_MAX &&
+        headers->arena_len == headers->live_bytes)
+        put_whole(&lines, headers);
     else
-        n = put_each(record, headers, at, to);
-    for (uint32_t i = at; i < at + n; i++) {
-        struct header_slot *slot = &record->slots[i];
-
-        slot->value_len =
-            (uint32_t)mask_field((struct span){record->text + slot->name_at, slot->name_len},
-                                 record->text + slot->value_at, slot->value_len);
+        put_each(&lines, headers);
+    for (struct header_slot *slot = slots; slot < slots + lines.n; slot++) {
+        if (mask_may_concern(slot->name_len))
+            slot->value_len =
+                (uint32_t)mask_field((struct span){text + slot->name_at, slot->name_len},
+                                     text + slot->value_at, slot->value_len);
     }
-    return n;
+    return lines;
+}
+
+struct header record_line(const struct record *record, uint32_t i)
+{
+    const struct header_slot *slot = &record->slots[i];
+    const char *text = i < record->n_sent ? record->sent : record->received;
+
+    return (struct header){{text + slot->name_at, slot->name_len},
+                           {text + slot->value_at, slot->value_len}};
 }
 
 static size_t size_of_record(const struct record_source *source)
 {
     const struct request_head *head = source->head;
-    size_t size = sizeof(struct record) + RECORD_URL_MAX + RECORD_WORD_MAX;
+    size_t size = sizeof(struct record) + span_take(url_href(source->url), RECORD_URL_MAX).len +
+                  span_take(source->program, RECORD_WORD_MAX).len +
+                  span_take(source->method, RECORD_WORD_MAX).len;
 
-    if (source->url.len < RECORD_URL_MAX)
-        size -= RECORD_URL_MAX - source->url.len;
-    if (source->program.len < RECORD_WORD_MAX)
-        size -= RECORD_WORD_MAX - source->program.len;
     if (!head)
         return ALIGNED(size);
     const struct exchange_info *info = head->exchange;
@@ -205,33 +218,60 @@ static void put_head(struct record *record, const struct request_head *head, cha
     record->address = put_text(to, info->remote_address, RECORD_WORD_MAX);
     record->tls_version = put_text(to, info->tls_version, RECORD_WORD_MAX);
     record->tls_cipher = put_text(to, info->tls_cipher, RECORD_WORD_MAX);
-    record->n_sent = put_lines(record, head->sent, 0, to);
-    record->n_received = put_lines(record, head->headers, record->n_sent, to);
+
+    struct lines sent = put_lines(head->sent, record->slots, *to);
+    struct lines received =
+        put_lines(head->headers, record->slots + sent.n, sent.text + sent.text_len);
+    record->sent = sent.text;
+    record->n_sent = sent.n;
+    record->received = received.text;
+    record->n_received = received.n;
+    record->n_left_out = head->sent->count + head->headers->count - sent.n - received.n;
 }
 
+/* Few have anything to hide. */
+static struct span put_url(char **to, const struct url *url)
+{
+    struct span copy = put_text(to, url_href(url), RECORD_URL_MAX);
+
+    if (url->has_query || url->has_fragment || url_has_credentials(url))
+        copy.len = mask_url((char *)(uintptr_t)copy.ptr, copy.len);
+    return copy;
+}
+
+static void put_no_head(struct record *record)
+{
+    record->has_head = record->reused = record->tls_resumed = record->from_cache = false;
+    record->n_sent = record->n_received = record->n_left_out = 0;
+    record->status = record->http_version = record->redirects = 0;
+    record->connection_id = record->remote_port = 0;
+    record->reason = record->address = record->proxy = (struct span){0};
+    record->tls_version = record->tls_cipher = (struct span){0};
+}
+
+/* Field by field: it is done for every request, and much of it is for the end. */
 static void fill(struct record *record, const struct record_source *source, size_t size)
 {
     const struct request_head *head = source->head;
     size_t slots = head ? lines_of(head->sent) + (size_t)lines_of(head->headers) : 0;
     char *to = (char *)(record + 1) + slots * sizeof(struct header_slot);
 
-    *record = (struct record){
-        .size = (uint32_t)size,
-        .holder = source->holder,
-        .id = source->id,
-        .client_id = source->client_id,
-        .begun_us = source->begun_us,
-        .partition = *source->partition,
-        .slots = (struct header_slot *)(void *)(record + 1),
-        .text = to,
-    };
-    memcpy(record->method, source->method.ptr,
-           source->method.len < METHOD_BYTES_MAX ? source->method.len : METHOD_BYTES_MAX);
-    record->url = put_text(&to, source->url, RECORD_URL_MAX);
-    record->url.len = mask_url((char *)(uintptr_t)record->url.ptr, record->url.len);
+    record->size = (uint32_t)size;
+    record->is_gap = record->is_over = false;
+    record->holder = source->holder;
+    record->id = source->id;
+    record->client_id = source->client_id;
+    record->begun_us = source->begun_us;
+    record->partition = *source->partition;
+    record->slots = (struct header_slot *)(void *)(record + 1);
+    record->failure.kind = FAILURE_NONE;
+    record->url = put_url(&to, source->url);
+    record->method = put_text(&to, source->method, RECORD_WORD_MAX);
     record->program = put_text(&to, source->program, RECORD_WORD_MAX);
     if (head)
         put_head(record, head, &to);
+    else
+        put_no_head(record);
 }
 
 struct record *record_make(const struct record_source *source, void *block, size_t size)
@@ -277,6 +317,19 @@ void histories_done(struct histories *histories)
 {
     for (size_t i = 0; i < HISTORY_USERS; i++)
         histories->at[i] = history_free(histories->at[i]);
+}
+
+void history_forget(struct histories *histories, uint32_t uid)
+{
+    for (size_t i = 0; i < HISTORY_USERS && histories->at[i]; i++) {
+        struct history *history = histories->at[i];
+
+        if (history->uid != uid)
+            continue;
+        while (history->count > 0)
+            forget_first(history);
+        explicit_bzero(history->block, sizeof(history->block));
+    }
 }
 
 uint64_t history_bytes(const struct histories *histories, uint32_t uid)

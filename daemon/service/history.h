@@ -19,7 +19,7 @@
 #include "base/span.h"
 #include "fetch/timing.h"
 #include "http/headers.h"
-#include "http/method.h"
+#include "http/url.h"
 
 #define HISTORY_BYTES    262144
 #define HISTORY_USERS    64
@@ -45,23 +45,28 @@ struct record {
     uint64_t client_id;
     int64_t begun_us;
     struct partition partition;
-    char method[METHOD_BYTES_MAX + 1];
     unsigned status;
     unsigned http_version;
     unsigned redirects;
     uint64_t connection_id;
     uint16_t remote_port;
-    uint64_t body_bytes, wire_bytes, upload_bytes, header_bytes, request_bytes;
-    struct request_timing timing;
-    struct failure failure;
-    /* Behind the struct: slots of both lists, which count from .text, then the text. */
+    /* Behind the struct: slots of both lists, what they count from, and the words below. */
     uint32_t n_sent;
     uint32_t n_received;
     uint32_t n_left_out;
-    struct header_slot *slots;
-    char *text;
-    struct span url, program, reason, address, proxy, tls_version, tls_cipher;
+    struct header_slot *slots; /* those sent first */
+    char *sent;
+    char *received;
+    struct span method, url, program;
+    struct span reason, address, proxy, tls_version, tls_cipher;
+    /* With .is_over, else not written: */
+    uint64_t body_bytes, wire_bytes, upload_bytes, header_bytes, request_bytes;
+    struct request_timing timing;
+    struct failure failure;
 };
+
+/* The @i-th line, of those sent and then of those received. */
+struct header record_line(const struct record *record, uint32_t i);
 
 struct history;
 
@@ -71,6 +76,7 @@ struct histories {
 };
 
 void histories_done(struct histories *histories);
+void history_forget(struct histories *histories, uint32_t uid);          /* and wipes it */
 uint64_t history_bytes(const struct histories *histories, uint32_t uid); /* that it holds */
 
 /* What a record is made of; borrowed. */
@@ -82,7 +88,7 @@ struct record_source {
     const struct partition *partition;
     struct span program;
     struct span method;
-    struct span url;                 /* with its secrets */
+    const struct url *url;           /* with its secrets */
     const struct request_head *head; /* NULL: none yet */
 };
 

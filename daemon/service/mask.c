@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "service/mask.h"
 
-#include <stdbool.h>
-#include <stdint.h>
-
 #define STARS 3
 
 /* What has been looked at, and what has been kept of it. */
@@ -165,11 +162,9 @@ size_t mask_field(struct span name, char *value, size_t len)
         {SPAN_LIT("content-location"), mask_url},
         {SPAN_LIT("referer"), mask_url},
     };
-    static const uint32_t lengths = 1U << 6 | 1U << 7 | 1U << 8 | 1U << 9 | 1U << 10 |
-                                    1U << 11 | 1U << 12 | 1U << 13 | 1U << 16 | 1U << 19;
 
-    if (name.len > 19 || !(lengths >> name.len & 1))
-        return len; /* nearly always */
+    if (!mask_may_concern(name.len))
+        return len;
     for (size_t i = 0; i < sizeof(secrets) / sizeof(secrets[0]); i++) {
         if (span_ieq(name, secrets[i].name))
             return secrets[i].mask(value, len);

@@ -50,13 +50,11 @@ static void put_lines(const struct record *from, struct record_message *to)
     uint32_t n = from->n_sent + from->n_received;
 
     for (uint32_t i = 0; i < n; i++) {
-        const struct header_slot *slot = &from->slots[i];
+        struct header line = record_line(from, i);
 
         xhrd__v1__header__init(&to->lines[i]);
-        to->lines[i].name =
-            bytes_of_span((struct span){from->text + slot->name_at, slot->name_len});
-        to->lines[i].value =
-            bytes_of_span((struct span){from->text + slot->value_at, slot->value_len});
+        to->lines[i].name = bytes_of_span(line.name);
+        to->lines[i].value = bytes_of_span(line.value);
         to->list[i] = &to->lines[i];
     }
     to->record.sent = to->list;
@@ -117,7 +115,7 @@ put_record(const struct client *client, const struct record *from, struct record
     to->record.uid = from->partition.uid;
     to->record.profile = (char *)(uintptr_t)from->partition.profile;
     to->record.program = bytes_of_span(from->program);
-    to->record.method = bytes_of_span(span_of(from->method));
+    to->record.method = bytes_of_span(from->method);
     to->record.url = bytes_of_span(from->url);
     to->record.started_us = wall_us() - age_us;
     if (from->has_head)

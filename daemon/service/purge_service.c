@@ -68,7 +68,7 @@ wrong_with(const struct client *client, uint32_t uid, enum failure_kind *ret_kin
 
 void purge_service_command(struct client *client, const Xhrd__V1__AdminCommand *message)
 {
-    const struct service *service = client->service;
+    struct service *service = client->service;
     enum failure_kind kind;
     const char *wrong = wrong_with(client, message->uid, &kind);
 
@@ -82,6 +82,7 @@ void purge_service_command(struct client *client, const Xhrd__V1__AdminCommand *
                            "too many commands wait for their answers");
         return;
     }
+    history_forget(&service->histories, message->uid);
     job->client = client;
     job->command_id = message->command_id;
     job->purge.on_purged = job_on_purged;

@@ -81,7 +81,8 @@ static void test_refusals_name_what_there_is(void **state)
     } rows[] = {
         {{NULL}, "no command"},
         {{"frobnicate"},
-         "there are status, show, monitor, har, metrics, drain, reload, log-level, cookies"},
+         "there are status, show, top, monitor, har, metrics, drain, reload, log-level, "
+         "cookies"},
         {{"har"}, "har wants a word more: har REQUEST"},
         {{"reload", "x"}, "takes no further word"},
         {{"metrics", "--json"}, "--json does not go with metrics"},

@@ -1,9 +1,16 @@
 # SPDX-License-Identifier: MIT
 """What an administrator runs: metrics, monitor, archives, drain, reload, log level. Everything is
 read back by somebody else's parser, or from what the daemon does next."""
+import fcntl
 import json
 import os
+import pty
+import re
+import select
 import signal
+import struct
+import subprocess
+import termios
 
 import pytest
 from origins import response
@@ -345,6 +352,83 @@ def test_descriptors_and_memory_are_told(xhrctl, xhrd, origin_raw):
     assert "queued" in xhrctl("show", "memory", check=0).out
 
 
+# ---- top --------------------------------------------------------------------------------------
+
+SEQUENCE = re.compile(rb"\x1b\[[?0-9;]*[A-Za-z]")
+
+
+class Terminal:
+    """A program on a terminal of its own."""
+
+    def __init__(self, program, *arguments, rows, columns):
+        self.fd, inner = pty.openpty()
+        self.before = termios.tcgetattr(inner)
+        self.inner, self.seen = inner, b""
+        self.resize(rows, columns)
+        self.run = subprocess.Popen([str(program.path), *arguments], stdin=inner, stdout=inner,
+                                    stderr=subprocess.PIPE, env=program.env)
+
+    def resize(self, rows, columns):
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def frames(self):
+        """Whole screens so far, lists of lines."""
+        while select.select([self.fd], [], [], 0)[0]:
+            try:
+                self.seen += os.read(self.fd, 65536)
+            except OSError:
+                break
+        parts = self.seen.split(b"\x1b[H")[1:]
+        return [SEQUENCE.sub(b"", part.split(b"\x1b[J")[0]).decode().replace("\r", "").split("\n")
+                for part in parts if b"\x1b[J" in part]
+
+    def close(self):
+        os.close(self.fd)
+        os.close(self.inner)
+
+
+def test_top_is_a_live_screen_that_fits_and_ends_with_q(xhrctl, xhr, client, origin_raw, origin_raw2):
+    terminal = Terminal(xhrctl, "top", rows=24, columns=60)
+    try:
+        wait_until(lambda: terminal.frames(), "the first screen")
+        first = terminal.frames()[0]
+        assert first[0].startswith("xhrd ") and "requests: active 0, ever 0" in first[1]
+        origin_raw2.reply(response(b"hi"))
+        xhr(origin_raw2.url(), check=0)
+        with held_at("wait", client, origin_raw) as exchange:
+            wait_until(lambda: any("awaiting" in line for line in terminal.frames()[-1]),
+                       "the request on the screen")
+            last = terminal.frames()[-1]
+            assert any(line.startswith("a second: ") for line in last)
+            assert "requests: active 1, ever 2" in last[1]
+            assert all(len(line) <= 60 for frame in terminal.frames() for line in frame)
+            terminal.resize(4, 20)
+            terminal.run.send_signal(signal.SIGWINCH)
+            wait_until(lambda: len(terminal.frames()[-1]) == 4, "the screen to be made smaller")
+            assert all(len(line) <= 20 for line in terminal.frames()[-1])
+            client.abort(exchange)
+            client.finish(exchange)
+        os.write(terminal.fd, b"q")
+        assert terminal.run.wait(30) == 0
+        terminal.frames()
+        assert terminal.seen.endswith(b"\x1b[?25h\x1b[?1049l")
+        assert termios.tcgetattr(terminal.inner)[3] == terminal.before[3], "the terminal as it was"
+    finally:
+        terminal.run.kill()
+        terminal.run.wait()
+        terminal.run.stderr.close()
+        terminal.close()
+
+
+def test_top_without_a_terminal_is_one_snapshot(xhrctl, client, origin_raw):
+    with held_at("wait", client, origin_raw) as exchange:
+        out = xhrctl("top", check=0).out
+        client.abort(exchange)
+        client.finish(exchange)
+    assert "\x1b" not in out and out.startswith("xhrd ")
+    assert "/held" in out and f"127.0.0.1:{origin_raw.port}" in out and "PROGRAM" in out
+
+
 # ---- archives ---------------------------------------------------------------------------------
 
 def check_har(text):
@@ -398,6 +482,14 @@ def check_entry(entry):
     assert abs(total - entry["time"]) < 0.01, times
 
 
+def entries_in(path):
+    """How many; -1 when it was caught being written to."""
+    try:
+        return len(check_har(path.read_text()))
+    except json.JSONDecodeError:
+        return -1
+
+
 SECRETS = ("s3cr3t", "hunter2", "aHVudGVyMg", "t0ken", "f00d")
 
 
@@ -409,15 +501,15 @@ def fetch_with_secrets(xhr, origin, *arguments):
         origin.url("/path?token=t0ken&empty="), check=0)
 
 
-def test_a_monitor_writes_an_archive_that_is_whole_at_any_time(xhrctl, xhr, xhrd, origin_raw,
+def test_a_monitor_writes_an_archive_that_is_whole_after_every_entry(xhrctl, xhr, xhrd, origin_raw,
                                                               folder):
     path = folder / "today.har"
     monitor = Monitor(xhrctl, xhrd, "--har", path)
     assert check_har(path.read_text()) == []
     fetch_with_secrets(xhr, origin_raw)
-    wait_until(lambda: len(check_har(path.read_text())) == 2, "both to be in it")
+    wait_until(lambda: entries_in(path) == 2, "both to be in it")
     xhr("http://127.0.0.1:1/", check=7)
-    wait_until(lambda: len(check_har(path.read_text())) == 3, "the failed one, too")
+    wait_until(lambda: entries_in(path) == 3, "the failed one, too")
     monitor.end()
     first, second, third = check_har(path.read_text())
     assert not any(secret in path.read_text() for secret in SECRETS)

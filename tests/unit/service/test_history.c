@@ -14,6 +14,8 @@ struct bench {
     struct exchange_info info;
     struct request_head head;
     struct partition partition;
+    struct url url;
+    struct url other;
     struct record_source source;
 };
 
@@ -35,19 +37,23 @@ static void bench_init(struct bench *bench)
                                         .headers = &bench->received,
                                         .exchange = &bench->info};
     bench->partition.uid = 1000;
+    assert_int_equal(url_parse(SPAN_LIT("http://u:p@a/x?q=s3cr3t"), NULL, &bench->url), 0);
+    assert_int_equal(url_parse(SPAN_LIT("http://a/other"), NULL, &bench->other), 0);
     bench->source = (struct record_source){.id = 1,
                                            .client_id = 2,
                                            .begun_us = 3,
                                            .partition = &bench->partition,
                                            .program = SPAN_LIT("prog"),
                                            .method = SPAN_LIT("GET"),
-                                           .url = SPAN_LIT("http://u:p@a/x?q=s3cr3t"),
+                                           .url = &bench->url,
                                            .head = &bench->head};
 }
 
 static void bench_done(struct bench *bench)
 {
     histories_done(&bench->histories);
+    url_done(&bench->url);
+    url_done(&bench->other);
     headers_done(&bench->sent);
     headers_done(&bench->received);
 }
@@ -60,10 +66,10 @@ static const struct record *find(const struct bench *bench, uint32_t uid, uint64
 static void
 check_line(const struct record *record, size_t i, const char *name, const char *value)
 {
-    const struct header_slot *slot = &record->slots[i];
+    struct header line = record_line(record, (uint32_t)i);
 
-    assert_span(((struct span){record->text + slot->name_at, slot->name_len}), name);
-    assert_span(((struct span){record->text + slot->value_at, slot->value_len}), value);
+    assert_span(line.name, name);
+    assert_span(line.value, value);
 }
 
 static void check_whole(const struct record *record)
@@ -171,8 +177,7 @@ static void test_the_oldest_make_room_and_their_holders_know(void **state)
     for (size_t i = 0; i < 2000; i++) {
         bench.source.id = i + 1;
         bench.source.holder = &held[i];
-        bench.source.url =
-            i % 3 ? SPAN_LIT("http://a/short") : SPAN_LIT("http://a/longer/path");
+        bench.source.url = i % 3 ? &bench.url : &bench.other;
         assert_non_null(history_add(&bench.histories, &bench.source));
         assert_non_null(held[i]);
         assert_ptr_equal(find(&bench, 1000, i + 1), held[i]);
@@ -252,6 +257,25 @@ static void test_users_beyond_the_last_take_the_place_of_the_one_longest_unused(
     bench_done(&bench);
 }
 
+static void test_a_user_is_forgotten_with_all_his_requests(void **state)
+{
+    struct bench bench;
+    struct record *held = NULL;
+
+    (void)state;
+    bench_init(&bench);
+    bench.source.holder = &held;
+    assert_non_null(history_add(&bench.histories, &bench.source));
+    history_forget(&bench.histories, 1001);
+    assert_non_null(find(&bench, 1000, 1));
+    history_forget(&bench.histories, 1000);
+    assert_null(find(&bench, 1000, 1));
+    assert_null(held);
+    assert_non_null(history_add(&bench.histories, &bench.source));
+    assert_ptr_equal(find(&bench, 1000, 1), held);
+    bench_done(&bench);
+}
+
 static void test_without_memory_there_is_no_record(void **state)
 {
     struct bench bench;
@@ -287,6 +311,7 @@ int main(void)
         cmocka_unit_test(test_the_oldest_make_room_and_their_holders_know),
         cmocka_unit_test(test_what_is_too_much_is_left_out_and_counted),
         cmocka_unit_test(test_users_beyond_the_last_take_the_place_of_the_one_longest_unused),
+        cmocka_unit_test(test_a_user_is_forgotten_with_all_his_requests),
         cmocka_unit_test(test_without_memory_there_is_no_record),
         cmocka_unit_test(test_a_record_for_the_moment_fits_or_is_none),
     };
