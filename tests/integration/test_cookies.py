@@ -4,7 +4,7 @@ import threading
 
 import pytest
 from origins import ScriptedOrigin, response
-from wire import fetch_pb2
+from wire import cookie_pb2, fetch_pb2
 
 pytestmark = pytest.mark.shallow
 
@@ -270,6 +270,33 @@ def test_send_only_keeps_none(site):
     mode = fetch_pb2.COOKIE_MODE_SEND_ONLY
     assert site.visit("site.example", "y=1", cookies=mode) == "x=1"
     assert site.kept() == [("x", "1", "site.example")]
+
+
+def test_ck26_two_requests_use_a_jar_that_a_third_client_clears(xhrd, client, another, origin_raw):
+    """Cleared and removed while requests wait for their answers and answers are stored."""
+    arrived, release = threading.Semaphore(0), threading.Semaphore(0)
+
+    def answer(request):
+        arrived.release()
+        release.acquire(timeout=30)
+        return response(b"ok", fields=[("Set-Cookie", f"c{n}={'x' * 500}; Max-Age=900") for n in range(20)])
+    origin_raw.answer = answer
+    with xhrd.client() as third:
+        for round_no in range(30):
+            under_way = [(who, who.open(origin_raw.url(f"/{round_no}"), jar="work")) for who in (client, another)]
+            for _ in under_way:
+                assert arrived.acquire(timeout=30)
+            if round_no % 3 == 0:
+                third.cookie_command("work", jar_remove=cookie_pb2.JarRemove())
+            third.remove_cookies("work")
+            for _ in under_way:
+                release.release()
+                third.remove_cookies("work")
+            for who, exchange in under_way:
+                who.finish(exchange)
+                assert exchange.body == b"ok" and not exchange.failure
+        third.remove_cookies("work")
+        assert third.cookies("work") == []
 
 
 def test_caller_cookie_header_goes_beside_the_jar(site):

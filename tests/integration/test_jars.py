@@ -88,6 +88,33 @@ def test_use_gets_pages_and_never_a_value(machine, origin_raw):
         assert bob.cookies() == []
 
 
+def test_use_shows_no_value_of_an_answer_on_the_way_or_a_stored_one(machine, origin_raw):
+    def answer(request):
+        if request.target == "/from":
+            return response(b"", "302 Found", fields=[*LOGIN, ("Location", "/to")])
+        return response(b"page", fields=[*LOGIN, ("Cache-Control", "max-age=900")])
+    origin_raw.answer = answer
+    jar = f"{ANN}/work"
+
+    def values(head):
+        return [h.value for h in head.headers if h.name.lower() == b"set-cookie"]
+    with client_of(machine, ANN) as ann, client_of(machine, BOB) as bob:
+        assert set_in(ann, "work", "own", "secret").changed == 1
+        assert ann.grant("work", USE, uid=BOB).changed == 1
+        seen = bob.fetch(origin_raw.url("/from"), jar=jar, tell_hops=True)
+        assert seen.body == b"page" and seen.hops and not any(map(values, [*seen.hops, seen.head]))
+        shown = ann.fetch(origin_raw.url("/from"), jar="work", tell_hops=True)
+        assert all(map(values, [*shown.hops, shown.head]))
+        # Neither does a stored answer, nor is it found without the jar.
+        for _ in range(2):
+            seen = bob.fetch(origin_raw.url("/stored"), jar=jar, cache=True)
+            assert seen.body == b"page" and not values(seen.head)
+        assert seen.head.from_cache
+        before = len(origin_raw.requests)
+        assert not bob.fetch(origin_raw.url("/stored"), cache=True).head.from_cache
+        assert len(origin_raw.requests) == before + 1
+
+
 def test_read_shows_all_but_what_is_http_only_and_write_shows_and_changes_all(machine,
                                                                                origin_raw):
     origin_raw.reply(response(b"hi", fields=LOGIN))

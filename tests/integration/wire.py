@@ -82,6 +82,7 @@ class Exchange:
         self.states = []
         self.rungs = []                  # steps down of TLS, as they were told
         self.redirects = []
+        self.hops = []                   # heads of answers that are not the last
         self.questions = []
         self.progress = []
         self.upload_credit = 0
@@ -141,6 +142,10 @@ class Exchange:
 
     def _on_question(self, message):
         self.questions.append(message)
+
+    def _on_hop(self, message):
+        assert self.head is None, "an answer on the way behind the last"
+        self.hops.append(message)
 
     def _on_head(self, message):
         assert self.head is None, "two heads"

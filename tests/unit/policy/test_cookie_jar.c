@@ -455,6 +455,21 @@ static void test_ck20_the_header_limit_is_exact(void **state)
     jar = before;
 }
 
+static void test_ck20_a_cookie_field_has_8190_bytes_and_no_more(void **state)
+{
+    static char field[4200];
+
+    (void)state;
+    (void)snprintf(field, sizeof(field), "a=%04095d", 0);
+    assert_int_equal(store("http://a.com/", field), COOKIE_STORED);
+    (void)snprintf(field, sizeof(field), "b=%04089d", 0);
+    assert_int_equal(store("http://a.com/", field), COOKIE_STORED);
+    assert_int_equal(strlen(ask("http://a.com/")), 8190);
+    (void)snprintf(field, sizeof(field), "b=%04090d", 0);
+    assert_int_equal(store("http://a.com/", field), COOKIE_REPLACED);
+    assert_int_equal(strlen(ask("http://a.com/")), 4097);
+}
+
 static void test_ck21_the_181st_cookie_of_a_site_takes_the_place_of_the_oldest(void **state)
 {
     char field[64];
@@ -1116,6 +1131,7 @@ int main(void)
         JAR_TEST(test_ck19_of_sixty_cookies_of_a_response_fifty_are_stored),
         JAR_TEST(test_ck20_a_site_cannot_make_its_neighbours_requests_too_long),
         JAR_TEST(test_ck20_the_header_limit_is_exact),
+        JAR_TEST(test_ck20_a_cookie_field_has_8190_bytes_and_no_more),
         JAR_TEST(test_ck21_the_181st_cookie_of_a_site_takes_the_place_of_the_oldest),
         JAR_TEST(test_ck21_the_3001st_cookie_of_a_jar_takes_the_place_of_the_oldest),
         JAR_TEST(test_ck21_what_has_expired_leaves_before_what_is_used),
