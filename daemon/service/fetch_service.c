@@ -531,7 +531,8 @@ tell_head(struct client_request *entry, const struct request_head *head, bool is
     enum jar_right right = request_jar_right(entry->request, &owner_uid);
 
     client_hold_session(entry->client, owner_uid);
-    note_head(entry, head);
+    if (is_last) /* a request has one record, and that is of its answer */
+        note_head(entry, head);
     headers_init(&sent, HEADERS_BYTES_MAX * 2, HEADERS_COUNT_MAX * 2);
     arena_reset(arena);
     headers_init(&shown, HEADERS_BYTES_MAX, HEADERS_COUNT_MAX);
