@@ -13,7 +13,8 @@
 #include "loop/loop.h"
 #include "loop/watch.h"
 
-#define THREADS_MAX 32
+#define THREADS_MAX    32
+#define RING_TRIES_MAX 100
 
 struct worker_pool {
     struct loop *loop;
@@ -33,12 +34,14 @@ struct worker_pool {
     pthread_t threads[THREADS_MAX];
 };
 
+/* A job that is done and that nobody hears of would be waited for for ever. */
 static void ring(struct worker_pool *pool)
 {
     uint64_t one = 1;
 
-    while (write(pool->event_fd, &one, sizeof(one)) < 0 && errno == EINTR)
-        ;
+    for (int i = 0; i < RING_TRIES_MAX; i++)
+        if (write(pool->event_fd, &one, sizeof(one)) > 0 || errno == EAGAIN) /* it rings */
+            return;
 }
 
 static void *thread_main(void *arg)

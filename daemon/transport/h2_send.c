@@ -464,6 +464,17 @@ void h2_send_set_callbacks(nghttp2_session_callbacks *callbacks)
     nghttp2_session_callbacks_set_on_frame_not_send_callback(callbacks, on_frame_not_sent);
 }
 
+/* A write that failed for another reason than a peer who hung up ends reading too: no event of
+ * the stream would tell. */
+static void break_if_failed(struct h2_conn *h2)
+{
+    if (!io_is_connected(h2->io)) {
+        struct failure why = h2->violation ? *h2->violation : *io_last_failure(h2->io);
+
+        h2_break(h2, &why);
+    }
+}
+
 void h2_send_flush(struct h2_conn *h2)
 {
     struct failure why;
@@ -484,4 +495,6 @@ void h2_send_flush(struct h2_conn *h2)
         (void)write_now(h2, NULL, 0);
     if (h2->out.len == 0 && h2->out.capacity > OUT_KEEP_BYTES)
         buf_done(&h2->out);
+    if (h2->is_mute)
+        break_if_failed(h2);
 }
