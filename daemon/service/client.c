@@ -241,6 +241,34 @@ static void judge_and_dispatch(struct client *client, const Xhrd__V1__ClientMess
         dispatch(client, message);
 }
 
+/* What a message brought that is to be nowhere once its request has taken it: it lies where it
+ * was unpacked from, which others write over at their leisure. */
+static void wipe(ProtobufCBinaryData secret)
+{
+    if (secret.len > 0)
+        explicit_bzero(secret.data, secret.len);
+}
+
+static void wipe_secrets(const Xhrd__V1__ClientMessage *message)
+{
+    if (message->kind_case == XHRD__V1__CLIENT_MESSAGE__KIND_OPEN) {
+        const Xhrd__V1__OpenRequest *open = message->open;
+
+        if (open->tls) {
+            wipe(open->tls->client_certificate);
+            wipe(open->tls->passphrase);
+        }
+        if (open->credentials) {
+            wipe(open->credentials->password);
+            wipe(open->credentials->bearer_token);
+        }
+    } else if (message->kind_case == XHRD__V1__CLIENT_MESSAGE__KIND_ANSWER &&
+               message->answer->what_case == XHRD__V1__ANSWER__WHAT_CHALLENGE) {
+        wipe(message->answer->challenge->password);
+        wipe(message->answer->challenge->bearer_token);
+    }
+}
+
 /* What wire_unpack() leaves: the unusual and the wrong. */
 static void unpack_slowly(struct client *client, const struct wire_frame *frame)
 {
@@ -262,6 +290,8 @@ static void unpack_slowly(struct client *client, const struct wire_frame *frame)
         return;
     }
     judge_and_dispatch(client, message);
+    wipe_secrets(message);
+    explicit_bzero((void *)(uintptr_t)frame->bytes, frame->len); /* it has copies */
     xhrd__v1__client_message__free_unpacked(message, &arena->allocator);
 }
 
@@ -272,10 +302,12 @@ static void unpack_and_dispatch(struct client *client, const struct wire_frame *
         wire_unpack(&xhrd__v1__client_message__descriptor, frame->bytes, frame->len,
                     arena->block, sizeof(arena->block));
 
-    if (message)
-        judge_and_dispatch(client, message);
-    else
+    if (!message) {
         unpack_slowly(client, frame);
+        return;
+    }
+    judge_and_dispatch(client, message);
+    wipe_secrets(message); /* they borrow from the frame */
 }
 
 static void client_on_frame(void *owner, const struct wire_frame *frame)

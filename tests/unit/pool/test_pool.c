@@ -569,6 +569,33 @@ test_pl01_pl04_pl06_pl07_pl08_pl09_any_difference_in_the_key_is_another_connecti
     world_done(&world);
 }
 
+static void test_pl10_one_address_behind_two_interfaces_is_two(void **state)
+{
+    static const struct span one[] = {SPAN_LIT("fe80::1%eth0")};
+    static const struct span other[] = {SPAN_LIT("fe80::1%eth1")};
+    const struct span *const addresses[] = {one, other, one};
+    struct client clients[3] = {0};
+    struct world world;
+
+    (void)state;
+    world_init(&world);
+    for (int i = 0; i < 3; i++) {
+        struct pool_key key = key_of(1000, "a.test");
+
+        key.route.addresses = addresses[i];
+        key.route.n_addresses = 1;
+        ask_for(&world, &clients[i], &key);
+        turn(&world);
+        assert_int_equal(world.n_attempts, i < 2);
+        if (i < 2)
+            succeed(first_attempt(&world));
+        assert_int_equal(lease_is_reused(clients[i].lease), i == 2);
+        release(&clients[i]);
+    }
+    assert_holds(&world, 0, 0, 2);
+    world_done(&world);
+}
+
 static int nobody_sends(void *owner, const struct ask *ask)
 {
     (void)owner;
@@ -1876,6 +1903,7 @@ int main(void)
         cmocka_unit_test(test_a_waiter_takes_what_becomes_free_before_its_own_is_made),
         cmocka_unit_test(
             test_pl01_pl04_pl06_pl07_pl08_pl09_any_difference_in_the_key_is_another_connection),
+        cmocka_unit_test(test_pl10_one_address_behind_two_interfaces_is_two),
         cmocka_unit_test(test_pl05_what_one_client_answers_for_serves_no_other),
         cmocka_unit_test(test_the_defaults_written_out_are_the_same_tls),
         cmocka_unit_test(test_a_dead_idle_connection_is_gone_at_once),
