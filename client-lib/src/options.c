@@ -63,17 +63,26 @@ static bool is_tls_version(unsigned version)
     return version == 0 || (version >= XHR_TLS_1_0 && version <= XHR_TLS_1_3);
 }
 
+static bool are_sane_fds(const struct xhr_request_options *set)
+{
+    return set->ca_fd >= 0 && set->client_certificate_fd >= 0 &&
+           !(set->ca_fd && set->ca_pem_len > 0) &&
+           !(set->client_certificate_fd && set->client_certificate_len > 0);
+}
+
 static bool is_sane_tls(const struct xhr_request_options *set)
 {
+    bool has_certificate = set->client_certificate_len > 0 || set->client_certificate_fd > 0;
+
     return is_tls_version(set->tls_version_min) && is_tls_version(set->tls_version_max) &&
            (set->tls_version_max == 0 || set->tls_version_max >= set->tls_version_min) &&
            set->client_certificate_len <= IDENTITY_MAX && set->n_pinned_keys <= PINS_MAX &&
            (set->client_certificate || set->client_certificate_len == 0) &&
            (set->pinned_keys || set->n_pinned_keys == 0) &&
-           !(set->certificate_status && set->insecure) &&
+           !(set->certificate_status && set->insecure) && are_sane_fds(set) &&
            set->verdict_timeout_ms <= VERDICT_MS_MAX &&
-           !(set->passphrase && (set->client_certificate_len == 0 || set->client_signs)) &&
-           !(set->client_signs && set->client_certificate_len == 0);
+           !(set->passphrase && (!has_certificate || set->client_signs)) &&
+           !(set->client_signs && !has_certificate);
 }
 
 static bool is_sane(const struct xhr_request_options *set)
@@ -153,8 +162,28 @@ static int copy_lists(struct xhr_options *options, const struct xhr_request_opti
     return r;
 }
 
+/* They are bytes from here on. */
+static int read_fds(struct xhr_options *options, const struct xhr_request_options *from)
+{
+    struct xhr_request_options *set = &options->set;
+    int r = 0;
+
+    set->ca_fd = 0;
+    set->client_certificate_fd = 0;
+    if (from->ca_fd)
+        r = xhr_take_contents(from->ca_fd, CA_PEM_MAX, &options->ca_pem, &set->ca_pem_len);
+    if (r == 0 && from->client_certificate_fd)
+        r = xhr_take_contents(from->client_certificate_fd, IDENTITY_MAX,
+                              &options->client_certificate, &set->client_certificate_len);
+    return r;
+}
+
 static int copy_tls(struct xhr_options *options, const struct xhr_request_options *from)
 {
+    int r = read_fds(options, from);
+
+    if (r < 0)
+        return r;
     if (from->client_certificate_len > 0)
         options->client_certificate =
             xhr_dup(from->client_certificate, from->client_certificate_len);

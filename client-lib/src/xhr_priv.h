@@ -533,6 +533,10 @@ int xhr_rungs_replace(struct xhr_rungs *rungs, const Xhrd__V1__TlsInfo *tls);
 /* The body, wherever it is, a NUL behind it; NULL: there is no way to see it whole. */
 const uint8_t *xhr_answer_body(struct xhr_answer *answer, size_t *ret_len);
 void xhr_answer_clear(struct xhr_answer *answer);
+/* contents.c: what is left to be read of @fd, which stays the caller's. Return: 0, -EMSGSIZE
+ * for more than @max, -ENODATA for nothing, -ENOMEM, or what read() says. */
+int xhr_take_contents(int fd, size_t max, void **ret, size_t *ret_len);
+
 /* certificates.c: *ret is one piece of memory, untouched for none. Return: 0 or -ENOMEM. */
 int xhr_certificates_take(Xhrd__V1__Certificate *const *from,
                           size_t count,

@@ -39,13 +39,16 @@ static int put_printed(struct draft *draft, BIO *bio, size_t max, struct span *r
     char *text = NULL;
     long len = BIO_get_mem_data(bio, &text);
     struct span all = {text, len > 0 ? (size_t)len : 0};
-    char cut[CERTIFICATE_TEXT_MAX];
+    struct span end;
 
     if (all.len <= max)
         return put(draft, all, ret);
-    memcpy(cut, all.ptr, max - 3);
-    memcpy(cut + max - 3, "...", 3);
-    return put(draft, (struct span){cut, max}, ret);
+    int r = put(draft, span_take(all, max - 3), ret);
+    if (r == 0)
+        r = put(draft, SPAN_LIT("..."), &end); /* right behind it */
+    if (r == 0)
+        ret->len = max;
+    return r;
 }
 
 static int put_name(struct draft *draft, const X509_NAME *name, struct span *ret)

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Request header rules, options, text of an answer: tables. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "support/peer.h"
 
@@ -365,6 +367,71 @@ static void test_options_outside_their_range_change_nothing(void **state)
     peer_done(&peer);
 }
 
+/* A pipe that holds @len bytes and ends. Return: where it is read. */
+static int pipe_of(size_t len, char with)
+{
+    char bytes[4096];
+    int ends[2];
+
+    memset(bytes, with, sizeof(bytes));
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(write(ends[1], bytes, len), len);
+    close(ends[1]);
+    return ends[0];
+}
+
+static void test_authorities_and_a_certificate_may_be_given_as_descriptors(void **state)
+{
+    struct xhr_request_options options = {.size = sizeof(options), .passphrase = "p"};
+    struct record record = {0};
+    struct peer peer;
+
+    (void)state;
+    peer_init(&peer, false);
+    struct xhr_request *request = new_request(peer.client, &record, &record_callbacks);
+    options.ca_fd = pipe_of(4000, 'a');
+    options.client_certificate_fd = pipe_of(3000, 'c');
+    assert_int_equal(xhr_request_set_options(request, &options), 0);
+    close(options.ca_fd); /* ours still */
+    close(options.client_certificate_fd);
+    assert_int_equal(xhr_request_send(request, NULL), 0);
+    const Xhrd__V1__TlsOptions *tls =
+        peer_expect(&peer, XHRD__V1__CLIENT_MESSAGE__KIND_OPEN)->open->tls;
+    assert_int_equal(tls->ca_pem.len, 4000);
+    assert_int_equal(tls->ca_pem.data[3999], 'a');
+    assert_int_equal(tls->client_certificate.len, 3000);
+    assert_int_equal(tls->client_certificate.data[0], 'c');
+    xhr_request_free(request);
+    peer_done(&peer);
+}
+
+static void test_descriptors_that_hold_nothing_or_too_much_are_refused(void **state)
+{
+    struct xhr_request_options options = {.size = sizeof(options)};
+    struct xhr_request *request = NULL;
+    struct peer peer;
+
+    (void)state;
+    peer_init(&peer, false);
+    assert_int_equal(xhr_request_new(peer.client, &request), 0);
+    options.ca_fd = -1;
+    assert_int_equal(xhr_request_set_options(request, &options), -EINVAL);
+    options.ca_fd = pipe_of(0, 'a');
+    assert_int_equal(xhr_request_set_options(request, &options), -ENODATA);
+    options.ca_pem = "PEM";
+    options.ca_pem_len = 3;
+    assert_int_equal(xhr_request_set_options(request, &options), -EINVAL); /* which of them? */
+    close(options.ca_fd);
+    options = (struct xhr_request_options){.size = sizeof(options)};
+    options.ca_fd = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+    assert_true(options.ca_fd > 0);
+    assert_int_equal(xhr_request_set_options(request, &options), -EMSGSIZE);
+    close(options.ca_fd);
+    assert_int_equal(xhr_request_set_options(request, &options), -EBADF);
+    xhr_request_free(request);
+    peer_done(&peer);
+}
+
 static void test_client_options_are_checked(void **state)
 {
     static const char *const bad[] = {"Upper", "a b", "0123456789abcdef0123456789abcdef",
@@ -601,6 +668,8 @@ int main(void)
         cmocka_unit_test(test_options_travel),
         cmocka_unit_test(test_no_options_are_the_defaults_said_aloud),
         cmocka_unit_test(test_options_outside_their_range_change_nothing),
+        cmocka_unit_test(test_authorities_and_a_certificate_may_be_given_as_descriptors),
+        cmocka_unit_test(test_descriptors_that_hold_nothing_or_too_much_are_refused),
         cmocka_unit_test(test_client_options_are_checked),
         cmocka_unit_test(test_every_class_has_a_name_a_number_and_an_errno),
         cmocka_unit_test(test_text_is_decoded_and_never_fails),

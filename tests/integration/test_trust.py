@@ -203,6 +203,7 @@ def test_tv12_what_a_certificate_may_not_be_used_for(client, tree, serve):
     assert "name constraints" in refused(client, tree, serve(narrow.issue("localhost")))
 
 
+@pytest.mark.filterwarnings("ignore:SHA1 signatures")
 def test_ts08_weak_keys_and_broken_hashes(client, tree, serve):
     short = tree.top.issue("localhost", key=rsa_key(1024), common_name="short")
     text = refused(client, tree, serve(short, seclevel=0))

@@ -478,6 +478,10 @@ struct xhr_request_options {
     /* client_certificate is a chain in PEM without its key: the program signs; xhr/signing.h */
     bool client_signs;
     uint64_t client_key; /* the program's own name for the key */
+    /* In place of ca_pem and client_certificate: read to the end by xhr_request_set_options(),
+     * in this process, and left open. 0: none. */
+    int ca_fd;
+    int client_certificate_fd;
 };
 
 /**
