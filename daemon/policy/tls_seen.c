@@ -37,3 +37,37 @@ bool tls_seen_has(struct hsts *set, const struct origin *origin, int64_t now_s)
 
     return hsts_has(set, format(origin, text), now_s);
 }
+
+/* An entry of a host, and a copy of it, since removing it takes its text along. */
+struct forgetting {
+    struct span host;
+    char text[HSTS_TEXT_MAX];
+    size_t len; /* 0: none found */
+};
+
+static bool find_port(void *arg, const struct hsts_host *seen)
+{
+    struct forgetting *forgetting = arg;
+    struct span rest = seen->host;
+
+    if (!span_eq(span_take(rest, forgetting->host.len), forgetting->host) ||
+        rest.len <= forgetting->host.len || rest.ptr[forgetting->host.len] != ':' ||
+        memchr(rest.ptr + forgetting->host.len + 1, ':', rest.len - forgetting->host.len - 1))
+        return true;
+    memcpy(forgetting->text, rest.ptr, rest.len);
+    forgetting->len = rest.len;
+    return false;
+}
+
+size_t tls_seen_forget(struct hsts *set, struct span host)
+{
+    struct forgetting forgetting = {.host = host_strip_dot(host)};
+    size_t n = 0;
+
+    for (hsts_each(set, find_port, &forgetting); forgetting.len > 0;
+         hsts_each(set, find_port, &forgetting)) {
+        n += hsts_remove(set, (struct span){forgetting.text, forgetting.len});
+        forgetting.len = 0;
+    }
+    return n;
+}

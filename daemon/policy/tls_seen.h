@@ -20,4 +20,7 @@ struct hsts_options tls_seen_options(void);
 /* The server has just been reached. Return: as hsts_note(). */
 MUST_CHECK int tls_seen_note(struct hsts *set, const struct origin *origin, int64_t now_s);
 
+/* By the user's hand: every port of a host. @host: canonical. Return: how many went. */
+size_t tls_seen_forget(struct hsts *set, struct span host);
+
 bool tls_seen_has(struct hsts *set, const struct origin *origin, int64_t now_s);

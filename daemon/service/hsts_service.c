@@ -10,6 +10,7 @@
 #include "base/fault.h"
 #include "base/mem.h"
 #include "policy/hsts.h"
+#include "policy/tls_seen.h"
 #include "service/service_priv.h"
 
 #define ROWS_PER_REPLY 512
@@ -143,13 +144,25 @@ static void job_on_committed(void *owner, bool saved)
     client_check_done(client);
 }
 
+/* What was seen of its TLS goes, too: it may be asked below 1.2 again. */
+static uint64_t forget_seen(const struct hsts_job *job)
+{
+    const struct client *client = job->client;
+    const struct cookie_access *cookies = &client->service->fetcher->cookies;
+    struct hsts *seen = NULL;
+
+    if (cookies->open_seen(cookies->owner, &client->partition, &seen) < 0)
+        return 0;
+    return tls_seen_forget(seen, span_of(job->host.text));
+}
+
 /* Ends the job, now or when the disk has spoken. */
 static void remove_host(struct hsts_job *job, struct hsts *set)
 {
     struct client *client = job->client;
     const struct cookie_access *cookies = &client->service->fetcher->cookies;
 
-    job->removed = hsts_remove(set, span_of(job->host.text));
+    job->removed = hsts_remove(set, span_of(job->host.text)) + forget_seen(job);
     if (job->removed == 0) {
         tell_removed(job, true);
         return;

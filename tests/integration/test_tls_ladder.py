@@ -24,8 +24,8 @@ def terms(ca, **fields):
     return fetch_pb2.TlsOptions(ca_pem=ca.pem.read_bytes(), **fields)
 
 
-def server_context(ca, oldest, newest):
-    context = tls_server(ca)
+def server_context(ca, oldest, newest, *names):
+    context = tls_server(ca, *names)
     context.set_ciphers("DEFAULT@SECLEVEL=0")
     context.minimum_version = ssl.TLSVersion(oldest)
     context.maximum_version = ssl.TLSVersion(newest)
@@ -37,8 +37,8 @@ def make_origin(xhrd, ca):
     """A server of these versions; its `versions` are those that its requests came over."""
     made = []
 
-    def make(oldest, newest):
-        origin = ScriptedOrigin(server_context(ca, oldest, newest))
+    def make(oldest, newest, *names):
+        origin = ScriptedOrigin(server_context(ca, oldest, newest, *names))
         origin.versions = []
 
         def script(connection):
@@ -392,6 +392,18 @@ def test_ts07_a_server_seen_at_1_2_is_never_below_1_2(xhrd, old, make_origin, ca
                        "seen at 1.2")
 
 
+def test_xhrctl_lets_a_server_be_old_again(client, xhrctl, old, make_origin, ca):
+    """It was replaced by one that has nothing better; other hosts stay as they are."""
+    target, old.target_port = old.target_port, make_origin(TLS12, TLS13).port
+    for host in ("localhost", "127.0.0.1"):
+        assert fresh(client, old.url(host=host), ca).done
+    old.target_port = target
+    assert fresh(client, old.url(), ca).failure == "TLS_VERSION"
+    xhrctl("hsts", "rm", "localhost", check=0)
+    assert fresh(client, old.url(), ca).head.connection.tls.old
+    assert fresh(client, old.url(host="127.0.0.1"), ca).failure == "TLS_VERSION"
+
+
 def test_ts07_of_what_was_not_verified_nothing_is_learned(client, old, make_origin, ca):
     target, old.target_port = old.target_port, make_origin(TLS12, TLS13).port
     assert client.fetch(old.url(), insecure=True, no_keep_alive=True).done
@@ -526,16 +538,18 @@ def test_ts04_no_request_byte_leaves_below_what_both_could_do(client, make_origi
     """With servers of every range of versions and a man in the middle who does what he likes: each
     request came over the newest version that its server has, or did not come."""
     chance = random.Random(attempts)
-    servers = {span: make_origin(*span) for span in RANGES}
+    servers = {span: make_origin(*span, "localhost", "*.n.test") for span in RANGES}
     mitm = mitm_for(TLS10, TLS13)
     mitm.script = lambda number, hello: fate(chance)(hello)
     reached = 0
     for number in range(attempts):
+        # half of them of a server of which nothing is known, half of one that has been tried
+        host = f"{chance.choice((number, number // 10))}.n.test"
         span = chance.choice(RANGES)
-        host = f"n{number}.test"  # of which nothing is known
         mitm.target_port = servers[span].port
-        exchange = client.fetch(mitm.url(host=host), tls=terms(ca, insecure=True),
-                                no_keep_alive=True, resolve=[(host, mitm.port)])
+        exchange = client.fetch(mitm.url(host=host), no_keep_alive=True,
+                                tls=terms(ca, insecure=chance.random() < .3),
+                                resolve=[(host, mitm.port)])
         reached += bool(exchange.done)
     for (_, newest), server in servers.items():
         assert {NAMES[newest].decode()} >= set(server.versions), (newest, server.versions)

@@ -279,6 +279,26 @@ static void test_ts07_a_server_that_was_seen_is_forgotten_after_90_days(void **s
     assert_int_equal(hsts_count(seen_of("")), 0);
 }
 
+static void test_every_port_of_a_host_that_was_seen_is_forgotten_by_hand(void **state)
+{
+    static const char *const others[] = {"aa.test", "a.test.b", "test", "[::1]", "[::12]"};
+
+    (void)state;
+    bench_open(&bench);
+    for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++)
+        assert_int_equal(note_seen("", others[i], 443), HSTS_CHANGED);
+    assert_int_equal(note_seen("", "a.test", 443), HSTS_CHANGED);
+    assert_int_equal(note_seen("", "a.test", 8443), HSTS_CHANGED);
+    assert_int_equal(tls_seen_forget(seen_of(""), SPAN_LIT("a.test.")), 2);
+    assert_int_equal(tls_seen_forget(seen_of(""), SPAN_LIT("a.test")), 0);
+    assert_int_equal(tls_seen_forget(seen_of(""), SPAN_LIT("[::1]")), 1);
+    assert_int_equal(hsts_count(seen_of("")), 4);
+    assert_true(bench_sync(&bench));
+    reopen();
+    assert_int_equal(hsts_count(seen_of("")), 4);
+    assert_false(was_seen("", "a.test", 443));
+}
+
 static void test_a_file_of_version_3_keeps_its_hosts(void **state)
 {
     (void)state;
@@ -375,6 +395,7 @@ int main(void)
         STORE_TEST(test_what_has_expired_or_was_tampered_with_leaves_the_disk),
         STORE_TEST(test_ts07_servers_seen_at_1_2_are_known_in_the_next_life),
         STORE_TEST(test_ts07_a_server_that_was_seen_is_forgotten_after_90_days),
+        STORE_TEST(test_every_port_of_a_host_that_was_seen_is_forgotten_by_hand),
         STORE_TEST(test_a_file_of_version_3_keeps_its_hosts),
         STORE_TEST(test_hosts_in_a_damaged_file_are_salvaged),
         STORE_TEST(test_profiles_are_bounded),
