@@ -28,6 +28,7 @@ struct command {
 #define FOR_HAR    128u
 #define FOR_DRAIN  256u
 #define NO_JSON    512u /* of a command: what it prints has a form of its own */
+#define FOR_POLICY 1024u
 
 static const struct command commands[] = {
     {"status", NULL, CTL_STATUS, "how the daemon is, and what it has done", NULL, FOR_ALL},
@@ -78,6 +79,8 @@ static const struct command commands[] = {
     {"cache", "clear", CTL_CACHE_CLEAR, "remove them: all, of a host, of a URL", "[HOST|URL]",
      FOR_ALL},
     {"purge-user", NULL, CTL_PURGE_USER, "forget all that is kept of a user", "USER", FOR_ALL},
+    {"policy", "check", CTL_POLICY_CHECK, "which rules allow or refuse a request", "URL",
+     FOR_POLICY},
 };
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -114,6 +117,11 @@ static const struct ctl_flag ctl_flags[] = {
     {"har", "FILE", "monitor: what is over into this HTTP Archive, too", AT(har), 0, FOR_HAR},
     {"exit", NULL, "drain: leave when the last request is over", AT(exit), 0, FOR_DRAIN},
     {"off", NULL, "drain: take requests again", AT(off), 0, FOR_DRAIN},
+    {"as", "USER", "policy check: as this user would ask", AT(as), 0, FOR_POLICY},
+    {"method", "METHOD", "policy check: of a request with this method", AT(method), 0,
+     FOR_POLICY},
+    {"insecure", NULL, "policy check: with certificates unchecked", AT(insecure), 0,
+     FOR_POLICY},
     {"help", NULL, "this text", AT(help), 'h', FOR_ALL},
     {"version", NULL, "which version this is", AT(version), 'V', FOR_ALL},
 };
@@ -200,7 +208,8 @@ static int refuse_command(const char *first, const char *second, struct trouble 
             : trouble_set(
                   why, EXIT_USAGE,
                   "unknown command %s; there are status, show, top, monitor, har, metrics, "
-                  "drain, reload, log-level, cookies, jar, session, hsts and cache",
+                  "drain, reload, log-level, cookies, jar, session, hsts, cache "
+                  "and policy",
                   first);
     strbuf_done(&known);
     return r;

@@ -46,6 +46,7 @@ enum ctl_command {
     CTL_MONITOR,
     CTL_HAR,
     CTL_TOP,
+    CTL_POLICY_CHECK,
 };
 
 #define CTL_ARGUMENTS_MAX 3
@@ -71,6 +72,9 @@ struct ctl_options {
     const char *har;
     bool exit;
     bool off;
+    const char *as; /* a user */
+    const char *method;
+    bool insecure;
     bool secure;
     bool http_only;
     bool help;

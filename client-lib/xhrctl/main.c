@@ -55,6 +55,8 @@ static int run(const struct ctl_options *options, struct strbuf *out, struct tro
         r = cache_run(client, options, out, why);
     else if (options->command == CTL_PURGE_USER)
         r = purge_run(client, options, out, why);
+    else if (options->command == CTL_POLICY_CHECK)
+        r = policy_run(client, options, out, why);
     else
         r = show_run(client, options, out, why);
     (void)xhr_client_free(client);

@@ -72,5 +72,11 @@ int har_run(struct xhr_client *client,
             struct strbuf *out,
             struct trouble *why);
 
+/* policy check. */
+int policy_run(struct xhr_client *client,
+               const struct ctl_options *options,
+               struct strbuf *out,
+               struct trouble *why);
+
 /* Puts an error of the library or the daemon into words that fit this program. */
 int ctl_trouble(const struct xhr_error *error, struct trouble *why);

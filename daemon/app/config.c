@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/fault.h"
+#include "base/mem.h"
 #include "base/num.h"
 #include "net/deny_networks.h"
 
@@ -23,6 +24,8 @@ enum config_type {
     TYPE_NETWORKS, /* a list, too */
     TYPE_SWITCH,   /* yes or no */
     TYPE_LIST,     /* a second line adds to the first, an empty one begins anew */
+    TYPE_RULES,    /* of policy/access_rules.h: lists */
+    TYPE_RULE,     /* and a yes or no */
 };
 
 struct config_key {
@@ -32,11 +35,20 @@ struct config_key {
     size_t offset;
     uint64_t min, max;
     const char *fallback;
+    bool is_each; /* may be set for a user or a group, too */
 };
 
 #define KEY(section, name, type, field, min, max, fallback)                                    \
     {                                                                                          \
-        section, name, type, offsetof(struct config, field), min, max, fallback                \
+        section, name, type, offsetof(struct config, field), min, max, fallback, false         \
+    }
+#define EACH(section, name, type, field, min, max, fallback)                                   \
+    {                                                                                          \
+        section, name, type, offsetof(struct config, field), min, max, fallback, true          \
+    }
+#define RULE(name, type, fallback, is_each)                                                    \
+    {                                                                                          \
+        "Policy", name, type, 0, 0, 0, fallback, is_each                                       \
     }
 
 /* Sorted by section as the man page shows them. */
@@ -51,9 +63,9 @@ static const struct config_key keys[] = {
     KEY("Cookies", "SystemJarRead", TYPE_PEOPLE, system_jar_read, 0, 0, ""),
     KEY("Cookies", "SystemJarWrite", TYPE_PEOPLE, system_jar_write, 0, 0, "@xhrd"),
     KEY("TLS", "CAFile", TYPE_PATH, ca_file, 0, 0, "/etc/ssl/certs/ca-certificates.crt"),
-    KEY("TLS", "MinimumTLSVersion", TYPE_TLS_VERSION, tls_min_version, 0, 0, "1.0"),
-    KEY("Network", "ConnectTimeoutSec", TYPE_SECONDS, connect_timeout_us, 1, 3600, "60"),
-    KEY("Network", "IdleTimeoutSec", TYPE_SECONDS, idle_timeout_us, 1, 86400, "60"),
+    EACH("TLS", "MinimumTLSVersion", TYPE_TLS_VERSION, tls_min_version, 0, 0, "1.0"),
+    EACH("Network", "ConnectTimeoutSec", TYPE_SECONDS, connect_timeout_us, 1, 3600, "60"),
+    EACH("Network", "IdleTimeoutSec", TYPE_SECONDS, idle_timeout_us, 1, 86400, "60"),
     KEY("Network", "KeepAliveSec", TYPE_SECONDS, keep_alive_us, 0, 3600, "50"),
     KEY("Network", "ConnectionsPerHost", TYPE_COUNT, connections_per_host, 1, 65536, "6"),
     KEY("Network",
@@ -64,25 +76,38 @@ static const struct config_key keys[] = {
         65536,
         "256"),
     KEY("Network", "CoalesceConnections", TYPE_SWITCH, coalesce_connections, 0, 0, "no"),
-    KEY("Network", "Proxy", TYPE_PROXY, proxy, 0, 0, ""),
-    KEY("Network", "ProxyAuth", TYPE_PROXY_AUTH, proxy_auth, 0, 0, "basic"),
+    EACH("Network", "Proxy", TYPE_PROXY, proxy, 0, 0, ""),
+    EACH("Network", "ProxyAuth", TYPE_PROXY_AUTH, proxy_auth, 0, 0, "basic"),
     KEY("Network", "DenyNetworks", TYPE_NETWORKS, deny_networks, 0, 0, "169.254.169.254"),
-    KEY("Network", "NoProxy", TYPE_LIST, no_proxy, 0, 0, ""),
+    EACH("Network", "NoProxy", TYPE_LIST, no_proxy, 0, 0, ""),
     KEY("Cache", "SizeMax", TYPE_BYTES, cache_bytes, 0, UINT64_C(1) << 44, "256M"),
     KEY("Cache", "AnswerSizeMax", TYPE_BYTES, cache_answer_bytes, 0, UINT64_C(1) << 40, "32M"),
     KEY("Limits", "Clients", TYPE_COUNT, clients_max, 1, 65536, "4096"),
-    KEY("Limits", "ClientsPerUser", TYPE_COUNT, clients_per_user, 1, 65536, "128"),
-    KEY("Limits", "RequestsPerUser", TYPE_COUNT, requests_per_user, 1, 1000000, "4096"),
-    KEY("Limits",
-        "QueuedBytesPerUser",
-        TYPE_BYTES,
-        queued_bytes_per_user,
-        1 << 20,
-        UINT64_C(1) << 40,
-        "16M"),
-    KEY("Limits", "DescriptorsPerUser", TYPE_COUNT, fds_per_user, 1, 4096, "64"),
+    EACH("Limits", "ClientsPerUser", TYPE_COUNT, clients_per_user, 1, 65536, "128"),
+    EACH("Limits", "RequestsPerUser", TYPE_COUNT, requests_per_user, 1, 1000000, "4096"),
+    EACH("Limits",
+         "QueuedBytesPerUser",
+         TYPE_BYTES,
+         queued_bytes_per_user,
+         1 << 20,
+         UINT64_C(1) << 40,
+         "16M"),
+    EACH("Limits", "DescriptorsPerUser", TYPE_COUNT, fds_per_user, 1, 4096, "64"),
     KEY("Limits", "JarsPerUser", TYPE_COUNT, jars_per_user, 1, 65536, "256"),
-    KEY("Limits", "WatchersPerUser", TYPE_COUNT, watchers_per_user, 0, 4096, "64"),
+    EACH("Limits", "WatchersPerUser", TYPE_COUNT, watchers_per_user, 0, 4096, "64"),
+    RULE("AllowUsers", TYPE_RULES, "", false),
+    RULE("AllowGroups", TYPE_RULES, "", false),
+    RULE("DenyUsers", TYPE_RULES, "", false),
+    RULE("DenyGroups", TYPE_RULES, "", false),
+    RULE("AllowHosts", TYPE_RULES, "", true),
+    RULE("DenyHosts", TYPE_RULES, "", true),
+    RULE("AllowNetworks", TYPE_RULES, "", true),
+    RULE("DenyNetworks", TYPE_RULES, "", true),
+    RULE("AllowPorts", TYPE_RULES, "", true),
+    RULE("AllowMethods", TYPE_RULES, "", true),
+    RULE("AllowProxies", TYPE_RULES, "", true),
+    RULE("DenyProxies", TYPE_RULES, "", true),
+    RULE("AllowInsecure", TYPE_RULE, "yes", true),
 };
 
 #define N_KEYS (sizeof(keys) / sizeof(keys[0]))
@@ -103,6 +128,8 @@ static const char *type_name(enum config_type type)
     case TYPE_NETWORKS: return "networks";
     case TYPE_SWITCH: return "switch";
     case TYPE_LIST: return "list";
+    case TYPE_RULES: return "list";
+    case TYPE_RULE: return "yes or no";
     }
     return "";
 }
@@ -373,11 +400,22 @@ static int set_key(struct config *config,
     case TYPE_SWITCH: return set_switch(config, key, value, error);
     case TYPE_LIST: return add_to_list(config, key, value, error);
     case TYPE_NETWORKS: return add_networks(config, key, value, error);
+    case TYPE_RULES:
+    case TYPE_RULE: return 0; /* config_set_rule() keeps them */
     case TYPE_SECONDS:
     case TYPE_COUNT:
     case TYPE_BYTES: break;
     }
     return set_number(config, key, value, error);
+}
+
+static const struct config_key *find_key(const char *section, const char *name)
+{
+    for (size_t i = 0; i < N_KEYS; i++) {
+        if (strcmp(keys[i].section, section) == 0 && strcmp(keys[i].name, name) == 0)
+            return &keys[i];
+    }
+    return NULL;
 }
 
 static int refuse_name(const char *section, const char *name, struct buf *error)
@@ -399,7 +437,8 @@ static int refuse_name(const char *section, const char *name, struct buf *error)
     else
         r = buf_append_format(error,
                               "no section [%s]; there are [Daemon], [Cookies], [TLS], "
-                              "[Network], [Cache] and [Limits]",
+                              "[Network], [Cache], [Limits], [Policy], [User NAME] and "
+                              "[Group NAME]",
                               section);
     return r < 0 ? r : -EINVAL;
 }
@@ -410,11 +449,9 @@ int config_set(struct config *config,
                const char *value,
                struct buf *ret_error)
 {
-    for (size_t i = 0; i < N_KEYS; i++) {
-        if (strcmp(keys[i].section, section) == 0 && strcmp(keys[i].name, name) == 0)
-            return set_key(config, &keys[i], value, ret_error);
-    }
-    return refuse_name(section, name, ret_error);
+    const struct config_key *key = find_key(section, name);
+
+    return key ? set_key(config, key, value, ret_error) : refuse_name(section, name, ret_error);
 }
 
 void config_init(struct config *config)
@@ -426,11 +463,175 @@ void config_init(struct config *config)
         INVARIANT(set_key(config, &keys[i], keys[i].fallback, &error) == 0);
 }
 
+void config_done(struct config *config)
+{
+    config->access = access_policy_free(config->access);
+}
+
+/* ---- rules, and what is otherwise for some ------------------------------------------------
+ */
+
+/* "User alice". Return: whether it is one of the sections with rules. */
+static bool take_scope(const char *section, enum access_scope *ret, struct span *ret_name)
+{
+    static const struct {
+        const char *word;
+        enum access_scope scope;
+    } scopes[] = {{"User", ACCESS_USER}, {"Group", ACCESS_GROUP}};
+    struct span name = span_of(section);
+    struct span word;
+
+    *ret_name = (struct span){0};
+    *ret = ACCESS_EVERYBODY;
+    if (strcmp(section, "Policy") == 0)
+        return true;
+    (void)span_split(&name, ' ', &word);
+    for (size_t i = 0; i < sizeof(scopes) / sizeof(scopes[0]); i++) {
+        if (!span_eq(word, span_of(scopes[i].word)))
+            continue;
+        *ret = scopes[i].scope;
+        *ret_name = span_trim_ows(name);
+        return true;
+    }
+    return false;
+}
+
+bool config_is_rules(const char *section)
+{
+    enum access_scope scope;
+    struct span name;
+
+    return take_scope(section, &scope, &name);
+}
+
+/* Of those that may be set for some. */
+static const struct config_key *find_each(const char *name)
+{
+    for (size_t i = 0; i < N_KEYS; i++) {
+        if (keys[i].is_each && strcmp(keys[i].name, name) == 0)
+            return &keys[i];
+    }
+    return NULL;
+}
+
+static int refuse_each(const char *section, const char *name, struct buf *error)
+{
+    bool is_known = false;
+
+    for (size_t i = 0; i < N_KEYS; i++)
+        is_known |= strcmp(keys[i].name, name) == 0;
+    int r = is_known ? buf_append_format(error,
+                                         "%s= cannot be set in [%s]: it is the same for all; "
+                                         "see xhrd.conf(5)",
+                                         name, section)
+                     : buf_append_format(error, "no key %s= in [%s]; see xhrd.conf(5)", name,
+                                         section);
+    return r < 0 ? r : -EINVAL;
+}
+
+static int refuse_person(const char *section, int why, struct buf *error)
+{
+    int r = why == -E2BIG
+                ? buf_append_format(error, "[%s]: wants at most %d sections", section,
+                                    ACCESS_SECTIONS_MAX)
+                : buf_append_format(error,
+                                    "[%s]: wants the name or the number of one user or group "
+                                    "behind the blank, below %d bytes",
+                                    section, ACCESS_NAME_MAX);
+    return r < 0 ? r : -EINVAL;
+}
+
+/* A key of another section, for some: tried out now, so that its line is complained of. */
+static int keep_each(struct access_section *section,
+                     const struct config_key *key,
+                     const char *value,
+                     struct buf *error)
+{
+    CLEANUP_MEM struct config *trial = mem_alloc(sizeof(*trial));
+
+    if (!trial)
+        return fault(-ENOMEM);
+    config_init(trial);
+    int r = set_key(trial, key, value, error);
+    return r < 0 ? r : access_section_keep(section, key->section, key->name, value);
+}
+
+int config_set_rule(struct access_policy *access,
+                    const char *section,
+                    const char *name,
+                    const char *value,
+                    unsigned line,
+                    struct buf *ret_error)
+{
+    enum access_scope scope;
+    struct span whose;
+    struct access_section *into;
+    enum access_key rule;
+
+    INVARIANT(take_scope(section, &scope, &whose));
+    const struct config_key *key =
+        scope == ACCESS_EVERYBODY ? find_key(section, name) : find_each(name);
+    if (!key)
+        return scope == ACCESS_EVERYBODY ? refuse_name(section, name, ret_error)
+                                         : refuse_each(section, name, ret_error);
+    int r = access_policy_section(access, scope, whose, line, &into);
+    if (r == -EINVAL || r == -E2BIG)
+        return refuse_person(section, r, ret_error);
+    if (r < 0)
+        return r;
+    if (strcmp(key->section, "Policy") != 0)
+        return keep_each(into, key, value, ret_error);
+    INVARIANT(access_key_find(name, &rule));
+    return access_section_set(into, rule, value, line, ret_error);
+}
+
+static bool is_list(const struct config_key *key)
+{
+    return key->type == TYPE_LIST || key->type == TYPE_NETWORKS;
+}
+
+/* Of one section; a list begins with it. */
+static int apply_section(struct config *config, const struct access_section *section)
+{
+    CLEANUP_BUF struct buf error = BUF_INIT(0);
+    uint64_t begun = 0; /* a bit for each key */
+
+    _Static_assert(N_KEYS <= 64, "a bit for each key");
+    for (size_t i = 0; i < section->n_settings; i++) {
+        const struct access_setting *setting = &section->settings[i];
+        const struct config_key *key = find_key(setting->section, setting->key);
+        uint64_t bit = UINT64_C(1) << (key - keys);
+
+        if (is_list(key) && !(begun & bit) && set_key(config, key, "", &error) < 0)
+            return fault(-ENOMEM);
+        begun |= bit;
+        if (set_key(config, key, setting->value, &error) < 0)
+            return fault(-ENOMEM); /* it was tried out */
+    }
+    return 0;
+}
+
+int config_for_view(const struct config *general,
+                    const struct access_view *view,
+                    struct config *ret)
+{
+    *ret = *general;
+    ret->access = NULL;
+    for (size_t i = view->n; i > 0; i--) {
+        int r = apply_section(ret, view->sections[i - 1]);
+
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
 int config_describe(struct buf *out)
 {
     for (size_t i = 0; i < N_KEYS; i++) {
-        int r = buf_append_format(out, "%s\t%s\t%s\t%s\n", keys[i].section, keys[i].name,
-                                  type_name(keys[i].type), keys[i].fallback);
+        int r = buf_append_format(out, "%s\t%s\t%s\t%s\t%s\n", keys[i].section, keys[i].name,
+                                  type_name(keys[i].type), keys[i].fallback,
+                                  keys[i].is_each ? "each" : "-");
         if (r < 0)
             return r;
     }

@@ -14,6 +14,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "policy/access_rules.h"
 #include "policy/proxy.h"
 
 #define CONFIG_TEXT_MAX 256  /* bytes of a path or a proxy, with its NUL */
@@ -50,9 +51,11 @@ struct config {
     uint64_t cache_answer_bytes;
     uint64_t jars_per_user;
     uint64_t watchers_per_user;
+    struct access_policy *access; /* owned by the one that was loaded; NULL: no rules */
 };
 
 void config_init(struct config *config);
+void config_done(struct config *config); /* of the one that was loaded, not of copies */
 
 /**
  * config_load() - read an xhrd.conf over what @config holds
@@ -74,10 +77,31 @@ MUST_CHECK int config_set(struct config *config,
                           struct buf *ret_error);
 
 /**
+ * config_set_rule() - a line of [Policy], [User …] or [Group …]
+ * @section: without the brackets
+ * Return: 0; -EINVAL with *ret_error filled; -ENOMEM.
+ */
+MUST_CHECK int config_set_rule(struct access_policy *access,
+                               const char *section,
+                               const char *key,
+                               const char *value,
+                               unsigned line,
+                               struct buf *ret_error);
+/* Is it one of those sections? */
+bool config_is_rules(const char *section);
+
+/* What one person gets: @general with what @view's sections set otherwise, the most special
+ * last. *ret owns nothing. Return: 0 or -ENOMEM. */
+MUST_CHECK int config_for_view(const struct config *general,
+                               const struct access_view *view,
+                               struct config *ret);
+
+/**
  * config_proxy() - the proxy that the configuration names
  * Return: 0 (*ret is none if it names none; proxy_done()), or -ENOMEM.
  */
 MUST_CHECK int config_proxy(const struct config *config, struct proxy *ret);
 
-/* "Section\tKey\ttype\tdefault\n" for every key, for the test that compares documents. */
+/* "Section\tKey\ttype\tdefault\twhere\n" for every key, for the test that compares documents;
+ * where is "each" for what may stand in [User …] and [Group …] as well, else "-". */
 MUST_CHECK int config_describe(struct buf *out);

@@ -11,8 +11,11 @@
 #include "app/config.h"
 #include "base/fault.h"
 
+#define SECTION_MAX 49 /* bytes of a section's name and its bracket */
+
 struct config_file {
     struct config config;
+    struct access_policy *access; /* NULL: no rule yet */
     struct buf *error;
     FILE *stream;
     const char *path;
@@ -45,8 +48,8 @@ static bool is_understood(const char *line)
 
     if (strncmp(text, "\xef\xbb\xbf", 3) == 0) /* a byte order mark, which libinih skips */
         text += 3;
-    if (*text == '[')
-        return strchr(text, ']') != NULL;
+    if (*text == '[') /* libinih cuts longer names */
+        return strchr(text, ']') != NULL && strcspn(text, "]") <= SECTION_MAX;
     return *text == '\0' || *text == '#' || *text == ';' || strpbrk(text, "=:") != NULL;
 }
 
@@ -78,6 +81,19 @@ static char *read_line(char *line, int size, void *arg)
     return line;
 }
 
+static int set_rule(struct config_file *file,
+                    const char *section,
+                    const char *name,
+                    const char *value,
+                    struct buf *why)
+{
+    int r = file->access ? 0 : access_policy_new(&file->access, file->path);
+
+    return r < 0
+               ? r
+               : config_set_rule(file->access, section, name, value, (unsigned)file->line, why);
+}
+
 static int on_setting(void *arg, const char *section, const char *name, const char *value)
 {
     struct config_file *file = arg;
@@ -85,7 +101,8 @@ static int on_setting(void *arg, const char *section, const char *name, const ch
 
     if (file->result < 0)
         return 0;
-    int r = config_set(&file->config, section, name, value, &why);
+    int r = config_is_rules(section) ? set_rule(file, section, name, value, &why)
+                                     : config_set(&file->config, section, name, value, &why);
     if (r == 0)
         return 1;
     const char *text = buf_c_str(&why);
@@ -125,7 +142,14 @@ int config_load(struct config *config, const char *path, bool optional, struct b
     }
     int r = parse(&file);
     (void)fclose(file.stream);
-    if (r == 0)
-        *config = file.config;
-    return r;
+    if (r < 0) {
+        access_policy_free(file.access);
+        return r;
+    }
+    if (file.access)
+        access_policy_compile(file.access);
+    access_policy_free(config->access);
+    *config = file.config;
+    config->access = file.access;
+    return 0;
 }

@@ -2,11 +2,15 @@
 #include "app/daemon.h"
 
 #include <errno.h>
+#include <unistd.h>
 
 #include "app/cache_stores.h"
 #include "app/cookie_stores.h"
+#include "app/identities.h"
 #include "app/kept_uid.h"
 #include "app/notify.h"
+#include "app/policy_check.h"
+#include "app/rights.h"
 #include "app/signals.h"
 #include "app/system_jar.h"
 #include "app/user_purge.h"
@@ -65,6 +69,9 @@ struct daemon {
     struct rung_memory rung_memory;
     struct proxy proxy; /* of the configuration */
     struct jar_grants administrators;
+    struct identities *identities;
+    struct rights *rights;
+    struct policy_checks checks;
     struct service *service;
     struct listener *listeners[SOCKETS_MAX];
     struct timer idle;
@@ -95,7 +102,7 @@ static void daemon_on_idle_time(void *owner)
 {
     struct daemon *daemon = owner;
 
-    if (!service_is_idle(daemon->service))
+    if (!service_is_idle(daemon->service) || identities_are_asked(daemon->identities))
         return;
     if (sockets_leave(daemon->sockets) == SOCKETS_STAY) {
         arm_idle(daemon, LEAVE_RETRY_US);
@@ -179,27 +186,13 @@ static struct service_options service_options_of(const struct daemon *daemon)
         .keeper = kept_keeper(daemon->kept),
     };
 
-    quota_init(&options.limits);
-    options.limits.max[QUOTA_BYTES] = config->queued_bytes_per_user;
-    options.limits.max[QUOTA_FDS] = config->fds_per_user;
-    options.limits.max[QUOTA_REQUESTS] = config->requests_per_user;
-    options.limits.max[QUOTA_WATCHERS] = config->watchers_per_user;
-    options.limits.max[QUOTA_CLIENTS] = config->clients_per_user;
+    rights_quota(config, &options.limits);
     return options;
 }
 
 static struct fetch_options fetch_options_of(const struct daemon *daemon)
 {
-    const struct config *config = &daemon->options.config;
-
-    return (struct fetch_options){
-        .connect_timeout_us = config->connect_timeout_us,
-        .idle_timeout_us = config->idle_timeout_us,
-        .user_agent = "xhrd/" XHRD_VERSION,
-        .proxy = &daemon->proxy,
-        .no_proxy = span_of(config->no_proxy),
-        .tls_min_version = config->tls_min_version,
-    };
+    return rights_fetch_options(&daemon->options.config, &daemon->proxy);
 }
 
 /* Checked when the configuration was read. Connections that are there were judged by the
@@ -286,7 +279,8 @@ static void apply_config(struct daemon *daemon)
     if (!daemon->options.log_level_was_given)
         log_set_level(config->log_level);
     pool_set_options(daemon->pool, &pool);
-    service_set_options(daemon->service, &service);
+    rights_set_config(daemon->rights, config);
+    service_set_options(daemon->service, &service); /* everybody gets his rights anew */
     if (set_cookie_options(daemon) < 0)
         log_warning(NULL, "cookie jars go on with the rights they had: out of memory, or too "
                           "many names");
@@ -315,8 +309,11 @@ static int daemon_reload(void *owner, struct buf *ret_error)
         log_at_id(LOG_LEVEL_ERR, NULL, MESSAGE_CONFIG_REFUSED,
                   "not reloaded, going on as before: %s", text ? text : "out of memory");
     } else {
+        struct config before = daemon->options.config;
+
         daemon->options.config = config;
         apply_config(daemon);
+        config_done(&before);
         tls_contexts_reload(daemon->tls_contexts);
         resolver_flush(daemon->resolver);
         log_notice(NULL, "reloaded");
@@ -343,11 +340,79 @@ static void daemon_on_drained(void *owner)
 /* ---- joining
  * ----------------------------------------------------------------------------------- */
 
+static bool wants_names(const struct daemon *daemon)
+{
+    const struct access_policy *access = daemon->options.config.access;
+
+    return access && access_policy_wants_names(access);
+}
+
 static void daemon_on_accept(void *owner, int fd, const struct peer *peer)
 {
     struct daemon *daemon = owner;
 
-    service_accept(daemon->service, fd, peer);
+    if (wants_names(daemon))
+        identities_ask(daemon->identities, fd, peer);
+    else
+        service_accept(daemon->service, fd, peer, NULL);
+}
+
+/* Whom nobody can name might be somebody who is kept out. */
+static void
+daemon_on_known(void *owner, int fd, const struct peer *peer, const struct access_person *who)
+{
+    struct daemon *daemon = owner;
+
+    if (who)
+        service_accept(daemon->service, fd, peer, who);
+    else
+        close(fd);
+}
+
+/* Somebody who came when no rule went by names: once in a reload, and the user database may
+ * take its time. */
+static int find_rights_of_unnamed(struct daemon *daemon,
+                                  const struct access_person *who,
+                                  struct service_rights *ret)
+{
+    CLEANUP_MEM struct access_group *groups = mem_array(who->n_groups, sizeof(*groups));
+    char name[ACCESS_NAME_MAX] = "";
+
+    if (!groups)
+        return fault(-ENOMEM);
+    for (size_t i = 0; i < who->n_groups; i++)
+        groups[i].gid = who->groups[i].gid;
+    int r = identity_names(who->uid, name, groups, who->n_groups);
+    if (r < 0)
+        return r;
+    const struct access_person named = {
+        .uid = who->uid, .name = name, .groups = groups, .n_groups = who->n_groups};
+    return rights_find(daemon->rights, &named, ret);
+}
+
+static int daemon_start_check(void *owner, struct policy_check *check)
+{
+    struct daemon *daemon = owner;
+
+    return policy_check_start(&daemon->checks, check);
+}
+
+static void daemon_cancel_check(void *owner, struct policy_check *check)
+{
+    (void)owner;
+    policy_check_cancel(check);
+}
+
+static int daemon_find_rights(void *owner,
+                              const struct access_person *who,
+                              bool knows_names,
+                              struct service_rights *ret)
+{
+    struct daemon *daemon = owner;
+
+    if (!knows_names && wants_names(daemon))
+        return find_rights_of_unnamed(daemon, who, ret);
+    return rights_find(daemon->rights, who, ret);
 }
 
 static void daemon_ask_cookies(void *owner, uint64_t *ret_count, bool *ret_persistent)
@@ -479,7 +544,7 @@ static int make_pool(struct daemon *daemon)
         .rung_memory = &daemon->rung_memory,
         .dialer = dialer_options_default(),
     };
-    parts.dialer.deny = &daemon->deny;
+    parts.deny = &daemon->deny;
     take_networks(daemon);
     struct pool_options options = pool_options_of(&daemon->options.config);
     int r = net_connector_new(&daemon->connector, &parts);
@@ -520,7 +585,11 @@ static int make_service(struct daemon *daemon)
         .each_tls_session = daemon_each_tls_session,
         .reload = daemon_reload,
         .on_drained = daemon_on_drained,
+        .find_rights = daemon_find_rights,
+        .start_check = daemon_start_check,
+        .cancel_check = daemon_cancel_check,
     };
+    static const struct identities_events named = {.on_known = daemon_on_known};
     struct service_options options = service_options_of(daemon);
 
     make_purges(daemon);
@@ -537,6 +606,15 @@ static int make_service(struct daemon *daemon)
     daemon->fetcher->cache = cache_stores_access(daemon->caches);
     daemon->fetcher->cookies = cookie_stores_access(daemon->cookies);
     daemon->fetcher->options = fetch_options_of(daemon);
+    int r = identities_new(&daemon->identities, daemon->loop, &named, daemon);
+    if (r == 0)
+        r = rights_new(&daemon->rights);
+    if (r < 0)
+        return r;
+    rights_set_config(daemon->rights, &daemon->options.config);
+    daemon->checks =
+        (struct policy_checks){&daemon->options.config, daemon->rights, daemon->identities,
+                               daemon->resolver, &daemon->deny};
     return service_new(&daemon->service, daemon->fetcher, &options, &events, daemon);
 }
 
@@ -627,6 +705,7 @@ struct daemon *daemon_free(struct daemon *daemon)
         stop_listening(daemon);
     daemon->service = service_free(daemon->service);
     user_purges_done(&daemon->purges);
+    daemon->identities = identities_free(daemon->identities);
     if (daemon->loop)
         settle(daemon);
     daemon->pool = pool_free(daemon->pool);
@@ -646,6 +725,7 @@ struct daemon *daemon_free(struct daemon *daemon)
     daemon->tls_contexts = tls_contexts_free(daemon->tls_contexts);
     daemon->tls_session_disk = tls_session_disk_free(daemon->tls_session_disk);
     daemon->tls_sessions = tls_sessions_free(daemon->tls_sessions);
+    daemon->rights = rights_free(daemon->rights);
     if (daemon->fetcher)
         fetcher_done(daemon->fetcher);
     mem_free(daemon->fetcher);
@@ -656,6 +736,7 @@ struct daemon *daemon_free(struct daemon *daemon)
     daemon->notify = notify_free(daemon->notify);
     daemon->signals = signals_free(daemon->signals);
     daemon->loop = loop_free(daemon->loop);
+    config_done(&daemon->options.config);
     return mem_free(daemon);
 }
 

@@ -22,8 +22,8 @@ struct daemon_options {
     char state_dir[CONFIG_TEXT_MAX];
 };
 
-/* @sockets: its descriptors are taken on success; @kept: borrowed, may be NULL.
- * Return: 0 or -errno; the reason is logged. */
+/* @options: its configuration is taken, whatever the result. @sockets: its descriptors are
+ * taken on success; @kept: borrowed, may be NULL. Return: 0 or -errno; the reason is logged. */
 MUST_CHECK int daemon_new(struct daemon **ret,
                           const struct daemon_options *options,
                           struct sockets *sockets,

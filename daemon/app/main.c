@@ -77,6 +77,8 @@ int main(int argc, char **argv)
     if (r == 0)
         r = open_sockets(&sockets, &passed, &options);
     passed_done(&passed);
+    if (r == OPTIONS_LEAVE || r < 0)
+        config_done(&options.daemon.config);
     if (r == OPTIONS_LEAVE)
         return EXIT_SUCCESS;
     if (r < 0)

@@ -18,6 +18,7 @@
 #include "policy/jar_rights.h"
 #include "pool/pool_key.h"
 
+struct access_view;
 struct cookie_jar;
 struct hsts;
 struct loop;
@@ -146,6 +147,13 @@ struct fetch_options {
     int64_t idle_timeout_us;    /* 60 s */
     const char *user_agent;
     uint16_t tls_min_version; /* nobody goes below: 0x0301 … 0x0304 */
+};
+
+/* What one client is held to, and what his requests get that say nothing. All zero: the
+ * fetcher's options, and no rules. */
+struct fetch_rights {
+    const struct access_view *access;    /* NULL: no rules */
+    const struct fetch_options *options; /* NULL: the fetcher's */
 };
 
 struct fetch_counters {

@@ -394,7 +394,7 @@ void request_decide(struct request *request)
         return;
     }
     (void)origin_format(&request->origin, request->origin_text);
-    if (request_open_jar(request) && request_cache_decide(request))
+    if (request_may_go(request) && request_open_jar(request) && request_cache_decide(request))
         request_acquire(request, false);
 }
 

@@ -21,6 +21,8 @@
 #include "policy/proxy.h"
 #include "pool/pool_key.h"
 
+struct fetch_rights;
+
 #define REQUEST_ROUTES_MAX     64 /* --resolve and --connect-to entries */
 #define REQUEST_ADDRESSES_MAX  8  /* of one --resolve entry */
 #define REQUEST_DOMAIN_MAX     255
@@ -127,7 +129,9 @@ struct request_options {
     char jar[JAR_TEXT_MAX]; /* see jar_ref_parse() */
     const uint32_t *gids;   /* groups of its process: borrowed, outlive the request */
     size_t n_gids;
-    const char *unit;          /* of its process, for the log: borrowed likewise; NULL */
+    const char *unit; /* of its process, for the log: borrowed likewise; NULL */
+    const struct fetch_rights *rights; /* of who asks; borrowed, outlive the request; NULL: all.
+                                          What they point to changes with a reload */
     struct url site;           /* on whose behalf (RFC 6265bis §5.2); no href: same-site */
     struct url top_level_site; /* what the user sees; no href: site, else the URL's own */
     bool top_level_navigation;

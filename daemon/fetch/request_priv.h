@@ -211,8 +211,23 @@ void request_tell_head(struct request *request);
 /* An answer that is not the last. Look at the state again. */
 void request_tell_hop(struct request *request);
 
+/* request_access.c: the administrator's rules, for each hop */
+/* Return: whether to go on; else the request has failed. */
+bool request_may_go(struct request *request);
+
 /* request_send.c: a connection, the request head */
 void request_send_on_lease(struct request *request);
+/* What is reached in the origin's place: --connect-to, --resolve. Borrows from the request. */
+struct request_route {
+    struct pool_route dial; /* what the pool is told: empty unless something was overridden */
+    struct span host;       /* what the next rule looks at */
+    uint16_t port;
+    struct span addresses[REQUEST_ADDRESSES_MAX];
+};
+
+void request_find_route(const struct request *request, struct request_route *ret);
+/* What holds where the request says nothing itself. */
+const struct fetch_options *request_defaults(const struct request *request);
 void request_acquire(struct request *request, bool fresh_only);
 /* request->sent without credentials. Return: 0, -ENOMEM, -EMSGSIZE. */
 MUST_CHECK int request_build_fields(struct request *request);
@@ -268,6 +283,8 @@ void request_refuse_rewind(struct request *request);
 /* @is_rerouted: the caller says what is to be reached in the origin's place. Return: 0 or
  * -ENOMEM. */
 int request_choose_proxy(struct request *request, bool is_rerouted);
+/* Return: the proxy for this hop, or NULL. */
+const struct proxy *request_find_proxy(const struct request *request);
 struct pool_proxy request_pool_proxy(const struct request *request); /* borrows */
 /* Appends the request's target, absolute-form for a proxy that forwards. */
 int request_format_target(const struct request *request, struct buf *out);

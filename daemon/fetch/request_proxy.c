@@ -14,10 +14,10 @@
 #include "base/rand.h"
 #include "fetch/request_priv.h"
 
-static const struct proxy *choose(const struct request *request)
+const struct proxy *request_find_proxy(const struct request *request)
 {
     const struct request_options *options = &request->options;
-    const struct fetch_options *defaults = &request->fetcher->options;
+    const struct fetch_options *defaults = request_defaults(request);
     struct proxy_rules rules = {
         .http = &options->http_proxy,
         .https = &options->https_proxy,
@@ -34,7 +34,7 @@ static const struct proxy *choose(const struct request *request)
 
 int request_choose_proxy(struct request *request, bool is_rerouted)
 {
-    const struct proxy *proxy = choose(request);
+    const struct proxy *proxy = request_find_proxy(request);
 
     proxy_done(&request->proxy);
     request->proxy_way =

@@ -10,19 +10,20 @@
 #include "base/fault.h"
 #include "fetch/request_priv.h"
 #include "http/coding.h"
+#include "policy/access_rules.h"
 
 #define EXPECT_ABOVE_BYTES (1024 * 1024) /* a longer body asks before it goes */
 
 /* ---- where to ---------------------------------------------------------------------------- */
 
-struct route {
-    struct pool_route dial; /* what the pool is told: empty unless something was overridden */
-    struct span host;       /* what the next rule looks at */
-    uint16_t port;
-    struct span addresses[REQUEST_ADDRESSES_MAX];
-};
+const struct fetch_options *request_defaults(const struct request *request)
+{
+    const struct fetch_rights *rights = request->options.rights;
 
-static void apply_connect_to(const struct request_options *options, struct route *route)
+    return rights && rights->options ? rights->options : &request->fetcher->options;
+}
+
+static void apply_connect_to(const struct request_options *options, struct request_route *route)
 {
     for (size_t i = 0; i < options->n_connect_to; i++) {
         const struct request_connect_to *entry = &options->connect_to[i];
@@ -39,7 +40,7 @@ static void apply_connect_to(const struct request_options *options, struct route
     }
 }
 
-static void apply_resolve(const struct request_options *options, struct route *route)
+static void apply_resolve(const struct request_options *options, struct request_route *route)
 {
     for (size_t i = 0; i < options->n_resolve; i++) {
         const struct request_resolve *entry = &options->resolve[i];
@@ -54,9 +55,9 @@ static void apply_resolve(const struct request_options *options, struct route *r
     }
 }
 
-static void find_route(const struct request *request, struct route *ret)
+void request_find_route(const struct request *request, struct request_route *ret)
 {
-    *ret = (struct route){
+    *ret = (struct request_route){
         .host = host_strip_dot(host_strip_brackets(origin_host(&request->origin))),
         .port = request->origin.port,
     };
@@ -65,7 +66,7 @@ static void find_route(const struct request *request, struct route *ret)
 }
 
 /* A proxy that forwards goes by the URL: what else is to be reached wants a tunnel. */
-static bool route_is_given(const struct route *route)
+static bool route_is_given(const struct request_route *route)
 {
     return route->dial.host.len > 0 || route->dial.port != 0 || route->dial.n_addresses > 0;
 }
@@ -83,7 +84,7 @@ add_default(struct request *request, unsigned omit, struct span name, struct spa
 static int add_defaults(struct request *request)
 {
     int r = add_default(request, REQUEST_OMIT_USER_AGENT, SPAN_LIT("User-Agent"),
-                        span_of(request->fetcher->options.user_agent));
+                        span_of(request_defaults(request)->user_agent));
 
     if (r == 0)
         r = add_default(request, REQUEST_OMIT_ACCEPT, SPAN_LIT("Accept"), SPAN_LIT("*/*"));
@@ -222,9 +223,25 @@ static struct span jar_of(const struct request *request)
     return span_eq(jar, SPAN_LIT("default")) ? (struct span){0} : jar;
 }
 
-static void make_key(const struct request *request, struct route *route, struct pool_key *ret)
+/* Who asks has rules of addresses: what was made by others is not for him. */
+static struct pool_networks networks_of(const struct request *request)
 {
-    find_route(request, route);
+    const struct fetch_rights *rights = request->options.rights;
+    const struct access_view *view = rights ? rights->access : NULL;
+    struct pool_networks networks = {0};
+
+    if (!view || view->n_networks == 0)
+        return networks;
+    networks.at = view->networks;
+    networks.n = view->n_networks;
+    memcpy(networks.digest, view->networks_digest, sizeof(networks.digest));
+    return networks;
+}
+
+static void
+make_key(const struct request *request, struct request_route *route, struct pool_key *ret)
+{
+    request_find_route(request, route);
     *ret = (struct pool_key){
         .partition = request->options.partition,
         .jar = jar_of(request),
@@ -235,6 +252,7 @@ static void make_key(const struct request *request, struct route *route, struct 
         .family = request->options.family,
         .source = request->options.source,
         .http = request->options.http,
+        .networks = networks_of(request),
     };
 }
 
@@ -249,7 +267,7 @@ static bool waits_for_network(struct request *request, const struct failure *why
 {
     struct network *network = request->fetcher->network;
     struct pool_key key;
-    struct route route;
+    struct request_route route;
 
     if (!request->options.waits_for_connectivity || !network || request_is_failing(request))
         return false;
@@ -305,11 +323,11 @@ static const struct lease_events lease_events = {
 };
 
 /* Borrows from @request and from @route. */
-static int find_key(struct request *request, struct route *route, struct pool_key *ret)
+static int find_key(struct request *request, struct request_route *route, struct pool_key *ret)
 {
     int r;
 
-    find_route(request, route);
+    request_find_route(request, route);
     r = request_choose_proxy(request, route_is_given(route));
     if (r == 0)
         make_key(request, route, ret);
@@ -327,7 +345,7 @@ static int put_site(struct buf *out, const struct url *site)
 int request_connection_digest(struct request *request, uint8_t ret[SHA256_BYTES])
 {
     CLEANUP_BUF struct buf bytes = BUF_INIT(0);
-    struct route route;
+    struct request_route route;
     struct pool_key key;
     int r = find_key(request, &route, &key);
 
@@ -342,7 +360,7 @@ int request_connection_digest(struct request *request, uint8_t ret[SHA256_BYTES]
 
 void request_acquire(struct request *request, bool fresh_only)
 {
-    struct route route;
+    struct request_route route;
     struct pool_key key;
 
     if (!request_tls_can_be(request))

@@ -26,7 +26,7 @@
 static uint16_t least_version(const struct request *request)
 {
     uint16_t wanted = request->options.tls.min_version;
-    uint16_t floor = request->fetcher->options.tls_min_version;
+    uint16_t floor = request_defaults(request)->tls_min_version;
 
     wanted = wanted ? wanted : TLS_1_0;
     return floor > wanted ? floor : wanted;
@@ -100,7 +100,7 @@ bool request_tls_can_be(struct request *request)
 
     if (!request->origin.is_https || !max)
         return true;
-    if (max < request->fetcher->options.tls_min_version) {
+    if (max < request_defaults(request)->tls_min_version) {
         request_finish_kind(request, FAILURE_TLS_VERSION,
                             "the administrator allows newer versions of TLS only "
                             "(MinimumTLSVersion=)");

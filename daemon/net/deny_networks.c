@@ -137,15 +137,25 @@ static bool own_of_unspecified(const unsigned char bytes[16], unsigned char ret[
     return true;
 }
 
+size_t address_meanings(const struct address *address,
+                        unsigned char ret[ADDRESS_MEANINGS_MAX][16])
+{
+    size_t n = 1;
+
+    bytes_of(address, ret[0]);
+    n += embedded_v4(ret[0], ret[n]);
+    n += own_of_unspecified(ret[0], ret[n]);
+    return n;
+}
+
 bool deny_networks_has(const struct deny_networks *networks, const struct address *address)
 {
-    unsigned char bytes[16];
-    unsigned char other[16];
+    unsigned char meanings[ADDRESS_MEANINGS_MAX][16];
+    size_t n = address_meanings(address, meanings);
 
-    bytes_of(address, bytes);
-    if (has(networks, bytes))
-        return true;
-    if (embedded_v4(bytes, other) && has(networks, other))
-        return true;
-    return own_of_unspecified(bytes, other) && has(networks, other);
+    for (size_t i = 0; i < n; i++) {
+        if (has(networks, meanings[i]))
+            return true;
+    }
+    return false;
 }

@@ -34,6 +34,12 @@ struct deny_networks {
 MUST_CHECK int
 deny_networks_parse(struct span text, struct deny_networks *ret, struct span *ret_bad);
 
+/* As 16 bytes, IPv4 as ::ffff:0:0/96: the address itself, and those it leads to as well.
+ * Return: how many. */
+#define ADDRESS_MEANINGS_MAX 3
+size_t address_meanings(const struct address *address,
+                        unsigned char ret[ADDRESS_MEANINGS_MAX][16]);
+
 /* Whatever way the address is written: IPv4 inside IPv6 (mapped, 6to4, NAT64) counts as itself,
  * too, and the unspecified address as this machine's own, where it leads. */
 bool deny_networks_has(const struct deny_networks *networks, const struct address *address);

@@ -9,7 +9,6 @@
 #include "base/mem.h"
 #include "loop/loop.h"
 #include "loop/timer.h"
-#include "net/deny_networks.h"
 
 #define TEXT_TRIED_MAX 80 /* bytes of the failure's text for further addresses */
 
@@ -32,7 +31,7 @@ struct dialer {
     size_t i_why;       /* whose failure it is */
     struct failure why; /* the most telling failure so far */
     struct address addresses[DIALER_ADDRESSES_MAX];
-    struct address denied; /* one that was left out */
+    struct failure refused; /* of one that was left out */
     struct attempt attempts[DIALER_ADDRESSES_MAX];
 };
 
@@ -188,15 +187,12 @@ static void begin_next(struct dialer *dialer)
         fail(dialer);
 }
 
-static void fail_denied(struct dialer *dialer)
+static void fail_refused(struct dialer *dialer)
 {
-    char where[ADDRESS_TEXT_MAX];
-
-    failure_set(&dialer->why, FAILURE_POLICY,
-                "%s lies in a network that the administrator denies (DenyNetworks=)",
-                address_format(&dialer->denied, where));
-    dialer->why.phase = PHASE_CONNECT;
     const struct dialer_events *events = dialer->events;
+
+    dialer->why = dialer->refused;
+    dialer->why.phase = PHASE_CONNECT;
     end(dialer);
     events->on_failed(dialer->owner, &dialer->why);
 }
@@ -206,7 +202,7 @@ static void dialer_on_begin(void *owner)
     struct dialer *dialer = owner;
 
     if (dialer->n == 0)
-        fail_denied(dialer);
+        fail_refused(dialer);
     else
         begin_next(dialer);
 }
@@ -234,15 +230,14 @@ static void attempt_on_failed(void *owner, const struct failure *why)
     begin_next(dialer);
 }
 
-static void leave_out_denied(struct dialer *dialer)
+static void leave_out_refused(struct dialer *dialer)
 {
-    const struct deny_networks *deny = dialer->options.deny;
+    const struct dialer_options *options = &dialer->options;
     size_t n = 0;
 
     for (size_t i = 0; i < dialer->n; i++) {
-        if (deny && deny_networks_has(deny, &dialer->addresses[i]))
-            dialer->denied = dialer->addresses[i];
-        else
+        if (!options->refuses ||
+            !options->refuses(options->rules, &dialer->addresses[i], &dialer->refused))
             dialer->addresses[n++] = dialer->addresses[i];
     }
     dialer->n = n;
@@ -270,7 +265,7 @@ int dialer_start(struct loop *loop,
     timer_init(&dialer->timer, loop, dialer_on_begin, dialer);
     dialer->task = (struct deferred){.fn = dialer_on_begin, .owner = dialer};
     dialer->n = dialer_interleave(addresses, dialer->addresses, DIALER_ADDRESSES_MAX);
-    leave_out_denied(dialer);
+    leave_out_refused(dialer);
     loop_defer(loop, &dialer->task);
     *ret = dialer;
     return 0;

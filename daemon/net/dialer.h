@@ -12,7 +12,6 @@
 #include "net/io.h"
 #include "net/io_tcp.h"
 
-struct deny_networks;
 struct dialer;
 
 #define DIALER_ADDRESSES_MAX 16 /* tried at most: RFC 8305 leaves it open; bounds sockets */
@@ -28,8 +27,10 @@ typedef int dialer_connect_fn(struct loop *loop,
 struct dialer_options {
     int64_t attempt_delay_us; /* RFC 8305 §5: 250 ms recommended, 10 ms at least */
     struct io_tcp_options tcp;
-    dialer_connect_fn *connect;       /* NULL: io_tcp_connect. For tests */
-    const struct deny_networks *deny; /* no address of these; NULL: any; outlives the dialer */
+    dialer_connect_fn *connect; /* NULL: io_tcp_connect. For tests */
+    /* Whether an address is not to be tried; then *ret_why says so. NULL: none is. */
+    bool (*refuses)(const void *rules, const struct address *address, struct failure *ret_why);
+    const void *rules; /* outlives the dialer */
 };
 
 static inline struct dialer_options dialer_options_default(void)

@@ -19,11 +19,11 @@
 #include "base/fault.h"
 #include "base/mem.h"
 #include "http/host.h"
-#include "net/deny_networks.h"
 #include "net/io_tls.h"
 #include "net/resolver.h"
 #include "net/tls_context.h"
 #include "net/tls_session_disk.h"
+#include "pool/address_rules.h"
 #include "pool/connect_ladder.h"
 #include "pool/pool_priv.h"
 #include "pool/proxy_step.h"
@@ -79,6 +79,7 @@ struct connect_attempt {
     bool proxy_tls_is_up;
     bool tunnel_is_open;
     bool without_http2; /* the server chose it below TLS 1.2 */
+    struct address_rules rules;
     struct lookup lookup;
     struct dialer *dialer;
     struct context_slot origin_context;
@@ -429,39 +430,35 @@ static void go_on(struct connect_attempt *attempt)
 /* ---- name and TCP ------------------------------------------------------------------------ */
 
 /* What a proxy is asked for by its address; of a name only the proxy knows where it leads. */
-static bool target_is_denied(const struct connect_attempt *attempt)
+static bool target_is_refused(const struct connect_attempt *attempt, struct failure *ret_why)
 {
-    const struct deny_networks *deny = attempt->parts->dialer.deny;
     struct span host = attempt->key->route.host;
     struct address address;
 
-    if (!deny || !is_proxied(attempt))
+    if (!is_proxied(attempt))
         return false;
     if (host.len == 0)
         host = host_strip_brackets(origin_host(&attempt->key->origin));
-    return address_parse(host, 0, &address) == 0 && deny_networks_has(deny, &address);
+    return address_parse(host, attempt->key->origin.port, &address) == 0 &&
+           address_is_refused(&attempt->rules, &address, ret_why);
 }
 
-static void fail_denied(struct connect_attempt *attempt)
+static bool refuses(const void *rules, const struct address *address, struct failure *ret_why)
 {
-    struct failure why;
-
-    failure_set(&why, FAILURE_POLICY,
-                "%s lies in a network that the administrator denies (DenyNetworks=)",
-                attempt->key->origin.host);
-    why.phase = PHASE_PROXY;
-    fail(attempt, &why);
+    return address_is_refused(rules, address, ret_why);
 }
 
 static void dialer_on_connected(void *owner, struct io *io)
 {
     struct connect_attempt *attempt = owner;
+    struct failure why;
 
     attempt->dialer = NULL;
     attempt->io = io;
     attempt->timing.connected_us = now_us(attempt);
-    if (target_is_denied(attempt)) {
-        fail_denied(attempt);
+    if (target_is_refused(attempt, &why)) {
+        why.phase = PHASE_PROXY;
+        fail(attempt, &why);
         return;
     }
     if (is_proxied(attempt))
@@ -499,6 +496,8 @@ static int dial(struct connect_attempt *attempt, struct address_list addresses)
     struct dialer_options options = attempt->parts->dialer;
     int r = bind_to_source(&attempt->key->source, &options.tcp);
 
+    options.refuses = refuses;
+    options.rules = &attempt->rules;
     if (r == 0)
         r = dialer_start(attempt->parts->loop, addresses, &options, &dialer_events, attempt,
                          &attempt->dialer);
@@ -667,6 +666,8 @@ static int net_start(struct connector *connector,
     attempt->origin_context.wait.owner = attempt;
     attempt->proxy_context.wait.on_done = proxy_context_on_done;
     attempt->proxy_context.wait.owner = attempt;
+    attempt->rules = (struct address_rules){
+        .deny = net->parts.deny, .networks = key->networks.at, .n_networks = key->networks.n};
     attempt->proxy = (struct proxy_step){
         .parts = &net->parts, .key = key, .events = &proxy_events, .owner = attempt};
     if (connect_ladder_init(&attempt->ladder, &net->parts, key))

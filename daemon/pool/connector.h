@@ -16,6 +16,7 @@ struct auth_cache;
 struct conn;
 struct connect_attempt;
 struct connector;
+struct deny_networks;
 struct resolver;
 struct tls_contexts;
 struct rung_memory;
@@ -84,6 +85,7 @@ struct net_connector_parts {
     struct auth_cache *proxy_logins;           /* nonces of proxies, and of nobody else */
     struct rung_memory *rung_memory;           /* rungs of the ladder that worked */
     struct dialer_options dialer;
+    const struct deny_networks *deny; /* where nobody is connected to; NULL: anywhere */
 };
 
 struct net_connector;

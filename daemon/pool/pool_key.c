@@ -167,6 +167,8 @@ int pool_key_encode(struct buf *out, const struct pool_key *key)
         r = put_span(out, span_of(key->source.v6));
     if (r == 0)
         r = put(out, &http, sizeof(http));
+    if (r == 0 && key->networks.n > 0) /* the last member: nothing where there are none */
+        r = put(out, key->networks.digest, sizeof(key->networks.digest));
     if (r < 0)
         out->len = len;
     return r;
@@ -186,16 +188,17 @@ static struct span store(char **at, struct span bytes)
 struct key_storage {
     size_t size;
     struct answerer *answerer;
-    struct span addresses[];
+    struct span addresses[]; /* the networks behind them, then bytes */
 };
 
 int pool_key_copy(struct pool_key *ret, const struct pool_key *key, void **ret_storage)
 {
     size_t n = key->route.n_addresses;
-    size_t size = sizeof(struct key_storage) + n * sizeof(struct span) + key->jar.len +
-                  key->route.host.len + key->tls.ca_pem.len + key->tls.identity.len +
-                  key->tls.passphrase.len + key->tls.pins.len + key->proxy.user.len +
-                  key->proxy.password.len;
+    size_t networks_size = key->networks.n * sizeof(*key->networks.at);
+    size_t size = sizeof(struct key_storage) + n * sizeof(struct span) + networks_size +
+                  key->jar.len + key->route.host.len + key->tls.ca_pem.len +
+                  key->tls.identity.len + key->tls.passphrase.len + key->tls.pins.len +
+                  key->proxy.user.len + key->proxy.password.len;
 
     for (size_t i = 0; i < n; i++)
         size += key->route.addresses[i].len;
@@ -206,6 +209,10 @@ int pool_key_copy(struct pool_key *ret, const struct pool_key *key, void **ret_s
     storage->answerer = key->tls.answerer ? answerer_ref(key->tls.answerer) : NULL;
     char *at = (char *)(storage->addresses + n);
     *ret = *key;
+    if (networks_size > 0)
+        memcpy(at, key->networks.at, networks_size);
+    ret->networks.at = (const struct access_network *)(const void *)at;
+    at += networks_size;
     ret->jar = store(&at, key->jar);
     ret->route.host = store(&at, key->route.host);
     ret->tls.ca_pem = store(&at, key->tls.ca_pem);

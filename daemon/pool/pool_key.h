@@ -17,6 +17,8 @@
 #include "base/partition.h"
 #include "base/span.h"
 #include "http/origin.h"
+#include "http/sha256.h"
+#include "policy/access_networks.h"
 #include "policy/proxy.h"
 
 #define POOL_ADDRESSES_MAX 32   /* of one --resolve */
@@ -79,6 +81,13 @@ enum pool_http {
     POOL_HTTP_2, /* nothing else; over http with prior knowledge (RFC 9113 §3.3) */
 };
 
+/* The rules of addresses for who asks, in the order of asking. None: any address. */
+struct pool_networks {
+    const struct access_network *at;
+    size_t n;
+    uint8_t digest[SHA256_BYTES]; /* of all of them */
+};
+
 /* Spans are borrowed; the pool copies what it keeps. */
 struct pool_key {
     struct partition partition; /* who asks */
@@ -90,6 +99,7 @@ struct pool_key {
     uint8_t family; /* 0: either, 4, 6 */
     struct pool_source source;
     enum pool_http http;
+    struct pool_networks networks;
 };
 
 /**

@@ -434,6 +434,9 @@ void admin_service_command(struct client *client, const Xhrd__V1__AdminCommand *
     case XHRD__V1__ADMIN_TOPIC__ADMIN_TOPIC_PURGE_USER:
         purge_service_command(client, message);
         return;
+    case XHRD__V1__ADMIN_TOPIC__ADMIN_TOPIC_POLICY:
+        policy_service_command(client, message);
+        return;
     default: break;
     }
     client_refuse(client, XHRD__V1__SESSION_ERROR__KIND__KIND_PROTOCOL,

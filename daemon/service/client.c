@@ -4,6 +4,7 @@
  * unpacked, unpacked into the service's arena, and handed to the service it is for.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "base/fault.h"
@@ -389,6 +390,7 @@ static void client_reap(struct reap *reap)
     struct client *client = (struct client *)(void *)reap;
 
     map_done(&client->requests);
+    mem_free(client->groups);
     cookie_jar_free(client->private_jar);
     mem_free(client);
 }
@@ -412,6 +414,7 @@ void client_close(struct client *client)
     network_service_close(client);
     cache_service_close_all(client);
     purge_service_close_all(client);
+    policy_service_close_all(client);
     if (client->session)
         session_close(client->session);
     charge_release(&client->charge);
@@ -429,7 +432,7 @@ void client_check_done(struct client *client)
 {
     if (client->closed || !client->half_closed || client->requests.count > 0 ||
         !list_is_empty(&client->cookie_jobs) || client->n_hsts_jobs > 0 ||
-        client->n_cache_jobs > 0 || client->n_purge_jobs > 0)
+        client->n_cache_jobs > 0 || client->n_policy_jobs > 0 || client->n_purge_jobs > 0)
         return;
     struct session *session = client->session;
     client->session = NULL;
@@ -445,8 +448,96 @@ static const struct session_events client_session_events = {
     .on_quiet = client_on_quiet,
 };
 
-int client_new(struct service *service, int fd, const struct peer *peer, struct client **ret)
+/* ---- rights ---------------------------------------------------------------------------------
+ */
+
+static int keep_names(struct client *client, const struct access_person *names)
 {
+    if (!names)
+        return 0;
+    client->groups = mem_array(names->n_groups, sizeof(*client->groups));
+    if (!client->groups)
+        return fault(-ENOMEM);
+    client->n_groups = names->n_groups;
+    for (size_t i = 0; i < names->n_groups; i++)
+        client->groups[i] = names->groups[i];
+    (void)snprintf(client->user_name, sizeof(client->user_name), "%s", names->name);
+    return 0;
+}
+
+static int ask_rights(struct client *client,
+                      const struct access_person *who,
+                      bool knows_names,
+                      struct service_rights *ret)
+{
+    struct service *service = client->service;
+
+    *ret = (struct service_rights){.limits = service->options.limits};
+    return service->events->find_rights
+               ? service->events->find_rights(service->owner, who, knows_names, ret)
+               : 0;
+}
+
+/* Return: 0 or -ENOMEM, and nothing has changed. */
+static int find_rights(struct client *client, struct service_rights *ret)
+{
+    CLEANUP_MEM struct access_group *groups = NULL;
+    const struct peer *peer = &client->peer;
+    struct access_person who = {
+        .uid = peer->uid,
+        .name = client->user_name,
+        .groups = client->groups,
+        .n_groups = client->n_groups,
+    };
+
+    if (client->groups)
+        return ask_rights(client, &who, true, ret);
+    who.groups = groups = mem_array(peer->n_gids, sizeof(*groups));
+    if (!groups)
+        return fault(-ENOMEM);
+    for (unsigned i = 0; i < peer->n_gids; i++)
+        groups[i].gid = peer->gids[i];
+    who.n_groups = peer->n_gids;
+    return ask_rights(client, &who, false, ret);
+}
+
+/* The quota is its uid's: the last one who comes, or the last reload, says how much it is. */
+static void take_rights(struct client *client, const struct service_rights *rights)
+{
+    client->rights = *rights;
+    memcpy(client->user->quota.max, rights->limits.max, sizeof(rights->limits.max));
+}
+
+static void refuse_kept_out(struct client *client)
+{
+    char text[96];
+
+    (void)snprintf(text, sizeof(text), "the administrator does not let you in (%s of [Policy])",
+                   client->rights.kept_out_by);
+    client_refuse(client, XHRD__V1__SESSION_ERROR__KIND__KIND_DENIED, text);
+}
+
+/* Rules that were there are gone: who cannot be told the new ones cannot stay. */
+static void renew_rights(struct client *client)
+{
+    struct service_rights rights;
+
+    if (find_rights(client, &rights) < 0) {
+        client_close(client);
+        return;
+    }
+    take_rights(client, &rights);
+    if (rights.kept_out_by)
+        refuse_kept_out(client);
+}
+
+int client_new(struct service *service,
+               int fd,
+               const struct peer *peer,
+               const struct access_person *names,
+               struct client **ret)
+{
+    struct service_rights rights;
     struct client *client = mem_zalloc(sizeof(*client));
 
     if (!client)
@@ -463,15 +554,23 @@ int client_new(struct service *service, int fd, const struct peer *peer, struct 
     link_init(&client->hsts_jobs);
     link_init(&client->cache_jobs);
     link_init(&client->purge_jobs);
-    int r = user_get(&service->users, peer->uid, &service->options.limits, &client->user);
+    link_init(&client->policy_jobs);
+    int r = keep_names(client, names);
+    if (r == 0)
+        r = find_rights(client, &rights);
+    if (r == 0)
+        r = user_get(&service->users, peer->uid, &service->options.limits, &client->user);
     if (r < 0) {
+        mem_free(client->groups);
         mem_free(client);
         return r;
     }
+    take_rights(client, &rights);
     r = session_new(&client->session, service->loop, fd, &service->options.session,
                     &client->user->quota, &client_session_events, client);
     if (r < 0) {
         user_unref(client->user);
+        mem_free(client->groups);
         mem_free(client);
         return r;
     }
@@ -491,6 +590,8 @@ bool client_admit(struct client *client)
     if (service->options.per_user && peer->uid != getuid() && peer->uid != 0)
         client_refuse(client, XHRD__V1__SESSION_ERROR__KIND__KIND_DENIED,
                       "this daemon serves one user, and it is not you");
+    else if (client->rights.kept_out_by)
+        refuse_kept_out(client);
     else if (service->shutting_down)
         client_refuse(client, XHRD__V1__SESSION_ERROR__KIND__KIND_SHUTDOWN,
                       "the daemon leaves");
@@ -505,11 +606,14 @@ bool client_admit(struct client *client)
     return !client->closed;
 }
 
-void service_accept(struct service *service, int fd, const struct peer *peer)
+void service_accept(struct service *service,
+                    int fd,
+                    const struct peer *peer,
+                    const struct access_person *names)
 {
     struct client *client;
 
-    if (client_new(service, fd, peer, &client) == 0) {
+    if (client_new(service, fd, peer, names, &client) == 0) {
         (void)client_admit(client);
         return;
     }
@@ -593,6 +697,8 @@ struct service *service_free(struct service *service)
 void service_set_options(struct service *service, const struct service_options *options)
 {
     service->options = *options;
+    LIST_FOREACH (at, &service->clients)
+        renew_rights(CONTAINER_OF(at, struct client, link));
 }
 
 bool service_is_idle(const struct service *service)

@@ -18,8 +18,8 @@ bool client_is_at_rest(const struct client *client)
            !client->leave.queued && client->requests.count == 0 &&
            list_is_empty(&client->cookie_jobs) && list_is_empty(&client->watches) &&
            list_is_empty(&client->monitors) && client->n_hsts_jobs == 0 &&
-           client->n_cache_jobs == 0 && client->n_purge_jobs == 0 &&
-           client->network_command == 0 && !client->private_jar &&
+           client->n_cache_jobs == 0 && client->n_policy_jobs == 0 &&
+           client->n_purge_jobs == 0 && client->network_command == 0 && !client->private_jar &&
            session_is_quiet(client->session);
 }
 
@@ -119,7 +119,7 @@ void service_adopt(struct service *service,
     const struct client_keeper *keeper = service->options.keeper;
     struct client *client;
 
-    if (client_new(service, fd, peer, &client) < 0) {
+    if (client_new(service, fd, peer, NULL, &client) < 0) {
         log_warning(NULL, "a client of uid %u is lost: no memory", peer->uid);
         keeper->drop(keeper->owner, kept->busy);
         close(fd);

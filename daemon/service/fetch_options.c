@@ -155,7 +155,8 @@ static void take_redirects(const Xhrd__V1__RedirectOptions *from, struct request
 static void
 take_timeouts(struct client *client, const Xhrd__V1__Timeouts *from, struct request_options *to)
 {
-    const struct fetch_options *defaults = &client->service->fetcher->options;
+    const struct fetch_options *own = client->rights.fetch.options;
+    const struct fetch_options *defaults = own ? own : &client->service->fetcher->options;
 
     to->connect_timeout_us = defaults->connect_timeout_us;
     to->idle_timeout_us = defaults->idle_timeout_us;
@@ -388,6 +389,7 @@ int fetch_options_of_message(struct client *client,
     ret->gids = client->peer.gids;
     ret->n_gids = client->peer.n_gids;
     ret->unit = client_unit(client);
+    ret->rights = &client->rights.fetch;
     ret->no_keep_alive = message->no_keep_alive;
     ret->asks_challenges = message->ask_challenges;
     ret->tells_certificates = message->tell_certificates;

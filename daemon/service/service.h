@@ -9,10 +9,13 @@
 #include <stdint.h>
 
 #include "base/cleanup.h"
+#include "base/failure.h"
 #include "base/partition.h"
 #include "base/quota.h"
+#include "fetch/fetcher.h"
 #include "ipc/peer.h"
 #include "ipc/session.h"
+#include "policy/access_rules.h"
 
 struct buf;
 struct fetcher;
@@ -82,6 +85,38 @@ struct user_purge {
     void *filler; /* the filler's; NULL when nothing is under way */
 };
 
+/* What the configuration says of one client. */
+struct service_rights {
+    struct fetch_rights fetch;
+    struct quota limits;     /* of its uid */
+    const char *kept_out_by; /* NULL: it is served; else the rule that says no */
+};
+
+/* What one rule says of one thing. Borrowed. */
+struct policy_row {
+    enum access_word word;
+    struct span text;    /* for people */
+    struct span section; /* "[User alice]"; empty: no rule decided */
+    struct span key;
+    unsigned line;
+};
+
+/* A question about the rules. */
+struct policy_check {
+    const struct peer *peer; /* who asks */
+    struct span user;        /* whom it is about, name or number; empty: who asks */
+    struct span url, method; /* these are read while it is begun; no method: GET */
+    bool insecure;
+    bool may_ask_others;
+    void (*on_row)(void *owner, const struct policy_row *row);
+    void (*on_done)(void *owner, const struct failure *why); /* once; NULL: it was judged */
+    void *owner;
+    bool allowed; /* told with on_done */
+    uint32_t uid;
+    struct failure why; /* of a question that was not begun */
+    void *job;          /* the filler's */
+};
+
 struct service_events {
     /* No client is connected and no request under way; on every change to and from it. */
     void (*on_idle)(void *owner, bool idle);
@@ -102,6 +137,17 @@ struct service_events {
     int (*reload)(void *owner, struct buf *ret_error);
     /* Nothing is taken any more, nothing runs, and we are to leave. From the loop. */
     void (*on_drained)(void *owner);
+    /* Of each client, and again with service_set_options(); *ret holds the service's options
+     * already. @knows_names: @who has those the policy goes by. Return: 0 or -ENOMEM. NULL: all
+     * are equal. */
+    int (*find_rights)(void *owner,
+                       const struct access_person *who,
+                       bool knows_names,
+                       struct service_rights *ret);
+    /* Begins; on_done comes later, unless it is cancelled. Return: 0, or -errno with why set.
+     */
+    int (*start_check)(void *owner, struct policy_check *check);
+    void (*cancel_check)(void *owner, struct policy_check *check); /* fine when it is over */
 };
 
 /* @fetcher, strings: borrowed. Return: 0 or -ENOMEM. */
@@ -118,11 +164,15 @@ void service_shut_down(struct service *service);
 struct service *service_free(struct service *service);
 DEFINE_CLEANUP(service, service_free)
 
-/* A reload: limits for clients from now on. */
+/* A reload: limits and rules, for who is there as well. */
 void service_set_options(struct service *service, const struct service_options *options);
 
-/* @fd is taken: served, or told why not and closed. */
-void service_accept(struct service *service, int fd, const struct peer *peer);
+/* @fd is taken: served, or told why not and closed. @names: of the peer and its groups, or
+ * NULL; copied. */
+void service_accept(struct service *service,
+                    int fd,
+                    const struct peer *peer,
+                    const struct access_person *names);
 
 /* The same for a client that a process before us greeted and kept. */
 void service_adopt(struct service *service,

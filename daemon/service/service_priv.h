@@ -14,6 +14,7 @@
 #include "ipc/peer_unit.h"
 #include "loop/loop.h"
 #include "loop/timer.h"
+#include "policy/access_rules.h"
 #include "policy/auth_choice.h"
 #include "pool/reach.h"
 #include "service/arena.h"
@@ -67,7 +68,11 @@ struct client {
     struct counters *counters; /* of its partition; from hello on */
     struct link monitors;
     struct charge charge; /* one of QUOTA_CLIENTS */
-    struct map requests;  /* by the client's number */
+    struct service_rights rights;
+    struct access_group *groups; /* owned; with their names; NULL: nobody asked for them */
+    size_t n_groups;
+    char user_name[ACCESS_NAME_MAX];
+    struct map requests; /* by the client's number */
     struct link request_list;
     struct link cookie_jobs;
     struct cookie_jar *private_jar; /* NULL until CLIENT_PRIVATE_JAR is first named */
@@ -76,6 +81,8 @@ struct client {
     unsigned n_held;
     struct link hsts_jobs;
     unsigned n_hsts_jobs;
+    struct link policy_jobs;
+    unsigned n_policy_jobs;
     struct link cache_jobs;
     unsigned n_cache_jobs;
     struct link purge_jobs;
@@ -131,8 +138,11 @@ void client_leave_to_keeper(struct client *client);
 void service_keep_init(struct service *service);
 
 /* client.c: makes a client, which must then be admitted. Return: 0, -ENOMEM. */
-MUST_CHECK int
-client_new(struct service *service, int fd, const struct peer *peer, struct client **ret);
+MUST_CHECK int client_new(struct service *service,
+                          int fd,
+                          const struct peer *peer,
+                          const struct access_person *names,
+                          struct client **ret);
 /* Refuses it if it may not be served. Return: whether it is. */
 bool client_admit(struct client *client);
 /* Return: 0 or -EINVAL for a profile of another shape. */
@@ -208,6 +218,8 @@ void cache_service_close_all(struct client *client);
 
 void purge_service_command(struct client *client, const Xhrd__V1__AdminCommand *message);
 void purge_service_close_all(struct client *client);
+void policy_service_command(struct client *client, const Xhrd__V1__AdminCommand *message);
+void policy_service_close_all(struct client *client);
 void admin_service_command(struct client *client, const Xhrd__V1__AdminCommand *message);
 void network_service_command(struct client *client, const Xhrd__V1__NetworkCommand *command);
 void network_service_close(struct client *client);

@@ -58,6 +58,7 @@ static void test_commands_and_flags_in_any_order(void **state)
         {{"session", "end"}, CTL_SESSION_END, NULL},
         {{"hsts", "list"}, CTL_HSTS_LIST, NULL},
         {{"hsts", "rm", "a.example", "--json"}, CTL_HSTS_RM, "a.example"},
+        {{"policy", "check", "http://a/", "--as", "ann"}, CTL_POLICY_CHECK, "http://a/"},
     };
 
     (void)state;

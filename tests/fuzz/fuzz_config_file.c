@@ -47,6 +47,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     close(fd);
     if (r == 0) {
         check_borders(&config);
+        config_done(&config);
         return 0;
     }
     // NOLINTNEXTLINE(bugprone-suspicious-memory-comparison): not even its padding is touched

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """check_config.py SOURCE_DIR XHRD: every key that the daemon knows stands in the sample file under
-its section and in xhrd.conf(5) under its heading, both with the daemon's default; and no other."""
+its section and in xhrd.conf(5) under its heading, both with the daemon's default; and no other.
+Keys that can be set for users and groups are listed there in xhrd.conf(5), and no other."""
 import pathlib
 import re
 import subprocess
@@ -12,7 +13,14 @@ def keys_of_daemon(xhrd: str):
     """The daemon's own word: "Section\\tKey\\ttype\\tdefault"."""
     out = subprocess.run([xhrd, "--dump-config-keys"], check=True, capture_output=True, text=True).stdout
     rows = [line.split("\t") for line in out.splitlines()]
-    return {(section, name): default for section, name, _, default in rows}
+    return ({(section, name): default for section, name, _, default, _ in rows},
+            {name for _, name, _, _, where in rows if where == "each"})
+
+
+def keys_of_some(text: str):
+    """What the manual's section on users and groups lists as "*Key=*"."""
+    part = re.search(r"\n# \[USER NAME\].*?(?=\n# )", text, re.S)
+    return set(re.findall(r"\*(\w+)=\*", part.group(0))) if part else set()
 
 
 def keys_of_sample(text: str):
@@ -48,15 +56,19 @@ def default_is_told(text: str, default: str) -> bool:
 
 
 def complaints(root: pathlib.Path, xhrd: str):
-    daemon = keys_of_daemon(xhrd)
+    daemon, each = keys_of_daemon(xhrd)
     sample = keys_of_sample((root / "systemd/xhrd.conf").read_text())
     for key in sorted(daemon.keys() | sample.keys()):
         if daemon.get(key) != sample.get(key):
             yield (f"[{key[0]}] {key[1]}: the daemon's default is {daemon.get(key)!r}, "
                    f"systemd/xhrd.conf shows {sample.get(key)!r}")
+    manual_text = (root / "daemon/man/xhrd.conf.5.scd").read_text()
+    for name in sorted(each ^ keys_of_some(manual_text)):
+        where = "cannot" if name not in each else "can"
+        yield f"{name}: {where} be set for users; xhrd.conf(5) says otherwise under [USER NAME]"
     sections = {section.upper(): section for section, _ in daemon}
     manual = {(sections.get(section, section), name): text for (section, name), text
-              in keys_of_manual((root / "daemon/man/xhrd.conf.5.scd").read_text()).items()}
+              in keys_of_manual(manual_text).items()}
     for section, name in sorted(daemon.keys() ^ manual.keys()):
         where = "the daemon" if (section, name) in manual else "xhrd.conf(5)"
         yield f"[{section}] {name}: not known to {where}"

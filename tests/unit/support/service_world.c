@@ -132,7 +132,7 @@ void client_connect(struct fake_client *client, struct service_world *world, uin
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair),
                      0);
     client->fd = pair[1];
-    service_accept(world->service, pair[0], &peer);
+    service_accept(world->service, pair[0], &peer, NULL);
 }
 
 void client_done(struct fake_client *client)

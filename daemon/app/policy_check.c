@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: MIT */
+#include "app/policy_check.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/fault.h"
+#include "base/mem.h"
+#include "http/method.h"
+#include "http/url.h"
+#include "loop/worker.h"
+#include "pool/address_rules.h"
+
+struct policy_check_job {
+    struct job job; /* first */
+    struct policy_checks *checks;
+    struct policy_check *check; /* NULL: nobody wants the answer any more */
+    struct lookup lookup;
+    struct url url;
+    struct origin origin;
+    bool is_refused;
+    bool is_busy; /* on the thread */
+    int result;
+    char user[ACCESS_NAME_MAX]; /* "": who asks */
+    struct identity who;
+};
+
+static void job_free(struct policy_check_job *job)
+{
+    resolver_cancel(&job->lookup);
+    if (job->check)
+        job->check->job = NULL;
+    url_done(&job->url);
+    mem_free(job);
+}
+
+static void end(struct policy_check_job *job, const struct failure *why)
+{
+    struct policy_check *check = job->check;
+
+    check->allowed = !why && !job->is_refused;
+    check->uid = job->who.uid;
+    job_free(job);
+    check->on_done(check->owner, why);
+}
+
+static void end_kind(struct policy_check_job *job, enum failure_kind kind, const char *text)
+{
+    struct failure why;
+
+    failure_set(&why, kind, "%s", text);
+    end(job, &why);
+}
+
+/* ---- steps ------------------------------------------------------------------------------- */
+
+static void tell(struct policy_check_job *job, const struct policy_row *row)
+{
+    job->is_refused |= row->word == ACCESS_REFUSES;
+    job->check->on_row(job->check->owner, row);
+}
+
+static void job_on_step(void *owner, const struct access_step *step)
+{
+    CLEANUP_BUF struct buf text = BUF_INIT(0);
+    char title[ACCESS_TITLE_SIZE] = "";
+
+    if (access_step_explain(step, &text) < 0)
+        return;
+    struct policy_row row = {.text = buf_span(&text), .word = step->word};
+    if (step->section) {
+        row.section = span_of(access_section_title(step->section, title));
+        row.key = span_of(access_key_name(step->key));
+        row.line = step->line;
+    }
+    tell(owner, &row);
+}
+
+static void tell_text(struct policy_check_job *job, enum access_word word, const char *text)
+{
+    struct policy_row row = {.text = span_of(text), .word = word};
+
+    tell(job, &row);
+}
+
+static void judge_admission(struct policy_check_job *job, const struct access_person *who)
+{
+    char text[128];
+    const char *by = access_policy_keeps_out(job->checks->config->access, who);
+
+    if (by)
+        (void)snprintf(text, sizeof(text), "user %s: kept out by %s of [Policy]",
+                       who->name[0] ? who->name : "without a name", by);
+    else
+        (void)snprintf(text, sizeof(text), "user %s: let in",
+                       who->name[0] ? who->name : "without a name");
+    tell_text(job, by ? ACCESS_REFUSES : ACCESS_ALLOWS, text);
+}
+
+static void judge_rules(struct policy_check_job *job, const struct access_view *view)
+{
+    const struct access_listener listener = {job_on_step, job};
+    struct span method = job->check->method;
+    struct access_step step;
+
+    (void)access_allows_method(
+        view, method.len > 0 ? method_normalise(method) : SPAN_LIT("GET"), &listener, &step);
+    (void)access_allows_host(view, ACCESS_ABOUT_HOST, origin_host(&job->origin),
+                             job->origin.port, &listener, &step);
+    (void)access_allows_port(view, job->origin.port, &listener, &step);
+    if (job->check->insecure)
+        (void)access_allows_insecure(view, &listener, &step);
+}
+
+/* ---- addresses --------------------------------------------------------------------------- */
+
+static void judge_address(struct policy_check_job *job,
+                          const struct access_view *view,
+                          const struct address *address)
+{
+    const struct address_rules rules = {
+        .deny = job->checks->deny,
+        .networks = view ? view->networks : NULL,
+        .n_networks = view ? view->n_networks : 0,
+    };
+    char where[ADDRESS_TEXT_MAX];
+    char text[ADDRESS_TEXT_MAX + 64];
+    struct failure why;
+
+    if (address_is_refused(&rules, address, &why)) {
+        tell_text(job, ACCESS_REFUSES, why.text);
+        return;
+    }
+    (void)snprintf(text, sizeof(text), "%s: no rule is against this address",
+                   address_format(address, where));
+    tell_text(job, ACCESS_ALLOWS, text);
+}
+
+static int find_view(struct policy_check_job *job, const struct access_view **ret)
+{
+    const struct access_person who = {
+        .uid = job->who.uid,
+        .name = job->who.name,
+        .groups = job->who.groups,
+        .n_groups = job->who.n_groups,
+    };
+
+    return rights_find_view(job->checks->rights, &who, ret);
+}
+
+static void lookup_on_done(void *owner, struct address_list found, const struct failure *why)
+{
+    struct policy_check_job *job = owner;
+    const struct access_view *view;
+    char text[FAILURE_TEXT_MAX + 32];
+
+    if (why) {
+        (void)snprintf(text, sizeof(text), "addresses: %s", why->text);
+        tell_text(job, ACCESS_SILENT, text);
+    } else if (find_view(job, &view) == 0) {
+        /* One that is allowed is enough: that is where a connection would go. */
+        bool was_refused = job->is_refused;
+        bool one_is_allowed = false;
+
+        for (size_t i = 0; i < found.n; i++) {
+            job->is_refused = false;
+            judge_address(job, view, &found.at[i]);
+            one_is_allowed |= !job->is_refused;
+        }
+        job->is_refused = was_refused || !one_is_allowed;
+    }
+    end(job, NULL);
+}
+
+static void judge(struct policy_check_job *job)
+{
+    const struct access_view *view = NULL;
+
+    if (find_view(job, &view) < 0) {
+        end_kind(job, FAILURE_INTERNAL, "the rules cannot be put together");
+        return;
+    }
+    if (view) {
+        const struct access_person who = {.uid = job->who.uid,
+                                          .name = job->who.name,
+                                          .groups = job->who.groups,
+                                          .n_groups = job->who.n_groups};
+        judge_admission(job, &who);
+        judge_rules(job, view);
+    } else {
+        tell_text(job, ACCESS_ALLOWS, "there are no rules of hosts, ports and methods");
+    }
+    if (resolver_lookup(job->checks->resolver, origin_host(&job->origin), job->origin.port,
+                        AF_UNSPEC, &job->lookup) < 0)
+        end_kind(job, FAILURE_INTERNAL, "the name cannot be looked up now");
+}
+
+/* ---- who --------------------------------------------------------------------------------- */
+
+static void job_run(struct job *self)
+{
+    struct policy_check_job *job = (struct policy_check_job *)(void *)self;
+
+    job->result = job->user[0] ? identity_of_user(job->user, &job->who)
+                               : identity_names(job->who.uid, job->who.name, job->who.groups,
+                                                job->who.n_groups);
+}
+
+/* Others are not his affair, whether they exist or not. */
+static bool may_ask(const struct policy_check_job *job)
+{
+    return job->check->may_ask_others ||
+           (job->result == 0 && job->who.uid == job->check->peer->uid);
+}
+
+static void job_done(struct job *self)
+{
+    struct policy_check_job *job = (struct policy_check_job *)(void *)self;
+
+    job->is_busy = false;
+    if (!job->check || self->cancelled) {
+        if (job->check)
+            end_kind(job, FAILURE_SHUTDOWN, "the daemon is leaving");
+        else
+            job_free(job);
+        return;
+    }
+    if (!may_ask(job))
+        end_kind(job, FAILURE_POLICY, "user: only administrators may ask about others");
+    else if (job->result == -ENOENT)
+        end_kind(job, FAILURE_ARGUMENT, "user: there is none of that name");
+    else if (job->result < 0)
+        end_kind(job, FAILURE_INTERNAL, "user: the user database could not be asked");
+    else
+        judge(job);
+}
+
+static int take_url(struct policy_check_job *job, struct failure *ret_why)
+{
+    struct url url;
+    int r = url_parse(job->check->url, NULL, &url);
+
+    if (r != URL_OK) {
+        failure_set(ret_why, FAILURE_URL, "%s", url_outcome_text(r));
+        return -EINVAL;
+    }
+    job->url = url;
+    r = origin_of_url(&job->url, &job->origin);
+    if (r == ORIGIN_OK)
+        return 0;
+    failure_set(ret_why, FAILURE_URL, "%s", origin_outcome_text(r));
+    return -EINVAL;
+}
+
+static int take_question(struct policy_check_job *job, struct failure *ret_why)
+{
+    const struct policy_check *check = job->check;
+
+    if (check->user.len >= sizeof(job->user)) {
+        failure_set(ret_why, FAILURE_ARGUMENT, "user: wants a name below %d bytes",
+                    ACCESS_NAME_MAX);
+        return -EINVAL;
+    }
+    if (check->user.len > 0)
+        memcpy(job->user, check->user.ptr, check->user.len);
+    if (check->method.len > 0 && !method_is_token(check->method)) {
+        failure_set(ret_why, FAILURE_ARGUMENT, "method: wants a token, as GET");
+        return -EINVAL;
+    }
+    job->who.uid = check->peer->uid;
+    job->who.n_groups = check->peer->n_gids;
+    for (size_t i = 0; i < job->who.n_groups; i++)
+        job->who.groups[i].gid = check->peer->gids[i];
+    return take_url(job, ret_why);
+}
+
+int policy_check_start(struct policy_checks *checks, struct policy_check *check)
+{
+    struct policy_check_job *job = mem_zalloc(sizeof(*job));
+
+    if (!job) {
+        failure_set(&check->why, FAILURE_INTERNAL, "out of memory");
+        return fault(-ENOMEM);
+    }
+    job->job = (struct job){.run = job_run, .done = job_done};
+    job->checks = checks;
+    job->check = check;
+    job->lookup.on_done = lookup_on_done;
+    job->lookup.owner = job;
+    int r = take_question(job, &check->why);
+    if (r == 0) {
+        r = worker_submit(identities_threads(checks->identities), &job->job);
+        if (r < 0)
+            failure_set(&check->why, FAILURE_INTERNAL, "no thread to look the user up");
+    }
+    check->job = job;
+    job->is_busy = r == 0;
+    if (r < 0)
+        job_free(job);
+    return r;
+}
+
+void policy_check_cancel(struct policy_check *check)
+{
+    struct policy_check_job *job = check->job;
+
+    if (!job)
+        return;
+    job->check = NULL;
+    check->job = NULL;
+    if (job->is_busy)
+        worker_cancel(identities_threads(job->checks->identities), &job->job);
+    else
+        job_free(job);
+}
