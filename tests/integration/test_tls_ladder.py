@@ -9,6 +9,7 @@ import ssl
 import pytest
 from origins import ScriptedOrigin, response, tls_server
 from tls_mitm import END, PASS, RESET, SCSV, SILENCE, SUPPORTED_VERSIONS, Mitm, alert
+from tls_servers import GnutlsServ
 from wire import fetch_pb2
 
 pytestmark = [pytest.mark.shallow,
@@ -136,9 +137,43 @@ def test_ts04_nothing_else_is(client, mitm_for, ca, answer):
 def test_ts04_silence_is_a_timeout_and_no_reason(client, mitm_for, ca):
     mitm = mitm_for(TLS10, TLS12, lambda number, hello: SILENCE)
     exchange = client.fetch(mitm.url(), ca=ca.pem,
-                            timeouts=fetch_pb2.Timeouts(connect_ms=300))
+                            timeouts=fetch_pb2.Timeouts(connect_ms=1500))
     assert exchange.failure == "TIMEOUT_CONNECT"
     assert mitm.offered() == [(TLS13, False)]
+
+
+@pytest.fixture
+def gnutls_behind(xhrd, folder, ca):
+    """GnuTLS's server of these versions, with somebody in the middle."""
+    made = []
+
+    def make(*versions):
+        server = GnutlsServ(folder, ca.issue(), ca, versions=versions)
+        made.append((Mitm(server.port), server))
+        return made[-1][0]
+    yield make
+    for mitm, server in made:
+        mitm.stop()
+        server.stop()
+
+
+@pytest.mark.parametrize("version, number", [("1.0", TLS10), ("1.1", TLS11)])
+@pytest.mark.parametrize("chokes", [False, True])
+def test_ts01_gnutls(client, gnutls_behind, ca, version, number, chokes):
+    mitm = gnutls_behind(version)
+    mitm.script = choke_on(TLS12) if chokes else mitm.script
+    done = client.fetch(mitm.url(), ca=ca.pem)
+    assert done.done, done.text
+    assert done.head.connection.tls.version == NAMES[number]
+    assert len(done.rungs) == 2 * chokes and len(mitm.hellos) == 1 + 2 * chokes
+
+
+def test_ts05_gnutls_refuses_a_needless_rung(client, gnutls_behind, ca):
+    mitm = gnutls_behind("1.2", "1.3")
+    mitm.script = choke_on(TLS13)
+    exchange = client.fetch(mitm.url(), ca=ca.pem)
+    assert exchange.failure == "TLS_VERSION" and exchange.failed.failure.code == 70
+    assert mitm.offered() == [(TLS13, False), (TLS12, True)]
 
 
 # ---- what a user sees -------------------------------------------------------------------------
@@ -179,7 +214,7 @@ def test_a_certificate_that_is_not_trusted_on_a_rung_ends_it(client, mitm_for, c
 
 def test_a_timeout_on_a_rung_reports_the_first_error(client, mitm_for, ca):
     mitm = mitm_for(TLS12, TLS12, lambda number, hello: alert(70) if number == 0 else SILENCE)
-    exchange = client.fetch(mitm.url(), ca=ca.pem, timeouts=fetch_pb2.Timeouts(connect_ms=500))
+    exchange = client.fetch(mitm.url(), ca=ca.pem, timeouts=fetch_pb2.Timeouts(connect_ms=2500))
     assert exchange.failure == "TLS_VERSION" and exchange.failed.failure.code == 70
 
 

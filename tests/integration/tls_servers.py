@@ -11,7 +11,7 @@ from origins import LOOPBACK, Apache, stop_process
 from waiting import wait_until
 
 NGINX_VERSIONS = {"1.2": "TLSv1.2", "1.3": "TLSv1.3"}
-GNUTLS_VERSIONS = {"1.2": "+VERS-TLS1.2", "1.3": "+VERS-TLS1.3"}
+GNUTLS_VERSIONS = {"1.0": "+VERS-TLS1.0", "1.1": "+VERS-TLS1.1", "1.2": "+VERS-TLS1.2", "1.3": "+VERS-TLS1.3"}
 
 NGINX = """
 daemon off;
