@@ -24,6 +24,7 @@ class Toxics:
     slow_close: float = 0   # an end is passed on so much later
     corrupt_at: int = None  # this byte of the answer is another one
     limit_down: int = None  # the answer ends behind so many bytes
+    limit_up: int = None    # what the daemon sends ends so
     at_limit: str = "fin"   # with a fin, a rst, or not at all: a hole
 
 
@@ -79,15 +80,16 @@ class _Link:
                 return
             sink.sendall(piece)
             self.passed[way] += len(piece)
-            if way == DOWN and self.passed[DOWN] == toxics.limit_down:
+            if self.passed[way] == (toxics.limit_down if way == DOWN else toxics.limit_up):
                 self.end(toxics.at_limit)
 
     def _spoil(self, piece, way):
+        toxics, first = self.toxics, self.passed[way]
+        limit = toxics.limit_down if way == DOWN else toxics.limit_up
+        if limit is not None:
+            piece = piece[:max(0, limit - first)]
         if way != DOWN:
             return piece
-        toxics, first = self.toxics, self.passed[DOWN]
-        if toxics.limit_down is not None:
-            piece = piece[:max(0, toxics.limit_down - first)]
         place = None if toxics.corrupt_at is None else toxics.corrupt_at - first
         if place is not None and 0 <= place < len(piece):
             piece = piece[:place] + bytes([piece[place] ^ 0x20]) + piece[place + 1:]
@@ -114,6 +116,10 @@ class _Link:
             with contextlib.suppress(OSError):
                 self.near.shutdown(socket.SHUT_RD)
             self.near.close()
+
+    def end_up_soon(self, how):
+        """When ten bytes more of what the daemon sends have passed."""
+        self.toxics = dataclasses.replace(self.toxics, limit_up=self.passed[UP] + 10, at_limit=how)
 
     def stop(self):
         self.over.set()

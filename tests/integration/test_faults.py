@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The fault matrix for HTTP/1: what a network does at each phase, over http and https, and what a
-request comes to. W works, only slower; T its time; X an error of the class at once; R once more
-over a fresh connection. Behind each cell the daemon serves others, and the xhrd fixture looks
+"""What the fault matrix (test_fault_matrix.py) has no room for: which methods go out twice, uploads
+that are answered before their end, answers cut and changed byte by byte. The xhrd fixture looks
 whether anything was left behind."""
 import contextlib
 import zlib
@@ -9,7 +8,6 @@ import zlib
 import pytest
 from faults import FaultProxy, Toxics
 from origins import response
-from stages import deaf, half_a_body, half_a_chunk, half_a_head, silent
 from waiting import wait_until
 from wire import stream
 
@@ -67,101 +65,7 @@ def serves_others(client, origin, ca):
     assert healthy.done and healthy.body == b"hello\n"
 
 
-# ---- W: slower ---------------------------------------------------------------------------------
-
-SLOWER = {
-    "latency": Toxics(latency=0.05, jitter=0.02),
-    "bandwidth": Toxics(bytes_per_s=8192),
-    "slicer": Toxics(slice_bytes=1),
-    "slow_close": Toxics(slow_close=0.5),
-}
-
-
-@pytest.mark.parametrize("upload", [False, True], ids=["GET", "POST"])
-@pytest.mark.parametrize("framing", ANSWERS)
-@pytest.mark.parametrize("fault", SLOWER)
-def test_a_slow_network_is_slow_and_nothing_else(client, origin, proxy, ca, fault, framing, upload):
-    proxy.toxics = SLOWER[fault]
-    origin.script = answers(framing)
-    more = dict(method="POST", body=BODY) if upload else {}
-    exchange = client.open(proxy.url(), ca=ca.pem, **more)
-    assert client.finish(exchange).done, exchange.text
-    assert exchange.body == BODY
-    assert [r.body for r in origin.requests] == [BODY if upload else b""]
-
-
-# ---- T and X: at each phase --------------------------------------------------------------------
-
-def half_until_close(connection):
-    connection.request()
-    connection.send(b"HTTP/1.1 200 OK\r\n\r\nhalf")
-    connection.wait_gone()
-
-
-PHASES = {
-    # phase: (script, is it there?, more of the request)
-    "send body": (deaf, lambda e, o: o.requests,
-                  dict(method="PUT", body=stream(1 << 30), suppressed_headers=[b"Expect"])),
-    "wait": (silent, lambda e, o: o.requests, {}),
-    "head": (half_a_head, lambda e, o: any(c.has_said_half for c in o.connections), {}),
-    "length": (half_a_body, lambda e, o: e.body, {}),
-    "chunked": (half_a_chunk, lambda e, o: e.body, {}),
-    "until close": (half_until_close, lambda e, o: e.body, {}),
-}
-
-CUT = ("TRUNCATED", "RECEIVE")
-COMES_TO = {
-    # fault: {phase: classes}; None: a load
-    "hole": dict.fromkeys(PHASES, ("TIMEOUT_IDLE",)),
-    "rst": {"send body": ("SEND", "RECEIVE", "EMPTY_REPLY"), "wait": ("RECEIVE", "EMPTY_REPLY"),
-            "head": CUT, "length": CUT, "chunked": CUT, "until close": CUT},
-    "fin": {"send body": ("SEND", "RECEIVE", "EMPTY_REPLY"), "wait": ("EMPTY_REPLY",),
-            "head": CUT + ("PROTOCOL",), "length": CUT, "chunked": CUT, "until close": None},
-}
-
-
-def reach(client, exchange, origin, is_there):
-    def look():  # seen at the origin, or told to the client
-        client.drain()
-        return is_there(exchange, origin) or exchange.ended
-    wait_until(look, "the phase")
-
-
-@pytest.mark.parametrize("phase", PHASES)
-@pytest.mark.parametrize("fault", COMES_TO)
-def test_a_fault_at_each_phase_is_one_error_of_its_class(client, origin, proxy, ca, fault, phase):
-    script, is_there, more = PHASES[phase]
-    origin.script = script
-    exchange = fetch(client, proxy, ca, **more)
-    reach(client, exchange, origin, is_there)
-    wait_until(proxy.links[-1].has_passed_all, "what was said to be passed on")
-    proxy.end(fault)
-    classes = COMES_TO[fault][phase]
-    if classes is None and origin.tls:
-        classes = CUT  # no close_notify: the end is nobody's word
-    if phase == "send body":
-        client.send_all(exchange, bytes(1 << 26))
-    client.finish(exchange)
-    assert exchange.failure in classes if classes else exchange.done, exchange.failure
-    assert len(proxy.links) == 1, "nothing was tried again on a fresh connection"
-    serves_others(client, origin, ca)
-
-
-@pytest.mark.parametrize("fault, classes", [("hole", ("TIMEOUT_CONNECT",)), ("rst", ("TLS",)),
-                                            ("fin", ("TLS",))])
-@pytest.mark.parametrize("passed", [0, 5, 300], ids=["hello", "record", "mid"])
-def test_a_fault_in_the_handshake_is_an_error_at_once(client, origin_tls, ca, fault, classes, passed):
-    proxy = FaultProxy(origin_tls)
-    proxy.toxics = Toxics(limit_down=passed or None, at_limit=fault)
-    if not passed:  # nothing at all comes back
-        proxy.toxics = Toxics(limit_down=1, at_limit=fault)
-    exchange = fetch(client, proxy, ca)
-    client.finish(exchange)
-    assert exchange.failure in classes, exchange.failure
-    assert not origin_tls.requests
-    proxy.stop()
-    serves_others(client, origin_tls, ca)
-
+# ---- kept connections --------------------------------------------------------------------------
 
 @pytest.mark.parametrize("fault", ["rst", "fin"])
 @pytest.mark.parametrize("method", ["GET", "PUT", "POST"])
