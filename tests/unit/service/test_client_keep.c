@@ -121,6 +121,30 @@ static void test_a_request_is_under_way_from_its_first_byte_to_its_last_event(vo
     service_world_done(&world);
 }
 
+static void test_an_aborted_request_is_under_way_no_more(void **state)
+{
+    Xhrd__V1__ClientMessage message = XHRD__V1__CLIENT_MESSAGE__INIT;
+    Xhrd__V1__AbortRequest abort = XHRD__V1__ABORT_REQUEST__INIT;
+    struct service_world world;
+    struct fake_keeper fake;
+    struct fake_client client;
+
+    (void)state;
+    begin(&world, &fake);
+    client_ready(&client, &world, 1000);
+    world_pass_ms(&world.net, 1100);
+    client_get(&client, 1);
+    assert_int_equal(fake.busy, 1);
+    abort.request_id = 1;
+    message.kind_case = XHRD__V1__CLIENT_MESSAGE__KIND_ABORT;
+    message.abort = &abort;
+    client_tell(&client, &message);
+    client_hears(&client);
+    assert_int_equal(fake.busy, 0);
+    client_done(&client);
+    service_world_done(&world);
+}
+
 static void test_a_watch_is_under_way_as_long_as_it_lasts(void **state)
 {
     Xhrd__V1__ClientMessage message = XHRD__V1__CLIENT_MESSAGE__INIT;
@@ -219,6 +243,7 @@ int main(void)
         cmocka_unit_test(test_who_comes_and_goes_is_not_kept),
         cmocka_unit_test(test_who_stays_is_kept_and_let_go_of),
         cmocka_unit_test(test_a_request_is_under_way_from_its_first_byte_to_its_last_event),
+        cmocka_unit_test(test_an_aborted_request_is_under_way_no_more),
         cmocka_unit_test(test_a_watch_is_under_way_as_long_as_it_lasts),
         cmocka_unit_test(test_who_is_sent_away_is_so_although_the_socket_is_kept),
         cmocka_unit_test(test_who_rests_is_not_told_that_the_daemon_leaves),
