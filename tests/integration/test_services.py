@@ -4,10 +4,12 @@ in the booted container."""
 import pytest
 from container import why_not
 from origins import ScriptedOrigin, response, tls_server
-from wire import SOURCE
+from test_systemd import connect
+from wire import SOURCE, fetch_pb2
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=str(why_not()))
 
+REDIRECT_STOP = fetch_pb2.REDIRECT_MODE_STOP
 EXAMPLES = SOURCE / "systemd/examples"
 
 
@@ -37,7 +39,8 @@ def prices(machine, ca):
     unit = machine.root / "etc/systemd/system/prices.service"
     unit.write_text((EXAMPLES / "prices.service").read_text())
     (machine.root / "etc/xhrd/ca.pem").write_bytes(ca.pem.read_bytes())
-    machine.configure("[TLS]\nCAFile=/etc/xhrd/ca.pem\n[Network]\nDenyNetworks=127.0.0.2\n")
+    machine.configure((EXAMPLES / "prices.conf").read_text()
+                      + "[TLS]\nCAFile=/etc/xhrd/ca.pem\n")
     machine.systemctl("daemon-reload")
     yield
     unit.unlink()
@@ -69,11 +72,17 @@ def test_a_service_without_network_asks_xhrd(machine, api, prices):
     assert int(entry["XHRD_UID"]) == state.stat().st_uid != 0
 
 
-def test_its_own_network_is_none_and_what_xhrd_denies_it_does_not_get(machine, api, prices):
+def test_it_gets_nothing_else_by_whatever_way(machine, api, prices):
     assert "curl: (" in run_as_prices(machine, "curl", "-sSk", "https://api.example.com/")
+    for words in (("https://other.example.com/",), ("https://127.0.0.1/",), ("http://[::1]/",),
+                  ("--connect-to", "::other.example.com:443", "https://api.example.com/"),
+                  ("-x", "http://other.example.com:443", "https://api.example.com/")):
+        said = run_as_prices(machine, "xhr", "--no-start", "-sSk", *words)
+        assert "xhr: (101)" in said and "AllowHosts=" in said, said
     assert not api.requests
-    said = run_as_prices(machine, "xhr", "--no-start", "-sSk", "https://127.0.0.2/")
-    assert "xhr: (101)" in said and "DenyNetworks=" in said
-    api.reply(response(status="302 Go", fields=[("Location", "https://127.0.0.2/")]))
+    api.reply(response(status="302 Go", fields=[("Location", "https://other.example.com/")]))
     said = run_as_prices(machine, "xhr", "--no-start", "-sSL", "https://api.example.com/")
     assert "xhr: (101)" in said and len(api.requests) == 1
+    # The rule is that user's alone.
+    with connect(machine) as client:
+        assert client.fetch("https://other.example.com/", redirect=REDIRECT_STOP).status == 302
