@@ -113,13 +113,14 @@ static struct text authority_of(struct text url)
 {
     const char *slashes = memmem(url.ptr, url.len, "://", 3);
     struct text rest = {"", 0};
+    static const char ends[] = {'/', '?', '#'};
     size_t n = 0;
 
     if (!slashes)
         return rest;
     rest.ptr = slashes + 3;
     rest.len = url.len - (size_t)(rest.ptr - url.ptr);
-    while (n < rest.len && !memchr("/?#", rest.ptr[n], 3))
+    while (n < rest.len && !memchr(ends, rest.ptr[n], sizeof(ends)))
         n++;
     rest.len = n;
     const char *login = memrchr(rest.ptr, '@', rest.len);
@@ -134,7 +135,7 @@ static void add_query(struct json *json, struct text url)
 {
     const char *mark = memchr(url.ptr, '?', url.len);
     struct text rest = {mark ? mark + 1 : "", 0};
-    struct text part, name, value;
+    struct text part = {"", 0}, name, value;
 
     if (!mark)
         return;
@@ -443,7 +444,7 @@ on_reply(const Xhrd__V1__AdminReply *reply, const struct xhr_error *error, void 
 
     if (error)
         asking->result = ctl_trouble(error, asking->why);
-    else if (reply->record)
+    else if (reply && reply->record)
         har_format(reply->record, asking->out);
 }
 

@@ -69,7 +69,7 @@ on_reply(const Xhrd__V1__AdminReply *reply, const struct xhr_error *error, void 
                                   strbuf_text(&ops->text));
     else if (error)
         ops->result = ctl_trouble(error, ops->why);
-    if (error)
+    if (!reply || error)
         return;
     if (reply->n_usage > 0)
         // NOLINTNEXTLINE(bugprone-sizeof-expression): pointers they are

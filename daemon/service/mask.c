@@ -11,6 +11,12 @@ struct masking {
     size_t kept;
 };
 
+// NOLINTNEXTLINE(readability-non-const-parameter): it is written to through the struct
+static struct masking begin(char *text, size_t len)
+{
+    return (struct masking){text, len, 0, 0};
+}
+
 static void keep_to(struct masking *masking, size_t end)
 {
     if (masking->kept != masking->at)
@@ -28,12 +34,11 @@ static void hide_to(struct masking *masking, size_t end)
     masking->at = end;
 }
 
-static size_t find(const struct masking *masking, const char *any_of)
+static size_t find(const struct masking *masking, struct span any_of)
 {
-    size_t n = strlen(any_of);
     size_t at = masking->at;
 
-    while (at < masking->len && !memchr(any_of, masking->text[at], n))
+    while (at < masking->len && !memchr(any_of.ptr, masking->text[at], any_of.len))
         at++;
     return at;
 }
@@ -55,15 +60,15 @@ static void keep_next(struct masking *masking)
  * no '=' is all value. */
 static size_t mask_pairs(char *text, size_t len, bool only_first)
 {
-    struct masking masking = {text, len, 0, 0};
+    struct masking masking = begin(text, len);
 
     while (masking.at < len) {
         while (masking.at < len && (text[masking.at] == ' ' || text[masking.at] == ';'))
             keep_next(&masking);
-        size_t equals = find(&masking, "=;");
+        size_t equals = find(&masking, SPAN_LIT("=;"));
         if (equals < len && text[equals] == '=')
             keep_to(&masking, equals + 1);
-        hide_to(&masking, find(&masking, ";"));
+        hide_to(&masking, find(&masking, SPAN_LIT(";")));
         if (only_first)
             break;
     }
@@ -73,8 +78,8 @@ static size_t mask_pairs(char *text, size_t len, bool only_first)
 /* "Basic dXNlcjpw": the scheme stays; a lone word is all secret. */
 static size_t mask_login(char *text, size_t len)
 {
-    struct masking masking = {text, len, 0, 0};
-    size_t blank = find(&masking, " ");
+    struct masking masking = begin(text, len);
+    size_t blank = find(&masking, SPAN_LIT(" "));
 
     if (blank < len)
         keep_to(&masking, blank + 1);
@@ -84,7 +89,7 @@ static size_t mask_login(char *text, size_t len)
 
 static size_t mask_all(char *text, size_t len)
 {
-    struct masking masking = {text, len, 0, 0};
+    struct masking masking = begin(text, len);
 
     hide_to(&masking, len);
     return finish(&masking);
@@ -94,13 +99,13 @@ static size_t mask_all(char *text, size_t len)
 static void hide_userinfo(struct masking *masking)
 {
     struct masking ahead = *masking;
-    size_t slashes = find(&ahead, "/?#");
+    size_t slashes = find(&ahead, SPAN_LIT("/?#"));
 
     if (slashes + 1 >= masking->len || masking->text[slashes] != '/' ||
         masking->text[slashes + 1] != '/')
         return;
     ahead.at = slashes + 2;
-    size_t end = find(&ahead, "/?#");
+    size_t end = find(&ahead, SPAN_LIT("/?#"));
     size_t login = end;
     while (login > ahead.at && masking->text[login - 1] != '@')
         login--;
@@ -112,16 +117,16 @@ static void hide_userinfo(struct masking *masking)
 
 size_t mask_url(char *url, size_t len)
 {
-    struct masking masking = {url, len, 0, 0};
+    struct masking masking = begin(url, len);
 
     hide_userinfo(&masking);
-    keep_to(&masking, find(&masking, "?#"));
+    keep_to(&masking, find(&masking, SPAN_LIT("?#")));
     while (masking.at < len && url[masking.at] != '#') {
         keep_next(&masking); /* '?' or '&' */
-        size_t equals = find(&masking, "=&#");
+        size_t equals = find(&masking, SPAN_LIT("=&#"));
         if (equals < len && url[equals] == '=') {
             keep_to(&masking, equals + 1);
-            hide_to(&masking, find(&masking, "&#"));
+            hide_to(&masking, find(&masking, SPAN_LIT("&#")));
         } else { /* a lone word: perhaps a token */
             hide_to(&masking, equals);
         }
