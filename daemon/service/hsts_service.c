@@ -162,7 +162,8 @@ static void remove_host(struct hsts_job *job, struct hsts *set)
     struct client *client = job->client;
     const struct cookie_access *cookies = &client->service->fetcher->cookies;
 
-    job->removed = hsts_remove(set, span_of(job->host.text)) + forget_seen(job);
+    /* One name is one host, whatever was known of it. */
+    job->removed = hsts_remove(set, span_of(job->host.text)) + forget_seen(job) > 0;
     if (job->removed == 0) {
         tell_removed(job, true);
         return;
