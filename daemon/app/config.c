@@ -108,6 +108,7 @@ static const struct config_key keys[] = {
     RULE("AllowProxies", TYPE_RULES, "", true),
     RULE("DenyProxies", TYPE_RULES, "", true),
     RULE("AllowInsecure", TYPE_RULE, "yes", true),
+    RULE("Credential", TYPE_RULES, "", true),
 };
 
 #define N_KEYS (sizeof(keys) / sizeof(keys[0]))

@@ -6,6 +6,7 @@
 
 #include "app/cache_stores.h"
 #include "app/cookie_stores.h"
+#include "app/credentials.h"
 #include "app/identities.h"
 #include "app/kept_uid.h"
 #include "app/notify.h"
@@ -303,6 +304,11 @@ static int daemon_reload(void *owner, struct buf *ret_error)
                 ? config_load(&config, daemon->options.config_path,
                               daemon->options.config_is_optional, ret_error)
                 : 0;
+    if (r == 0) {
+        r = credentials_read(config.access, ret_error);
+        if (r < 0)
+            config_done(&config);
+    }
     if (r < 0) {
         const char *text = buf_c_str(ret_error);
 

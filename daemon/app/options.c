@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "app/credentials.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/message_id.h"
@@ -172,6 +173,16 @@ static int load_config(struct options *ret)
     return r;
 }
 
+static int read_credentials(struct options *ret)
+{
+    CLEANUP_BUF struct buf error = BUF_INIT(0);
+    int r = credentials_read(ret->daemon.config.access, &error);
+
+    if (r < 0)
+        (void)fprintf(stderr, "xhrd: %s\n", buf_c_str(&error));
+    return r;
+}
+
 static int override(struct config *config, const char *key, const char *value, const char *flag)
 {
     CLEANUP_BUF struct buf error = BUF_INIT(0);
@@ -283,6 +294,9 @@ int options_parse(struct options *ret, int argc, char **argv)
         return r;
     if (given.check_config)
         return OPTIONS_LEAVE;
+    r = read_credentials(ret);
+    if (r < 0)
+        return r;
     find_state(&ret->daemon);
     find_socket(ret);
     return OPTIONS_RUN;

@@ -97,6 +97,20 @@ static void judge_admission(struct policy_check_job *job, const struct access_pe
     tell_text(job, by ? ACCESS_REFUSES : ACCESS_ALLOWS, text);
 }
 
+static void tell_credential(struct policy_check_job *job, const struct access_view *view)
+{
+    const struct access_credential *credential = access_view_credential(view, &job->origin);
+    char text[128];
+
+    if (!credential)
+        return;
+    (void)snprintf(text, sizeof(text), "a login goes along (%s, Credential= of line %u)",
+                   credential->is_basic ? "basic" : "bearer", credential->line);
+    struct policy_row row = {
+        .text = span_of(text), .key = SPAN_LIT("Credential"), .line = credential->line};
+    tell(job, &row);
+}
+
 static void judge_rules(struct policy_check_job *job, const struct access_view *view)
 {
     const struct access_listener listener = {job_on_step, job};
@@ -110,6 +124,7 @@ static void judge_rules(struct policy_check_job *job, const struct access_view *
     (void)access_allows_port(view, job->origin.port, &listener, &step);
     if (job->check->insecure)
         (void)access_allows_insecure(view, &listener, &step);
+    tell_credential(job, view);
 }
 
 /* ---- addresses --------------------------------------------------------------------------- */

@@ -219,6 +219,8 @@ static void request_reap(struct reap *reap)
     headers_done(&request->sent);
     headers_done(&request->head_headers);
     headers_done(&request->trailers);
+    headers_done(&request->masked);
+    request_credential_done(request);
     buf_done(&request->head_reason);
     buf_done(&request->coding);
     buf_done(&request->upload.pending);
@@ -360,6 +362,7 @@ int request_new(struct request **ret,
                              .unit = request->options.unit};
     headers_init(&request->sent, HEADERS_BYTES_MAX * 2, HEADERS_COUNT_MAX * 2);
     headers_init(&request->head_headers, HEADERS_BYTES_MAX, HEADERS_COUNT_MAX);
+    headers_init(&request->masked, HEADERS_BYTES_MAX, HEADERS_COUNT_MAX);
     headers_init(&request->trailers, HEADERS_BYTES_MAX, HEADERS_COUNT_MAX);
     request->next = (struct deferred){.fn = request_on_next, .owner = request};
     timer_init(&request->phase, fetcher->loop, request_on_idle, request);

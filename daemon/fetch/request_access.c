@@ -68,8 +68,10 @@ bool request_may_go(struct request *request)
     const struct fetch_rights *rights = request->options.rights;
     struct trial trial = {.view = rights ? rights->access : NULL};
 
-    if (!trial.view || may_go(&trial, request))
+    if (!trial.view)
         return true;
+    if (may_go(&trial, request))
+        return request_may_have_credential(request);
     const char *why = access_step_explain(&trial.step, &text) == 0 ? buf_c_str(&text) : NULL;
     request_finish_kind(request, FAILURE_POLICY, why ? why : "refused by the administrator");
     return false;

@@ -363,7 +363,8 @@ bool request_answers_challenge(struct request *request, const struct response_he
 {
     struct request_auth *auth = &request->auth;
 
-    if (head->status != 401 || auth->answers + auth->went_early >= TRIES_MAX)
+    if (head->status != 401 || request->has_credential ||
+        auth->answers + auth->went_early >= TRIES_MAX)
         return false;
     if (bearer_token_of(request))
         return false; /* there is no other token */
@@ -418,8 +419,8 @@ bool request_asks_login(struct request *request, const struct response_head *hea
     };
     struct auth_offers offers;
 
-    if (head->status != 401 || !request->options.asks_challenges || request->asking.is_mute ||
-        request->auth.asked >= ASKS_MAX)
+    if (head->status != 401 || request->has_credential || !request->options.asks_challenges ||
+        request->asking.is_mute || request->auth.asked >= ASKS_MAX)
         return false;
     bool taken = true;
     if (auth_offers_read(head->headers, &question, &offers) < 0)

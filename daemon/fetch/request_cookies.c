@@ -51,7 +51,7 @@ static void request_on_cookies_ready(void *owner)
  * that is wanted and a lowest version only narrow; a client certificate tells the server who
  * asks, and leads nowhere; an address to leave from is the machine's own. Return: what is in
  * the way, or NULL. */
-static const char *way_around(const struct request_options *options)
+const char *request_way_around(const struct request_options *options)
 {
     if (options->n_resolve > 0)
         return "resolve";
@@ -73,7 +73,7 @@ static bool may_go_with_jar(struct request *request)
 {
     struct failure why;
     const char *around =
-        request->jar.right < JAR_RIGHT_WRITE ? way_around(&request->options) : NULL;
+        request->jar.right < JAR_RIGHT_WRITE ? request_way_around(&request->options) : NULL;
 
     if (!around)
         return true;

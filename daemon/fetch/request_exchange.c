@@ -179,8 +179,14 @@ static bool is_misdirected(struct request *request, const struct response_head *
 static void request_on_head(void *owner, const struct response_head *head)
 {
     struct request *request = owner;
+    struct response_head masked;
 
     request_touch(request);
+    if (request_mask_head(request, head, &masked) < 0) {
+        request_finish_kind(request, FAILURE_INTERNAL, "out of memory");
+        return;
+    }
+    head = &masked;
     request->head = *head;
     if (is_misdirected(request, head)) {
         request_tell_hop(request);
@@ -251,7 +257,7 @@ static void request_on_trailers(void *owner, const struct headers *fields)
 {
     struct request *request = owner;
 
-    if (!request->draining && headers_add_all(&request->trailers, fields) < 0)
+    if (!request->draining && request_mask_fields(request, fields, &request->trailers) < 0)
         request_finish_kind(request, FAILURE_INTERNAL, "no memory for the answer's trailers");
 }
 

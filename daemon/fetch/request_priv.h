@@ -147,6 +147,11 @@ struct request {
     struct redirect redirect; /* where to, if has_redirect */
     uint64_t drained_bytes;
 
+    char *secrets; /* owned, erased; of the administrator's login: must not come back. NULL */
+    size_t secrets_len;
+    bool has_credential;   /* it goes along on this hop */
+    struct headers masked; /* of an answer that held them */
+
     struct hsts *hosts;   /* known to want https; NULL until they were asked for */
     struct jar_lease jar; /* .jar is NULL again when it was taken away */
     bool has_jar;         /* it was asked for */
@@ -210,6 +215,25 @@ void request_deliver(struct request *request, struct span input);
 void request_tell_head(struct request *request);
 /* An answer that is not the last. Look at the state again. */
 void request_tell_hop(struct request *request);
+
+/* request_credential.c: a login of the administrator's, which nobody else sees */
+/* Return: whether to go on; else the request has failed. */
+bool request_may_have_credential(struct request *request);
+/* Return: 1: it goes along, and no other login; 0; or -errno. */
+int request_add_credential(struct request *request);
+/* The head without what must not come back. Return: 0 or -ENOMEM. */
+int request_mask_head(struct request *request,
+                      const struct response_head *head,
+                      struct response_head *ret);
+/* Fields, without that, behind what is in @to. Return: as headers_add_all(). */
+int request_mask_fields(const struct request *request,
+                        const struct headers *from,
+                        struct headers *to);
+void request_credential_done(struct request *request);
+
+/* Things that lead a request elsewhere than its URL, or past the certificates. Return: one that
+ * the caller wants, or NULL. */
+const char *request_way_around(const struct request_options *options);
 
 /* request_access.c: the administrator's rules, for each hop */
 /* Return: whether to go on; else the request has failed. */

@@ -110,7 +110,11 @@ static int build_headers(struct request *request)
     int r = request_build_fields(request);
 
     if (r == 0)
+        r = request_add_credential(request);
+    if (r == 0)
         r = request_add_credentials(request);
+    if (r > 0) /* the administrator's */
+        r = 0;
     if (r == 0)
         r = request_add_proxy_credentials(request);
     if (r == 0)

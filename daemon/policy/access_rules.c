@@ -8,17 +8,18 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "http/method.h"
+#include "policy/access_priv.h"
 
 #define SETTINGS_MAX 1024 /* lines of one section */
 
 static const char *const key_names[ACCESS_KEY_COUNT] = {
-    [ACCESS_DENY_HOSTS] = "DenyHosts",         [ACCESS_ALLOW_HOSTS] = "AllowHosts",
-    [ACCESS_DENY_NETWORKS] = "DenyNetworks",   [ACCESS_ALLOW_NETWORKS] = "AllowNetworks",
-    [ACCESS_ALLOW_PORTS] = "AllowPorts",       [ACCESS_ALLOW_METHODS] = "AllowMethods",
-    [ACCESS_DENY_PROXIES] = "DenyProxies",     [ACCESS_ALLOW_PROXIES] = "AllowProxies",
-    [ACCESS_ALLOW_INSECURE] = "AllowInsecure", [ACCESS_DENY_USERS] = "DenyUsers",
-    [ACCESS_ALLOW_USERS] = "AllowUsers",       [ACCESS_DENY_GROUPS] = "DenyGroups",
-    [ACCESS_ALLOW_GROUPS] = "AllowGroups",
+    [ACCESS_DENY_HOSTS] = "DenyHosts",       [ACCESS_ALLOW_HOSTS] = "AllowHosts",
+    [ACCESS_DENY_NETWORKS] = "DenyNetworks", [ACCESS_ALLOW_NETWORKS] = "AllowNetworks",
+    [ACCESS_ALLOW_PORTS] = "AllowPorts",     [ACCESS_ALLOW_METHODS] = "AllowMethods",
+    [ACCESS_DENY_PROXIES] = "DenyProxies",   [ACCESS_ALLOW_PROXIES] = "AllowProxies",
+    [ACCESS_CREDENTIAL] = "Credential",      [ACCESS_ALLOW_INSECURE] = "AllowInsecure",
+    [ACCESS_DENY_USERS] = "DenyUsers",       [ACCESS_ALLOW_USERS] = "AllowUsers",
+    [ACCESS_DENY_GROUPS] = "DenyGroups",     [ACCESS_ALLOW_GROUPS] = "AllowGroups",
 };
 
 const char *access_key_name(enum access_key key)
@@ -48,6 +49,7 @@ static struct access_section *section_free(struct access_section *section)
         access_hosts_done(&section->proxies[i]);
         mem_free(section->networks[i].at);
     }
+    access_credentials_clear(section);
     for (int i = 0; i < 4; i++)
         mem_free(section->people[i].at);
     for (size_t i = 0; i < section->n_settings; i++) {
@@ -287,6 +289,7 @@ add_word(struct access_section *section, enum access_key key, struct span word, 
     case ACCESS_DENY_GROUPS:
     case ACCESS_ALLOW_GROUPS: return add_one(&section->people[key - ACCESS_DENY_USERS], word);
     case ACCESS_ALLOW_INSECURE:
+    case ACCESS_CREDENTIAL:
     case ACCESS_KEY_COUNT: break;
     }
     return fault(-EINVAL);
@@ -317,6 +320,7 @@ static void begin_anew(struct access_section *section, enum access_key key)
     case ACCESS_ALLOW_NETWORKS: clear_networks(&section->networks[1]); break;
     case ACCESS_ALLOW_PORTS: section->n_ports = 0; break;
     case ACCESS_ALLOW_METHODS: section->methods[0] = '\0'; break;
+    case ACCESS_CREDENTIAL: access_credentials_clear(section); break;
     case ACCESS_DENY_USERS:
     case ACCESS_ALLOW_USERS:
     case ACCESS_DENY_GROUPS:
@@ -344,6 +348,9 @@ static const char *wanted(enum access_key key)
     case ACCESS_DENY_GROUPS:
     case ACCESS_ALLOW_GROUPS: return "names or numbers of groups";
     case ACCESS_ALLOW_INSECURE: return "yes or no";
+    case ACCESS_CREDENTIAL:
+        return "a host, perhaps with a port, bearer or basic, and the file with the token or "
+               "user:password, as api.example.com bearer /etc/xhrd/token";
     case ACCESS_KEY_COUNT: break;
     }
     return "";
@@ -385,6 +392,11 @@ int access_section_set(struct access_section *section,
     if (word.len == 0) {
         begin_anew(section, key);
         return 0;
+    }
+    if (key == ACCESS_CREDENTIAL) {
+        int r = access_credential_add(section, value, line);
+
+        return r == -EINVAL || r == -E2BIG ? refuse(key, span_of(value), r, ret_error) : r;
     }
     for (; word.len > 0; word = next_word(&rest)) {
         int r = add_word(section, key, word, line);

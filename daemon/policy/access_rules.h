@@ -45,6 +45,7 @@ enum access_key {
     ACCESS_DENY_PROXIES,
     ACCESS_ALLOW_PROXIES,
     ACCESS_ALLOW_INSECURE,
+    ACCESS_CREDENTIAL,
     /* of everybody's section alone: who is served at all */
     ACCESS_DENY_USERS,
     ACCESS_ALLOW_USERS,
@@ -74,6 +75,19 @@ struct access_network_list {
     size_t n;
 };
 
+/* A login of the administrator's, which goes along to one host over https. The secret is in the
+ * file that is named; nobody who asks for the host ever sees it. */
+struct access_credential {
+    char *host;    /* owned; canonical, no brackets */
+    char *path;    /* owned; absolute, or a name in $CREDENTIALS_DIRECTORY */
+    char *value;   /* owned; of Authorization; NULL: not read yet */
+    char *secrets; /* owned; what must not come back: NUL-separated, an empty one ends it */
+    size_t secrets_len;
+    uint16_t port;
+    bool is_basic;
+    unsigned line;
+};
+
 /* A key of another room that this section sets otherwise; kept as it was written. */
 struct access_setting {
     char *section; /* owned; where the key stands for everybody: "Limits" */
@@ -93,6 +107,8 @@ struct access_section {
     size_t n_ports;
     char methods[ACCESS_METHODS_MAX]; /* one blank between them */
     bool insecure;
+    struct access_credential *credentials; /* owned */
+    size_t n_credentials;
     struct access_people people[4];  /* from ACCESS_DENY_USERS on */
     struct access_setting *settings; /* owned */
     size_t n_settings;
@@ -188,6 +204,22 @@ MUST_CHECK int access_view_init(struct access_view *view,
                                 const struct access_policy *policy,
                                 const struct access_person *person);
 void access_view_done(struct access_view *view);
+
+#define ACCESS_SECRET_MAX 65536 /* bytes of a credential's file */
+
+/**
+ * access_credential_take() - what its file holds
+ * @bytes: a token, or user:password; line ends behind it are dropped
+ * Return: 0; -EINVAL: nothing that can be sent; -ENOMEM.
+ */
+MUST_CHECK int access_credential_take(struct access_credential *credential, struct span bytes);
+
+/* What goes along to an origin; the first section that has something. NULL: nothing. */
+const struct access_credential *access_view_credential(const struct access_view *view,
+                                                       const struct origin *origin);
+
+/* Does a text hold one of @secrets (see struct access_credential)? */
+bool access_secrets_are_in(struct span secrets, struct span text);
 
 /* ---- judging ----------------------------------------------------------------------------- */
 

@@ -332,6 +332,87 @@ static void test_a_listener_hears_every_section_with_a_list(void **state)
     access_policy_free(policy);
 }
 
+static void test_a_credential_is_for_one_host_over_https(void **state)
+{
+    static const char *const wrong[] = {"*.a.example bearer /x", "* bearer /x",
+                                        "a.example Bearer /x",   "a.example bearer",
+                                        "a.example bearer a/b",  "a.example bearer ../x",
+                                        "a.example:0 basic /x",  "bearer /x"};
+    struct access_policy *policy;
+    struct access_section *section;
+    struct access_view view;
+
+    (void)state;
+    assert_int_equal(access_policy_new(&policy, NULL), 0);
+    assert_int_equal(access_policy_section(policy, ACCESS_USER, SPAN_LIT("ann"), 1, &section),
+                     0);
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        CLEANUP_BUF struct buf error = BUF_INIT(0);
+
+        assert_int_equal(access_section_set(section, ACCESS_CREDENTIAL, wrong[i], 1, &error),
+                         -EINVAL);
+    }
+    CLEANUP_BUF struct buf error = BUF_INIT(0);
+    assert_int_equal(access_section_set(section, ACCESS_CREDENTIAL,
+                                        "A.example:8443 bearer token", 7, &error),
+                     0);
+    assert_int_equal(access_view_init(&view, policy, &ann), 0);
+    struct origin origin = {.port = 8443, .is_https = true, .host = "a.example"};
+    assert_null(access_view_credential(&view, &origin)); /* not read yet */
+    assert_int_equal(access_credential_take(&section->credentials[0], SPAN_LIT("t0k\n\n")), 0);
+    const struct access_credential *found = access_view_credential(&view, &origin);
+    assert_string_equal(found->value, "Bearer t0k");
+    assert_int_equal(found->line, 7);
+    origin.port = 443;
+    assert_null(access_view_credential(&view, &origin));
+    origin = (struct origin){.port = 8443, .is_https = false, .host = "a.example"};
+    assert_null(access_view_credential(&view, &origin));
+    origin = (struct origin){.port = 8443, .is_https = true, .host = "b.a.example"};
+    assert_null(access_view_credential(&view, &origin));
+    access_view_done(&view);
+    assert_int_equal(access_view_init(&view, policy, &bob), 0);
+    origin = (struct origin){.port = 8443, .is_https = true, .host = "a.example"};
+    assert_null(access_view_credential(&view, &origin));
+    access_view_done(&view);
+    access_policy_free(policy);
+}
+
+static void test_what_a_credentials_file_may_hold_and_what_must_not_come_back(void **state)
+{
+    static const struct {
+        bool is_basic;
+        const char *bytes;
+        const char *value; /* NULL: refused */
+        const char *told;
+    } rows[] = {
+        {false, "token", "Bearer token", "x=token;"},
+        {false, "to ken", NULL, NULL},
+        {false, "", NULL, NULL},
+        {false, "\n", NULL, NULL},
+        {true, "u:pass\r\n", "Basic dTpwYXNz", "dTpwYXNz"},
+        {true, "u:pass", "Basic dTpwYXNz", "my pass word"},
+        {true, "no colon", NULL, NULL},
+        {true, "u:pa\nss", NULL, NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct access_credential credential = {.is_basic = rows[i].is_basic};
+        int r = access_credential_take(&credential, span_of(rows[i].bytes));
+
+        assert_int_equal(r, rows[i].value ? 0 : -EINVAL);
+        if (r < 0)
+            continue;
+        struct span secrets = {credential.secrets, credential.secrets_len};
+        assert_string_equal(credential.value, rows[i].value);
+        assert_true(access_secrets_are_in(secrets, span_of(rows[i].told)));
+        assert_false(access_secrets_are_in(secrets, SPAN_LIT("nothing of it")));
+        assert_false(access_secrets_are_in(secrets, SPAN_LIT("")));
+        mem_free(credential.value);
+        mem_free(credential.secrets);
+    }
+}
+
 static int build(struct access_policy **ret)
 {
     CLEANUP_BUF struct buf error = BUF_INIT(0);
@@ -340,7 +421,8 @@ static int build(struct access_policy **ret)
         const char *value;
     } rows[] = {{ACCESS_ALLOW_HOSTS, "a"},
                 {ACCESS_DENY_NETWORKS, "::/0"},
-                {ACCESS_ALLOW_NETWORKS, "::/0"}};
+                {ACCESS_ALLOW_NETWORKS, "::/0"},
+                {ACCESS_CREDENTIAL, "a basic /x"}};
     struct access_section *section;
     struct access_policy *policy;
     int r = access_policy_new(&policy, NULL);
@@ -401,6 +483,8 @@ int main(void)
         cmocka_unit_test(test_a_person_without_a_name_is_in_no_section_of_a_name),
         cmocka_unit_test(test_an_explanation_names_rule_section_line_and_what_would_allow_it),
         cmocka_unit_test(test_a_listener_hears_every_section_with_a_list),
+        cmocka_unit_test(test_a_credential_is_for_one_host_over_https),
+        cmocka_unit_test(test_what_a_credentials_file_may_hold_and_what_must_not_come_back),
         cmocka_unit_test(test_every_failing_allocation_is_an_error_of_the_call),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* What the files of the access rules share. */
+
+#include "policy/access_rules.h"
+
+/* access_credential.c: "api.example.com bearer /path". Return: 0, -EINVAL, -E2BIG, -ENOMEM. */
+MUST_CHECK int
+access_credential_add(struct access_section *section, const char *value, unsigned line);
+void access_credentials_clear(struct access_section *section);
