@@ -175,8 +175,8 @@ def test_a_connection_that_ends_meanwhile_is_replaced_and_judged_again(client, b
     exchange = bed.open(client, origin)
     question(client)
     wait_until(lambda: origin.connections, "the connection")
-    origin.connections[0].close()
-    client.status()  # a round of the daemon's loop, in which it sees the end
+    origin.connections[0].sock.shutdown(socket.SHUT_WR)
+    wait_until(origin.connections[0].closed.is_set, "the daemon to hang up, too")
     client.send("answer", request_id=exchange.request_id, trusted=True)
     question(client)
     assert say(client, exchange, True).done
