@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <execinfo.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -24,6 +25,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 enum kind {
@@ -31,6 +33,12 @@ enum kind {
     ALLOCATIONS = 1,
     CALLS = 2,       /* fail */
     INTERRUPTED = 3, /* are cut short: EINTR */
+    /* As long as it says so, and not once: */
+    NO_DESCRIPTORS = 4, /* ENFILE */
+    NO_MEMORY = 5,      /* for each at-th allocation */
+    NO_SPACE = 6,       /* ENOSPC */
+    STALLED = 7,        /* what goes to the disk waits for the end of it */
+    OTHER_TIME = 8,     /* the wall clock is `at` seconds off */
 };
 
 struct plan {
@@ -78,9 +86,16 @@ static void tell(const char *what)
     inside--;
 }
 
+static int is_now(enum kind kind)
+{
+    return !inside && atomic_load_explicit(&plan->kind, memory_order_relaxed) == kind;
+}
+
 /* Return: whether the call that is beginning is the one. */
 static int is_the_one(enum kind kind, const char *what)
 {
+    if (kind == ALLOCATIONS && is_now(NO_MEMORY))
+        return (atomic_fetch_add(&plan->count, 1) + 1) % plan->at == 0;
     if (inside || atomic_load_explicit(&plan->kind, memory_order_relaxed) != kind)
         return 0;
     if (atomic_fetch_add(&plan->count, 1) + 1 != plan->at)
@@ -89,6 +104,20 @@ static int is_the_one(enum kind kind, const char *what)
     (void)snprintf(plan->what, sizeof(plan->what), "%s", what);
     tell(what);
     return 1;
+}
+
+/* An error that stands for a want, which lasts. */
+static int lasts(int error)
+{
+    return (error == EMFILE && is_now(NO_DESCRIPTORS)) || (error == ENOSPC && is_now(NO_SPACE));
+}
+
+static void wait_for_the_disk(void)
+{
+    while (is_now(STALLED)) {
+        atomic_store(&plan->failed, 1);
+        (void)poll(NULL, 0, 2);
+    }
 }
 
 __attribute__((constructor)) static void set_up(void)
@@ -195,7 +224,9 @@ int posix_memalign(void **ret, size_t alignment, size_t size)
 
 #define FAILS(error)                                                                           \
     do {                                                                                       \
-        if (is_the_one(CALLS, __func__)) {                                                     \
+        if ((error) == ENOSPC)                                                                 \
+            wait_for_the_disk();                                                               \
+        if (is_the_one(CALLS, __func__) || lasts(error)) {                                     \
             errno = (error);                                                                   \
             return -1;                                                                         \
         }                                                                                      \
@@ -269,11 +300,11 @@ CALL(int,
      (fd, level, name, value, size))
 CALL(int,
      epoll_ctl,
-     ENOSPC,
+     ENOMEM,
      (int fd, int what, int of, struct epoll_event *event),
      (fd, what, of, event))
-CALL(int, fsync, EIO, (int fd), (fd))
-CALL(int, fdatasync, EIO, (int fd), (fd))
+CALL(int, fsync, ENOSPC, (int fd), (fd))
+CALL(int, fdatasync, ENOSPC, (int fd), (fd))
 CALL(int, ftruncate, EIO, (int fd, off_t size), (fd, size))
 CALL(int, ftruncate64, EIO, (int fd, off64_t size), (fd, size))
 CALL(int, rename, ENOSPC, (const char *from, const char *to), (from, to))
@@ -364,7 +395,7 @@ static mode_t mode_of(int flags, va_list *more)
     va_start(more, flags);                                                                     \
     mode_t mode = mode_of(flags, &more);                                                       \
     va_end(more);                                                                              \
-    FAILS_OR_IS_CUT(ENFILE)
+    FAILS_OR_IS_CUT(EMFILE)
 
 int open(const char *path, int flags, ...)
 {
@@ -416,4 +447,14 @@ int pthread_create(pthread_t *ret,
 {
     REAL(pthread_create);
     return is_the_one(CALLS, __func__) ? EAGAIN : next(ret, attributes, run, argument);
+}
+
+int clock_gettime(clockid_t which, struct timespec *ret)
+{
+    REAL(clock_gettime);
+    int result = next(which, ret);
+
+    if (which == CLOCK_REALTIME && is_now(OTHER_TIME))
+        ret->tv_sec += (time_t)(int64_t)plan->at;
+    return result;
 }

@@ -23,6 +23,7 @@ class Toxics:
     slice_bytes: int = 0    # pieces are no longer; 0: as they come
     slow_close: float = 0   # an end is passed on so much later
     corrupt_at: int = None  # this byte of the answer is another one
+    corrupt_up_at: int = None  # and this one of what the daemon sends
     limit_down: int = None  # the answer ends behind so many bytes
     limit_up: int = None    # what the daemon sends ends so
     at_limit: str = "fin"   # with a fin, a rst, or not at all: a hole
@@ -88,9 +89,8 @@ class _Link:
         limit = toxics.limit_down if way == DOWN else toxics.limit_up
         if limit is not None:
             piece = piece[:max(0, limit - first)]
-        if way != DOWN:
-            return piece
-        place = None if toxics.corrupt_at is None else toxics.corrupt_at - first
+        bad = toxics.corrupt_at if way == DOWN else toxics.corrupt_up_at
+        place = None if bad is None else bad - first
         if place is not None and 0 <= place < len(piece):
             piece = piece[:place] + bytes([piece[place] ^ 0x20]) + piece[place + 1:]
         return piece
@@ -130,14 +130,15 @@ class _Link:
 
 
 class FaultProxy:
-    """Listens on a port of its own and leads to `origin`. `toxics` is for connections to come."""
+    """Listens on a port of its own and leads to `origin`; or on `listener`, and to where `dial`
+    connects. `toxics` is for connections to come. Up is from who connected, down is to it."""
 
-    def __init__(self, origin):
+    def __init__(self, origin, listener=None, dial=None):
         self.origin, self.toxics = origin, Toxics()
-        self.listener = socket.socket()
-        self.listener.bind(("127.0.0.1", 0))
+        self._dial = dial or (lambda: socket.create_connection(("127.0.0.1", origin.port)))
+        self.listener = listener or socket.create_server(("127.0.0.1", 0))
         self.listener.listen(64)
-        self.port = self.listener.getsockname()[1]
+        self.port = None if listener else self.listener.getsockname()[1]
         self.links, self._threads = [], []
         self._acceptor = threading.Thread(target=self._accept, daemon=True)
         self._acceptor.start()
@@ -149,10 +150,10 @@ class FaultProxy:
         while True:
             try:
                 near, _ = self.listener.accept()
-                far = socket.create_connection(("127.0.0.1", self.origin.port))
+                far = self._dial()
             except OSError:
                 return
-            for sock in (near, far):
+            for sock in (near, far) if self.port else ():
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             link = _Link(self, near, far, dataclasses.replace(self.toxics))
             self.links.append(link)

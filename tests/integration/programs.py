@@ -52,7 +52,7 @@ _hold_low_descriptors()
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNET, CLONE_NEWNS = 0x40000000, 0x00020000
-MS_PRIVATE_ALL = 1 << 18 | 1 << 14
+MS_PRIVATE_ALL, MS_BIND = 1 << 18 | 1 << 14, 1 << 12
 
 
 def _unshare_network():
@@ -62,12 +62,21 @@ def _unshare_network():
     assert LIBC.mount(b"sysfs", b"/sys", b"sysfs", 0, None) == 0
 
 
+def _bind(mounts):
+    """Into a mount namespace of its own, where these places are others. Takes root."""
+    assert LIBC.unshare(CLONE_NEWNS) == 0
+    assert LIBC.mount(b"none", b"/", None, MS_PRIVATE_ALL, None) == 0
+    for place, other in mounts.items():
+        assert LIBC.mount(os.fsencode(other), os.fsencode(place), None, MS_BIND, None) == 0
+
+
 class Daemon:
     """xhrd on a listening socket handed over as systemd does, with a state folder of its own."""
 
     def __init__(self, folder: pathlib.Path, *arguments, env=None, config=None, state_dir=None,
-                 unshare_network=False):
-        self.folder, self.unshare_network = folder, unshare_network
+                 unshare_network=False, binds=None):
+        """@binds: {place: what is there instead, for this daemon}"""
+        self.folder, self.unshare_network, self.binds = folder, unshare_network, binds
         folder.mkdir(parents=True, exist_ok=True)
         self.socket_path = folder / "socket"
         self.state_dir = state_dir or folder / "state"
@@ -97,6 +106,8 @@ class Daemon:
             os.dup2(listener, 3)
             if self.unshare_network:
                 _unshare_network()
+            if self.binds:
+                _bind(self.binds)
             os.environ.clear()
             # INVOCATION_ID tells systemd's sockets, which outlive the daemon, from a client's.
             os.environ.update(self.env, LISTEN_FDS="1", LISTEN_PID=str(os.getpid()),

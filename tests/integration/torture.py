@@ -8,6 +8,7 @@ from programs import BUILD, SANITIZED
 
 SHIM = BUILD / "tests/libfailing.so"
 KINDS = {"allocations": 1, "calls": 2, "interrupted": 3}
+LASTING = {"no descriptors": 4, "no memory": 5, "no space": 6, "stalled": 7, "other time": 8}
 NEVER = 1 << 62
 _LAYOUT = struct.Struct("=IIQQ64s")
 
@@ -29,14 +30,17 @@ class Plan:
             self._page = mmap.mmap(file.fileno(), mmap.PAGESIZE)
 
     def arm(self, kind, at=NEVER):
-        _LAYOUT.pack_into(self._page, 0, 0, 0, at, 0, b"")
-        struct.pack_into("=I", self._page, 0, KINDS[kind])
+        _LAYOUT.pack_into(self._page, 0, 0, 0, at & (1 << 64) - 1, 0, b"")
+        struct.pack_into("=I", self._page, 0, {**KINDS, **LASTING}[kind])
 
     def disarm(self):
         """Return: (how many calls there were, the name of the one that failed or "")."""
         struct.pack_into("=I", self._page, 0, 0)
         _, failed, _, count, what = _LAYOUT.unpack_from(self._page, 0)
         return count, what.rstrip(b"\0").decode() if failed else ""
+
+    def has_failed(self):
+        return bool(_LAYOUT.unpack_from(self._page, 0)[1])
 
     def close(self):
         self._page.close()
