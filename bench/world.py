@@ -51,6 +51,11 @@ http {{
         location = /hold {{ alias {prefix}/www/1k; limit_req zone=hold burst=100000; }}
         location /upload/ {{ dav_methods PUT; client_body_buffer_size 1m; }}
     }}
+    server {{ # every handshake in full
+        listen {full} ssl;
+        root {prefix}/www;
+        ssl_session_cache none; ssl_session_tickets off;
+    }}
 }}
 """
 
@@ -69,11 +74,11 @@ class Origin:
         with open(prefix / "www/1g", "wb") as file:
             file.truncate(GIB)
         cert, key = authority.issue("localhost", LOOPBACK)
-        listeners = [self._listen(), self._listen()]
-        self.port, self.h2_port = (one.getsockname()[1] for one in listeners)
+        listeners = [self._listen(), self._listen(), self._listen()]
+        self.port, self.h2_port, self.full_port = (one.getsockname()[1] for one in listeners)
         (prefix / "nginx.conf").write_text(NGINX_CONF.format(
             prefix=prefix, cert=cert, key=key, address=f"{LOOPBACK}:{self.port}",
-            h2=f"{LOOPBACK}:{self.h2_port}",
+            h2=f"{LOOPBACK}:{self.h2_port}", full=f"{LOOPBACK}:{self.full_port}",
             user="user root;" if os.geteuid() == 0 else ""))
         fds = [one.fileno() for one in listeners]
         self.process = subprocess.Popen(
@@ -95,6 +100,9 @@ class Origin:
 
     def url(self, path):
         return f"https://localhost:{self.port}{path}"
+
+    def full_url(self, path):
+        return f"https://localhost:{self.full_port}{path}"
 
     def h2_url(self, path):
         return f"https://localhost:{self.h2_port}{path}"

@@ -2,11 +2,11 @@
 /*
  * The peer of xhr_client: the same work with libcurl in the process.
  *
- *   curl_client [-n REQUESTS] [-p IN_FLIGHT] [-c CONNECTIONS] [-2H] -a CA_FILE URL
+ *   curl_client [-n REQUESTS] [-p IN_FLIGHT] [-c CONNECTIONS] [-2FH] -a CA_FILE URL
  *
  * -2 speaks HTTP/2, all requests over one connection.
  * -c bounds the connections to a host; without it each request in flight has one of its own.
- * What is printed, and -H, are as in xhr_client.
+ * What is printed, -F and -H are as in xhr_client.
  */
 #include <curl/curl.h>
 #include <stdbool.h>
@@ -17,6 +17,7 @@ struct run {
     const char *url;
     const char *ca_file;
     bool http2;
+    bool fresh;   /* a connection for each */
     size_t total; /* transfers to make, those to warm up included */
     size_t warm;  /* of these, not measured */
     size_t started;
@@ -58,6 +59,7 @@ static void slot_init(struct slot *slot, struct run *run)
                            run->http2 ? (long)CURL_HTTP_VERSION_2TLS
                                       : (long)CURL_HTTP_VERSION_1_1);
     (void)curl_easy_setopt(slot->easy, CURLOPT_PIPEWAIT, (long)run->http2);
+    (void)curl_easy_setopt(slot->easy, CURLOPT_FORBID_REUSE, (long)run->fresh);
     (void)curl_easy_setopt(slot->easy, CURLOPT_PRIVATE, slot);
 }
 
@@ -158,13 +160,14 @@ int main(int argc, char **argv)
     size_t n = 1, in_flight = 1, connections = 0; /* 0: no bound */
     bool hold = false;
 
-    for (int option; (option = getopt(argc, argv, "n:p:c:a:2H")) != -1;) {
+    for (int option; (option = getopt(argc, argv, "n:p:c:a:2FH")) != -1;) {
         switch (option) {
         case 'n': n = (size_t)number(optarg); break;
         case 'p': in_flight = (size_t)number(optarg); break;
         case 'c': connections = (size_t)number(optarg); break;
         case 'a': run.ca_file = optarg; break;
         case '2': run.http2 = true; break;
+        case 'F': run.fresh = true; break;
         case 'H': hold = true; break;
         default: return 2;
         }

@@ -2,10 +2,11 @@
 /*
  * A program that makes its requests with libxhr.
  *
- *   xhr_client [-n REQUESTS] [-p IN_FLIGHT] [-d DAEMON_PID] [-j JAR] [-HW] URL
+ *   xhr_client [-n REQUESTS] [-p IN_FLIGHT] [-d DAEMON_PID] [-j JAR] [-FHW] URL
  *
  * Prints latencies and rates of REQUESTS requests after as many more to warm up as are in
  * flight; with -H it makes exactly REQUESTS, prints nothing and holds still for `spawn -H`.
+ * With -F every request has a connection of its own.
  * With -W it begins IN_FLIGHT requests, which need no end, and stays until stdin ends.
  */
 #include <poll.h>
@@ -17,6 +18,7 @@ struct run {
     struct xhr_client *client;
     const char *url;
     const char *jar; /* NULL: the default */
+    bool fresh;      /* a connection for each */
     size_t total;    /* requests to make, those to warm up included */
     size_t warm;     /* of these, not measured */
     size_t started;
@@ -88,12 +90,13 @@ static void on_error(struct xhr_request *request, const struct xhr_error *error,
     check(request);
 }
 
-static void use_jar(const struct run *run, struct xhr_request *request)
+static void use_options(const struct run *run, struct xhr_request *request)
 {
-    const struct xhr_request_options options = {.size = sizeof(options), .jar = run->jar};
+    const struct xhr_request_options options = {
+        .size = sizeof(options), .jar = run->jar, .no_keep_alive = run->fresh};
 
-    if (run->jar && xhr_request_set_options(request, &options) < 0)
-        die("the jar %s", run->jar);
+    if ((run->jar || run->fresh) && xhr_request_set_options(request, &options) < 0)
+        die("the options");
 }
 
 static void run_one_by_one(struct run *run)
@@ -102,7 +105,7 @@ static void run_one_by_one(struct run *run)
 
     if (xhr_request_new(run->client, &slot.request) < 0)
         die("request");
-    use_jar(run, slot.request);
+    use_options(run, slot.request);
     while (run->done < run->total) {
         start_one(&slot, false);
         finish_one(&slot);
@@ -133,7 +136,7 @@ static void run_many(struct run *run, size_t in_flight, bool wait)
         if (xhr_request_new(run->client, &slots[i].request) < 0 ||
             xhr_request_set_callbacks(slots[i].request, &callbacks, &slots[i]) < 0)
             die("request");
-        use_jar(run, slots[i].request);
+        use_options(run, slots[i].request);
         start_one(&slots[i], true);
     }
     while (wait ? !stdin_has_ended() : run->done < run->total) {
@@ -167,12 +170,13 @@ int main(int argc, char **argv)
     size_t n = 1, in_flight = 1;
     bool hold = false, wait = false;
 
-    for (int option; (option = getopt(argc, argv, "n:p:d:j:HW")) != -1;) {
+    for (int option; (option = getopt(argc, argv, "n:p:d:j:FHW")) != -1;) {
         switch (option) {
         case 'n': n = (size_t)number(optarg); break;
         case 'p': in_flight = (size_t)number(optarg); break;
         case 'd': run.daemon_pid = number(optarg); break;
         case 'j': run.jar = optarg; break;
+        case 'F': run.fresh = true; break;
         case 'H': hold = true; break;
         case 'W': wait = true; break;
         default: return 2;
