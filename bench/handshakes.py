@@ -32,7 +32,7 @@ def tls_cases(world):
                                str(AT_ONCE), full], env=wide.env, stdin=subprocess.DEVNULL,
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as others:
             try:
-                return warm(60)
+                return warm(300)
             finally:
                 others.kill()
 

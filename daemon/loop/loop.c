@@ -33,6 +33,7 @@ int loop_new(struct loop **ret, const struct clock *clock)
     loop->wakeup_us = INT64_MAX;
     loop->tasks_tail = &loop->tasks;
     loop->next_tasks_tail = &loop->next_tasks;
+    loop->turns_tail = &loop->turns;
     loop->base = event_base_new();
     if (!loop->base)
         return fault(-ENOMEM);
@@ -42,6 +43,20 @@ int loop_new(struct loop **ret, const struct clock *clock)
 
     *ret = TAKE(loop);
     return 0;
+}
+
+/* One, however many wait. */
+static void run_turn(struct loop *loop)
+{
+    struct deferred *task = loop->turns;
+
+    if (!task)
+        return;
+    loop->turns = task->next;
+    if (!loop->turns)
+        loop->turns_tail = &loop->turns;
+    task->queued = false;
+    task->fn(task->owner);
 }
 
 /* A task may queue itself or others again: they run in this round too. */
@@ -114,7 +129,7 @@ static int arm_wakeup(struct loop *loop)
 int loop_turn(struct loop *loop, bool may_block)
 {
     adopt_next_tasks(loop);
-    if (loop->tasks || loop->dead || timers_next_us(loop) <= loop->now_us)
+    if (loop->tasks || loop->turns || loop->dead || timers_next_us(loop) <= loop->now_us)
         may_block = false;
     if (may_block && arm_wakeup(loop) < 0)
         return fault(-ENOMEM);
@@ -125,6 +140,7 @@ int loop_turn(struct loop *loop, bool may_block)
     loop->is_waiting = false;
     loop->now_us = clock_mono_us(loop->clock);
     timers_run_due(loop);
+    run_turn(loop);
     run_tasks(loop);
     reap_dead(loop);
     return 0;
@@ -188,6 +204,11 @@ void loop_defer_next(struct loop *loop, struct deferred *task)
     queue_task(&loop->next_tasks_tail, task);
 }
 
+void loop_defer_turn(struct loop *loop, struct deferred *task)
+{
+    queue_task(&loop->turns_tail, task);
+}
+
 static bool unqueue_task(struct deferred **at, struct deferred ***tail, struct deferred *task)
 {
     while (*at && *at != task)
@@ -204,8 +225,9 @@ void loop_defer_cancel(struct loop *loop, struct deferred *task)
 {
     if (!task->queued)
         return;
-    if (!unqueue_task(&loop->tasks, &loop->tasks_tail, task))
-        (void)unqueue_task(&loop->next_tasks, &loop->next_tasks_tail, task);
+    if (!unqueue_task(&loop->tasks, &loop->tasks_tail, task) &&
+        !unqueue_task(&loop->next_tasks, &loop->next_tasks_tail, task))
+        (void)unqueue_task(&loop->turns, &loop->turns_tail, task);
     task->queued = false;
 }
 

@@ -66,6 +66,12 @@ void loop_defer(struct loop *loop, struct deferred *task);
 void loop_defer_next(struct loop *loop, struct deferred *task);
 void loop_defer_cancel(struct loop *loop, struct deferred *task);
 
+/* Something that takes as long as hundreds of other things, a step of a handshake, when the
+ * owner's turn has come: one of them a round, in the order in which they asked, so that a
+ * crowd of them costs everybody else one and not all. Asking twice is once.
+ * loop_defer_cancel() takes it back. */
+void loop_defer_turn(struct loop *loop, struct deferred *task);
+
 /**
  * loop_defer_free() - free an object once no frame of its own is on the stack
  * @reap:     embedded in the object; must not already be queued

@@ -21,6 +21,8 @@ struct loop {
     struct deferred **tasks_tail;
     struct deferred *next_tasks; /* of the round to come */
     struct deferred **next_tasks_tail;
+    struct deferred *turns; /* one of them a round */
+    struct deferred **turns_tail;
     struct reap *dead;
     int64_t now_us;
     int64_t wakeup_us; /* what wakeup is armed for; INT64_MAX: not armed */

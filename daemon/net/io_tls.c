@@ -37,6 +37,8 @@ struct io_tls {
     struct tls_session_past past; /* of the session that is resumed, if it is */
     struct tls_host host;
     struct deferred task; /* begins the handshake; later: more is buffered */
+    struct deferred turn; /* a step of the handshake, when others have had theirs */
+    bool waits_long;      /* for its turn: more than a round */
     bool eof;             /* close_notify came */
     bool dry;             /* OpenSSL has asked for more bytes than there are */
     bool wrong;           /* TLS itself failed: no close_notify, no reuse */
@@ -61,9 +63,11 @@ static struct io_tls *tls_of(struct io *io)
 
 /* --- what the owner and the lower io want ------------------------------------------------ */
 
-/* The client is being asked for a signature. */
+/* Others have their turn, or the client is being asked for a signature. */
 static bool rests(const struct io_tls *tls)
 {
+    if (tls->io.state == IO_CONNECTING && tls->waits_long)
+        return true;
     return tls->signer && tls->io.state == IO_CONNECTING && tls_signer_rests(tls->signer);
 }
 
@@ -563,6 +567,7 @@ static void tls_close(struct io *io, enum io_state before)
     struct io_tls *tls = tls_of(io);
 
     loop_defer_cancel(io->loop, &tls->task);
+    loop_defer_cancel(io->loop, &tls->turn);
     ERR_clear_error();
     tls_wire_flush(&tls->wire);
     if (before == IO_OPEN && !tls->wrong && !tls->wire.eof && tls->wire.backlog.len == 0)
@@ -644,9 +649,29 @@ static const struct io_ops tls_ops = {
 
 /* --- the lower io's calls ----------------------------------------------------------------- */
 
+/* A step costs as much as hundreds of reads: a crowd that connects takes turns. */
+static void ask_for_turn(struct io_tls *tls)
+{
+    if (tls->turn.queued && !tls->waits_long) {
+        tls->waits_long = true;
+        update_lower_interest(tls);
+    }
+    loop_defer_turn(tls->io.loop, &tls->turn);
+}
+
+static void tls_on_turn(void *owner)
+{
+    struct io_tls *tls = owner;
+
+    tls->waits_long = false;
+    if (tls->io.state == IO_CONNECTING)
+        handshake_step(tls);
+    follow_up(tls);
+}
+
 static void lower_on_connected(void *owner)
 {
-    handshake_step(owner);
+    ask_for_turn(owner);
 }
 
 static void lower_on_readable(void *owner)
@@ -655,7 +680,7 @@ static void lower_on_readable(void *owner)
 
     tls->dry = false;
     if (tls->io.state == IO_CONNECTING) {
-        handshake_step(tls);
+        ask_for_turn(tls);
         return;
     }
     io_tell_readable(&tls->io);
@@ -698,7 +723,7 @@ static void tls_on_task(void *owner)
 
     if (tls->io.state == IO_CONNECTING) {
         if (io_is_connected(tls->wire.lower))
-            handshake_step(tls);
+            ask_for_turn(tls);
         return;
     }
     io_tell_readable(&tls->io);
@@ -823,6 +848,7 @@ int io_tls_new(struct io *lower,
         return fault(-ENOMEM);
     io_init(&tls->io, io_loop(lower), &tls_ops);
     tls->task = (struct deferred){.fn = tls_on_task, .owner = tls};
+    tls->turn = (struct deferred){.fn = tls_on_turn, .owner = tls};
     tls_wire_init(&tls->wire, lower);
     int r = tls_host_parse(options->host, &tls->host);
     if (r == 0)

@@ -163,6 +163,35 @@ test_a_task_for_the_next_round_may_go_on_for_ever_without_stopping_others(void *
     assert_int_equal(runs, 4);
 }
 
+static void test_of_those_who_ask_for_a_turn_one_has_it_each_round(void **state)
+{
+    CLEANUP(loop_free) struct loop *loop = NULL;
+    int runs[3] = {0};
+    int others = 0;
+    struct deferred turns[3];
+    struct deferred other = {.fn = count_up, .owner = &others};
+
+    (void)state;
+    assert_int_equal(loop_new(&loop, clock_system()), 0);
+    for (int i = 0; i < 3; i++) {
+        turns[i] = (struct deferred){.fn = count_up, .owner = &runs[i]};
+        loop_defer_turn(loop, &turns[i]);
+        loop_defer_turn(loop, &turns[i]); /* twice is once */
+    }
+    loop_defer(loop, &other);
+    assert_int_equal(loop_turn(loop, true), 0); /* does not wait: others have asked, too */
+    assert_int_equal(runs[0], 1);
+    assert_int_equal(runs[1], 0);
+    assert_int_equal(others, 1);
+    loop_defer_cancel(loop, &turns[1]);
+    assert_int_equal(loop_turn(loop, true), 0);
+    assert_int_equal(runs[1], 0);
+    assert_int_equal(runs[2], 1);
+    loop_defer_turn(loop, &turns[0]); /* the list had been emptied */
+    assert_int_equal(loop_turn(loop, true), 0);
+    assert_int_equal(runs[0], 2);
+}
+
 struct reader {
     struct loop *loop;
     struct watch watch;
@@ -303,6 +332,7 @@ static void test_a_timer_armed_after_a_long_wait_counts_from_its_end(void **stat
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_of_those_who_ask_for_a_turn_one_has_it_each_round),
         cmocka_unit_test(test_a_timer_armed_after_a_long_wait_counts_from_its_end),
         cmocka_unit_test(test_an_object_may_end_itself_from_its_own_callback),
         cmocka_unit_test(test_timers_fire_in_order_and_a_later_arming_moves_them),
