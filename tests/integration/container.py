@@ -78,6 +78,11 @@ def die_with_us():
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def is_bytes(value):
+    """What is no plain text the journal tells byte by byte."""
+    return isinstance(value, list) and all(isinstance(item, int) for item in value)
+
+
 class Container:
     """@build: installed in it; None: nothing is."""
 
@@ -163,9 +168,10 @@ class Container:
         return self.run("journalctl", "--no-pager", f"--since=@{self.since:.6f}", *words).stdout
 
     def journal(self, *matches):
-        """Its entries as they are, oldest first. Fields may be lists of byte values."""
+        """Its entries, oldest first."""
         said = self.journalctl("--output=json", *matches)
-        return [json.loads(line) for line in said.splitlines()]
+        return [{name: bytes(value).decode(errors="replace") if is_bytes(value) else value
+                 for name, value in json.loads(line).items()} for line in said.splitlines()]
 
     def pid_outside(self, inside) -> int:
         """The pid that we know for the one that the container knows."""

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A service without a network, and xhrd's socket: the example in systemd/examples, as it stands there,
-in the booted container."""
+"""A service without a network that reaches what xhrd's policy names, with a login it never sees:
+the example in systemd/examples, as it stands there, in the booted container."""
 import pytest
 from container import why_not
 from origins import ScriptedOrigin, response, tls_server
@@ -11,6 +11,7 @@ pytestmark = pytest.mark.skipif(bool(why_not()), reason=str(why_not()))
 
 REDIRECT_STOP = fetch_pb2.REDIRECT_MODE_STOP
 EXAMPLES = SOURCE / "systemd/examples"
+TOKEN = "token-of-the-api"
 
 
 @pytest.fixture
@@ -36,14 +37,22 @@ def api(machine, ca):
 
 @pytest.fixture
 def prices(machine, ca):
-    unit = machine.root / "etc/systemd/system/prices.service"
-    unit.write_text((EXAMPLES / "prices.service").read_text())
+    """The example, set up as its comments say."""
+    systemd = machine.root / "etc/systemd/system"
+    drop_in = systemd / "xhrd.service.d/credentials.conf"
+    drop_in.parent.mkdir(exist_ok=True)
+    for file, to in (("prices.service", systemd), ("credentials.conf", drop_in.parent)):
+        (to / file).write_text((EXAMPLES / file).read_text())
+    token = machine.root / "etc/xhrd/prices-token"
+    token.write_text(TOKEN + "\n")
+    token.chmod(0o600)
     (machine.root / "etc/xhrd/ca.pem").write_bytes(ca.pem.read_bytes())
     machine.configure((EXAMPLES / "prices.conf").read_text()
                       + "[TLS]\nCAFile=/etc/xhrd/ca.pem\n")
     machine.systemctl("daemon-reload")
     yield
-    unit.unlink()
+    drop_in.unlink()
+    (systemd / "prices.service").unlink()
 
 
 def run_as_prices(machine, *words):
@@ -70,6 +79,7 @@ def test_a_service_without_network_asks_xhrd(machine, api, prices):
     machine.run("journalctl", "--sync")
     (entry,) = machine.journal("--unit=xhrd.service", "XHRD_ORIGIN=https://api.example.com")
     assert int(entry["XHRD_UID"]) == state.stat().st_uid != 0
+    assert [r.get("Authorization") for r in api.requests] == [f"Bearer {TOKEN}"]
 
 
 def test_it_gets_nothing_else_by_whatever_way(machine, api, prices):
@@ -83,6 +93,23 @@ def test_it_gets_nothing_else_by_whatever_way(machine, api, prices):
     api.reply(response(status="302 Go", fields=[("Location", "https://other.example.com/")]))
     said = run_as_prices(machine, "xhr", "--no-start", "-sSL", "https://api.example.com/")
     assert "xhr: (101)" in said and len(api.requests) == 1
-    # The rule is that user's alone.
+    # The rule is that user's alone, and so is the login.
     with connect(machine) as client:
+        assert client.fetch("https://api.example.com/", redirect=REDIRECT_STOP).status == 302
+        assert api.requests[-1].get("Authorization") is None
         assert client.fetch("https://other.example.com/", redirect=REDIRECT_STOP).status == 302
+
+
+def test_the_login_is_never_seen_by_who_goes_with_it(machine, api, prices):
+    api.replies(response(status="302 Go", fields=[("Location", "/again")]),
+                response(b"body", fields=[("Echo", f"Bearer {TOKEN}")]),
+                response(b"no", status="401 No", fields=[("WWW-Authenticate", "Bearer realm=x")]))
+    said = run_as_prices(machine, "xhr", "--no-start", "-sSLvi", "https://api.example.com/prices")
+    assert "body" in said and TOKEN not in said
+    said = run_as_prices(machine, "xhr", "--no-start", "-sSvi", "-H", "Authorization: Bearer own",
+                         "https://api.example.com/")
+    assert "401" in said and TOKEN not in said
+    assert [r.get("Authorization") for r in api.requests] == [f"Bearer {TOKEN}"] * 3
+    assert TOKEN not in machine.journalctl("--output=export")
+    for path in ("/etc/xhrd/prices-token", "/run/credentials/xhrd.service/prices-token"):
+        assert "Permission denied" in run_as_prices(machine, "cat", path)
