@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: MIT
+"""Clients that want too much, stop, lie or are gone: it costs them and nobody else (IP15-IP19, CD07);
+what a user may hold is his section's to say, at the limit and one past it."""
+import os
+import random
+import re
+import signal
+import socket
+import subprocess
+import threading
+
+import pytest
+from origins import response
+from programs import SANITIZED, XHRD
+from test_policy import ANN, BOB, ROOT_ONLY, client_of, machine  # noqa: F401
+from waiting import wait_until
+from wire import SOURCE, Client, Closed, fetch_pb2, framed
+
+pytestmark = pytest.mark.shallow
+
+
+@pytest.fixture
+def silent(origin_raw):
+    """An origin that answers /wait when it is let go, and anything else at once."""
+    gate = threading.Event()
+
+    def answer(request):
+        if request.target == "/wait":
+            gate.wait(60)
+        return response(b"hello\n")
+
+    origin_raw.answer = answer
+    origin_raw.gate = gate
+    yield origin_raw
+    gate.set()
+
+
+# -- a user's own limits ----------------------------------------------------------------------
+
+def more_clients(daemon, uid, n):
+    """Return: how many of n connections are served."""
+    served, held = 0, []
+    for _ in range(n):
+        try:
+            manager = client_of(daemon, uid)
+            held.append((manager, manager.__enter__()))
+            served += 1
+        except Closed as why:
+            assert "too many connections" in str(why)
+    for manager, _ in held:
+        manager.__exit__(None, None, None)
+    return served
+
+
+def more_requests(daemon, uid, n, url):
+    with client_of(daemon, uid) as client:
+        exchanges = [client.open(url) for _ in range(n)]
+        client.status()  # all of them have been looked at
+        refused = [e for e in exchanges if e.failure]
+        assert {e.failure for e in refused} <= {"QUOTA"}
+        return n - len(refused)
+
+
+def more_watches(daemon, uid, n):
+    with client_of(daemon, uid) as client:
+        replies = [client.watch()[-1] for _ in range(n)]
+        return sum(not reply.HasField("failure") for reply in replies)
+
+
+@ROOT_ONLY
+@pytest.mark.parametrize("key, most", [("ClientsPerUser", 2), ("RequestsPerUser", 3),
+                                       ("WatchersPerUser", 2)])
+@pytest.mark.parametrize("section", [f"User {ANN}", f"Group {ANN}"])
+def test_a_limit_holds_for_the_user_it_is_set_for_and_no_other(machine, silent,  # noqa: F811
+                                                                section, key, most):
+    daemon = machine(f"[{section}]\n{key}={most}\n")
+    ask = {"ClientsPerUser": more_clients, "WatchersPerUser": more_watches,
+           "RequestsPerUser": lambda *a: more_requests(*a, silent.url("/wait"))}[key]
+    assert ask(daemon, ANN, most) == most
+    assert ask(daemon, ANN, most + 1) == most
+    assert ask(daemon, BOB, most + 1) == most + 1
+
+
+@ROOT_ONLY
+def test_queued_bytes_hold_for_the_user_they_are_set_for(machine, silent):  # noqa: F811
+    """Bodies that a client sent in one piece are held for it."""
+    daemon = machine(f"[User {ANN}]\nQueuedBytesPerUser=1M\n")
+    body = b"x" * 250_000  # three, and a fourth on its way in
+    for uid, refused in ((ANN, [*3 * [None], "QUOTA"]), (BOB, 4 * [None])):
+        with client_of(daemon, uid) as client:
+            sent = [client.open(silent.url("/wait"), "POST", body=body) for _ in range(4)]
+            client.status()
+            assert [e.failure for e in sent] == refused
+            assert client.fetch(silent.url(), "HEAD").failure is None, "the connection stays"
+
+
+@ROOT_ONLY
+def test_descriptors_hold_for_the_user_they_are_set_for(machine, silent, folder):  # noqa: F811
+    daemon = machine(f"[Group {ANN}]\nDescriptorsPerUser=1\n")
+    for uid, most in ((ANN, 1), (BOB, 2)):
+        with client_of(daemon, uid) as client:
+            exchanges = []
+            for n in range(2):
+                with open(folder / f"out-{uid}-{n}", "w+b") as file:
+                    exchanges.append(client.open(
+                        silent.url("/wait"), response_fd=fetch_pb2.ResponseFd(),
+                        fds=[file.fileno()]))
+                try:
+                    client.status()
+                except Closed:  # a descriptor above the quota is told as such
+                    break
+            taken = [e for e in exchanges if not e.failure]
+            assert len(taken) == most or client.error, (uid, exchanges)
+
+
+@ROOT_ONLY
+def test_a_reload_changes_a_users_limits_for_who_is_there(machine, silent):  # noqa: F811
+    daemon = machine(f"[User {ANN}]\nRequestsPerUser=1\n")
+    with client_of(daemon, ANN) as client:
+        running = [client.open(silent.url("/wait")) for _ in range(2)]
+        client.status()
+        assert [e.failure for e in running] == [None, "QUOTA"]
+        daemon.config_path.write_text(f"[User {ANN}]\nRequestsPerUser=2\n")
+        daemon.reload()
+        running.append(client.open(silent.url("/wait")))
+        client.status()
+        silent.gate.set()
+        client.finish(running[0], running[2])
+        assert running[0].done and running[2].done
+
+
+# -- too much, silence, lies ------------------------------------------------------------------
+
+@ROOT_ONLY
+def test_ip15_four_thousand_requests_of_one_user_hold_up_nobody_else(machine, silent):  # noqa: F811
+    daemon = machine("")
+    with client_of(daemon, ANN) as greedy, client_of(daemon, BOB) as other:
+        with greedy.one_write():
+            waiting = [greedy.open(silent.url("/wait")) for _ in range(4000)]
+        wait_until(lambda: other.status().requests_active == 4000, "all of them to be there")
+        if not SANITIZED:
+            assert daemon.rss_kib() - daemon.rss_before_kib < 32 * 1024, "8 KiB each at most"
+        daemon.rss_before_kib = daemon.rss_kib()
+        assert other.fetch(silent.url()).done, "its own connection, at once"
+        one_more = [greedy.open(silent.url("/wait")) for _ in range(97)]
+        greedy.status()
+        assert [e.failure for e in one_more] == [None] * 96 + ["QUOTA"]
+        assert not any(e.failure for e in waiting)
+        assert other.fetch(silent.url()).head.connection.reused
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_ip16_after_random_frames_a_valid_session_works(xhrd, silent, seed):
+    chance = random.Random(seed)
+    for _ in range(40):
+        with Client(xhrd.socket_path) as client:
+            frames = b"".join(framed(chance.randbytes(chance.randrange(1, 200)))
+                              for _ in range(chance.randrange(1, 8)))
+            try:
+                client.send_bytes(frames + chance.randbytes(chance.randrange(0, 40)))
+                client.sock.shutdown(socket.SHUT_WR)
+                client.wait_closed()
+            except (BrokenPipeError, ConnectionResetError):
+                pass  # it was sent away in the middle
+    with Client(xhrd.socket_path) as client:
+        assert client.fetch(silent.url()).done
+
+
+def test_ip18_a_client_that_is_stopped_in_a_stream_holds_up_nobody(xhrd, xhr, client, origin_raw):
+    size = 24 << 20
+    origin_raw.answer = lambda request: response(b"x" * size) if request.target == "/big" \
+        else response(b"small")
+    before_kib = xhrd.rss_kib()
+    run = xhr.start(origin_raw.url("/big"))
+    try:
+        wait_until(lambda: client.status().requests_active == 1, "the stream")
+        run.send_signal(signal.SIGSTOP)
+        for _ in range(50):
+            assert client.fetch(origin_raw.url()).body == b"small"
+        assert xhrd.rss_kib() - before_kib < 16 * 1024
+    finally:
+        run.send_signal(signal.SIGCONT)
+    out, err = run.communicate(timeout=60)
+    assert run.returncode == 0 and len(out) == size, err
+
+
+@ROOT_ONLY
+def test_ip19_who_has_died_is_still_who_he_was(machine, silent):  # noqa: F811
+    """The one who connected hands the socket on and is gone: his uid counts, his pid nothing."""
+    daemon = machine(f"[User {ANN}]\nDenyHosts=*\n")
+    ours, theirs = socket.socketpair()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setgroups([])
+            os.setgid(ANN)
+            os.setuid(ANN)
+            made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            made.connect(str(daemon.socket_path))
+            socket.send_fds(theirs, [b"x"], [made.fileno()])
+        finally:
+            os._exit(0)
+    _, fds, _, _ = socket.recv_fds(ours, 1, 1)
+    os.waitpid(child, 0)
+    ours.close()
+    theirs.close()
+    with daemon.client() as root, Client.__new__(Client) as client:
+        client.__dict__.update(vars(root) | {"sock": socket.socket(fileno=fds[0]), "hello": None,
+                                             "exchanges": {}, "replies": [], "_in": bytearray()})
+        client.sock.settimeout(30)
+        client.send("hello", protocol=1, program=b"heir")
+        client.receive_until(lambda: client.hello)
+        assert client.hello.uid == ANN
+        assert client.fetch(silent.url()).failure == "POLICY"
+        assert root.fetch(silent.url()).done
+
+
+def test_ip19_no_decision_reads_the_pid():
+    """It is shown in listings and helps the journal to a unit; nothing else looks at it."""
+    may = {"service/admin_service.c", "service/client.c", "ipc/peer.c"}
+    reads = {str(path.relative_to(SOURCE / "daemon")) for path in (SOURCE / "daemon").rglob("*.c")
+             if re.search(r"\bpeer(\.|->)pid\b|\bcred\.pid\b", path.read_text())}
+    assert reads <= may, reads
+    text = (SOURCE / "daemon/service/client.c").read_text()
+    uses = re.findall(r"[^;{}]*peer\.pid[^;]*;", text)
+    assert len(uses) == 1 and "peer_unit_find" in uses[0], uses
+
+
+# -- loops ------------------------------------------------------------------------------------
+
+def test_cd07_no_port_leads_back_to_the_daemon(xhrd):
+    """It listens on Unix sockets alone, and those no URL can name (CD01)."""
+    inodes = {os.readlink(f"/proc/{xhrd.pid}/fd/{fd}") for fd in os.listdir(f"/proc/{xhrd.pid}/fd")}
+    for table in ("tcp", "tcp6"):
+        rows = open(f"/proc/{xhrd.pid}/net/{table}").read().splitlines()[1:]
+        listening = {f"socket:[{row.split()[9]}]" for row in rows if row.split()[3] == "0A"}
+        assert not listening & inodes
+
+
+def test_cd07_a_port_that_is_passed_is_not_taken(folder):
+    with socket.create_server(("127.0.0.1", 0)) as port:
+        def hand_over():
+            os.dup2(port.fileno(), 3)
+            os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
+
+        env_run = subprocess.run(
+            ["/bin/sh", "-c", 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" "$@"', str(XHRD), "--user",
+             "--state-dir", str(folder / "state")], close_fds=False, preexec_fn=hand_over,
+            stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
+    assert env_run.returncode != 0, env_run
