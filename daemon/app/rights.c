@@ -123,6 +123,9 @@ static int take_settings(struct rights *rights, struct share *share)
         r = config_proxy(share->config, &share->proxy);
     if (r == 0)
         share->options = rights_fetch_options(share->config, &share->proxy);
+    share->options.has_limits = true;
+    share->options.limits.per_host_max = (unsigned)share->config->connections_per_host;
+    share->options.limits.idle_per_uid_max = (unsigned)share->config->idle_connections_per_user;
     return r;
 }
 

@@ -16,6 +16,7 @@
 #include "policy/auth_cache.h"
 #include "policy/cache_access.h"
 #include "policy/jar_rights.h"
+#include "pool/pool.h"
 #include "pool/pool_key.h"
 
 struct access_view;
@@ -147,6 +148,8 @@ struct fetch_options {
     int64_t idle_timeout_us;    /* 60 s */
     const char *user_agent;
     uint16_t tls_min_version; /* nobody goes below: 0x0301 … 0x0304 */
+    bool has_limits;          /* of connections, other than the pool's */
+    struct pool_limits limits;
 };
 
 /* What one client is held to, and what his requests get that say nothing. All zero: the

@@ -376,6 +376,8 @@ void request_acquire(struct request *request, bool fresh_only)
     request->waits_for = REQUEST_WAIT_QUEUED;
     struct pool_request asked = {
         .key = &key,
+        .limits =
+            request_defaults(request)->has_limits ? &request_defaults(request)->limits : NULL,
         .connect_timeout_us = request->options.connect_timeout_us,
         .fresh_only = fresh_only,
         .oldest_tls = request_oldest_tls,

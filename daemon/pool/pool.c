@@ -240,6 +240,9 @@ int pool_acquire(struct pool *pool,
         return r;
     }
     pool->n_leases++;
+    entry->uid->has_limits = request->limits != NULL;
+    if (request->limits)
+        entry->uid->limits = *request->limits;
     entry_add_waiter(entry, lease);
     *ret = lease;
     return POOL_OK;

@@ -56,9 +56,16 @@ enum wait_reason {
     WAIT_PROXY, /* TLS to a proxy, and what it is asked for a tunnel */
 };
 
+/* What the key's user has instead of the pool's own. */
+struct pool_limits {
+    unsigned per_host_max; /* 1 at least */
+    unsigned idle_per_uid_max;
+};
+
 /* Read during pool_acquire(), not later. */
 struct pool_request {
     const struct pool_key *key;
+    const struct pool_limits *limits; /* of its uid from now on; NULL: the pool's */
     int64_t connect_timeout_us; /* from the first step to the end of TLS; 0: none. Waiting for
                                    its turn does not count */
     bool fresh_only;            /* not a connection that has been used: a second try after a

@@ -231,9 +231,11 @@ void pool_conn_set_idle(struct pool_conn *pc)
     entry->n_idle++;
     uid->n_idle++;
     unsigned total = entry->n_attempts + entry->n_busy + entry->n_idle;
-    if (entry->n_idle > pool->options.idle_per_host_max || total > pool->options.per_host_max)
+    unsigned idle_max =
+        uid->has_limits ? uid->limits.per_host_max : pool->options.idle_per_host_max;
+    if (entry->n_idle > idle_max || total > entry_per_host_max(entry))
         evict(CONTAINER_OF(entry->idle.prev, struct pool_conn, in_entry), entry);
-    while (uid->n_idle > pool->options.idle_per_uid_max)
+    while (uid->n_idle > uid_idle_max(pool, uid))
         evict(oldest_of_uid(uid), entry);
     arm_idle_timer(pool);
 }

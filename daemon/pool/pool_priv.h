@@ -68,6 +68,8 @@ struct pool_uid {
     struct link entries;
     struct link idle; /* the one unused longest first */
     unsigned n_idle;
+    bool has_limits; /* as the last request said */
+    struct pool_limits limits;
 };
 
 /* What the server of a key speaks, as far as is known. While it is not, one attempt at a time
@@ -229,4 +231,15 @@ void pool_conn_share(struct pool_conn *pc);
  * entry_pump(). */
 void pool_conn_release(struct pool_conn *pc, struct lease *lease);
 void pool_conn_set_idle(struct pool_conn *pc);
+static inline unsigned entry_per_host_max(const struct pool_entry *entry)
+{
+    return entry->uid->has_limits ? entry->uid->limits.per_host_max
+                                  : entry->pool->options.per_host_max;
+}
+
+static inline unsigned uid_idle_max(const struct pool *pool, const struct pool_uid *uid)
+{
+    return uid->has_limits ? uid->limits.idle_per_uid_max : pool->options.idle_per_uid_max;
+}
+
 void pool_on_idle_timer(void *owner);

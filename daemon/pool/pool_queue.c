@@ -523,12 +523,11 @@ static bool serve(struct pool_entry *entry, struct lease *lease)
         sponsor_from_queue(CONTAINER_OF(orphan, struct attempt, link), lease);
         return true;
     }
-    if (total >= entry->pool->options.per_host_max &&
-        entry->n_idle > 0) { /* it wants a fresh one */
+    if (total >= entry_per_host_max(entry) && entry->n_idle > 0) { /* it wants a fresh one */
         pool_conn_close(CONTAINER_OF(entry->idle.prev, struct pool_conn, in_entry));
         total--;
     }
-    if (total >= entry->pool->options.per_host_max || !may_connect(entry))
+    if (total >= entry_per_host_max(entry) || !may_connect(entry))
         return false;
     start_or_fail(entry, lease);
     return true;

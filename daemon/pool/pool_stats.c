@@ -151,7 +151,7 @@ static bool row_of_entry(const struct pool_entry *entry, void *arg)
                          .busy = entry->n_busy,
                          .idle = entry->n_idle,
                          .waiting = entry->n_waiting,
-                         .limit = entry->pool->options.per_host_max,
+                         .limit = entry_per_host_max(entry),
                          .proxy = {proxy, pool_proxy_format(&entry->key.proxy, proxy)},
                      });
 }

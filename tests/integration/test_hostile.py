@@ -82,6 +82,31 @@ def test_a_limit_holds_for_the_user_it_is_set_for_and_no_other(machine, silent, 
 
 
 @ROOT_ONLY
+def test_connections_to_a_host_hold_for_the_user_they_are_set_for(machine, silent):  # noqa: F811
+    daemon = machine(f"[User {ANN}]\nConnectionsPerHost=2\n")
+    for uid, most in ((ANN, 2), (BOB, 4)):
+        already = len(silent.connections)
+        with client_of(daemon, uid) as client:
+            running = [client.open(silent.url("/wait")) for _ in range(4)]
+            wait_until(lambda: len(silent.connections) == already + most, "connections")  # noqa: B023
+            assert [(p.busy, p.waiting) for p in client.pools()] == [(most, 4 - most)]
+            silent.gate.set()
+            client.finish(*running)
+            assert all(e.done for e in running) and len(silent.connections) == already + most
+        silent.gate.clear()
+
+
+@ROOT_ONLY
+def test_idle_connections_hold_for_the_user_they_are_set_for(machine, silent):  # noqa: F811
+    daemon = machine(f"[Group {ANN}]\nIdleConnectionsPerUser=1\n")
+    for uid, most in ((ANN, 1), (BOB, 2)):
+        with client_of(daemon, uid) as client:
+            for host in ("127.0.0.1", "localhost"):
+                assert client.fetch(silent.url(host=host)).done
+            assert sum(p.idle for p in client.pools()) == most
+
+
+@ROOT_ONLY
 def test_queued_bytes_hold_for_the_user_they_are_set_for(machine, silent):  # noqa: F811
     """Bodies that a client sent in one piece are held for it."""
     daemon = machine(f"[User {ANN}]\nQueuedBytesPerUser=1M\n")
