@@ -74,8 +74,28 @@ def why_not():
     return None
 
 
-def die_with_us():
-    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+def control_groups(name):
+    """A control group of that name below ours, in each hierarchy that systemd uses: two containers
+    in one would take each other's services for their own."""
+    base = pathlib.Path("/sys/fs/cgroup")
+    unified = base / "unified"
+    roots = {"name=systemd": base / "systemd", "": unified if unified.is_dir() else base}
+    made = []
+    for line in pathlib.Path("/proc/self/cgroup").read_text().splitlines():
+        _, kind, path = line.split(":", 2)
+        root = roots.get(kind)
+        if root and (root / "cgroup.procs").exists():
+            made.append(root / path.lstrip("/") / name)
+            made[-1].mkdir()
+    return made
+
+
+def remove_groups(groups):
+    for group in groups:
+        folders = sorted(group.rglob("*"), key=lambda path: -len(path.parts))
+        for folder in (*(path for path in folders if path.is_dir()), group):
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
 
 def is_bytes(value):
@@ -93,14 +113,22 @@ class Container:
         scratch.mkdir()
         env = {"PATH": os.environ["PATH"], "SCRATCH": str(scratch), "BUILD": str(build or ""),
                "MACHINE": f"xhrd-{os.getpid()}", "LC_ALL": "C.UTF-8"}
+        try:
+            self.groups = control_groups(f"xhrd-{os.getpid()}-{self.folder.name[-8:]}")
+        except OSError as fault:
+            raise Unbootable(f"no control group can be made: {fault}") from None
         with open(self.console, "wb") as console:
             self.nspawn = subprocess.Popen(
                 ["unshare", "--mount", "--propagation", "private", "sh", "-euc", BOOT], env=env,
                 stdin=subprocess.DEVNULL, stdout=console, stderr=console,
-                preexec_fn=die_with_us)
+                preexec_fn=self._move_in)
         self.leader, self.run_folder, self.since = 0, -1, 0
         try:
             wait_until(self._is_up, "the container to boot", 60)
+        except AssertionError as fault:  # nothing of ours is in the way of booting
+            said = self.console_tail()
+            self.stop()
+            raise Unbootable(f"{fault}\n{said}") from None
         except BaseException:
             self.stop()
             raise
@@ -109,10 +137,16 @@ class Container:
         self.run_folder = os.open(self.root / "run", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self.socket_path = f"/proc/self/fd/{self.run_folder}/xhrd.sock"
 
+    def _move_in(self):
+        """In the child: it dies with us, and is in its own control groups."""
+        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        for group in self.groups:
+            (group / "cgroup.procs").write_text(str(os.getpid()))
+
     def _is_up(self):
         """It is reached through its first process, which is the child of systemd-nspawn."""
         if self.nspawn.poll() is not None:
-            raise Unbootable(self.console.read_text(errors="replace")[-2000:])
+            raise Unbootable(self.console_tail())
         children = pathlib.Path(f"/proc/{self.nspawn.pid}/task/{self.nspawn.pid}/children")
         for pid in children.read_text().split():
             self.leader = int(pid)
@@ -120,6 +154,9 @@ class Container:
             if done.stdout.strip() in ("running", "degraded"):
                 return True
         return False
+
+    def console_tail(self) -> str:
+        return self.console.read_text(errors="replace")[-2000:]
 
     def tail(self) -> str:
         """The end of the journal."""
@@ -135,6 +172,7 @@ class Container:
         except subprocess.TimeoutExpired:
             self.nspawn.kill()
             self.nspawn.wait()
+        remove_groups(self.groups)
         shutil.rmtree(self.folder, ignore_errors=True)
         if self.run_folder >= 0:
             os.close(self.run_folder)
