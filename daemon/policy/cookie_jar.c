@@ -257,7 +257,6 @@ void jar_drop(struct cookie_jar *jar, struct jar_cookie *at, enum cookie_cause c
 
 void jar_mark_used(struct cookie_jar *jar, struct jar_cookie *at)
 {
-    at->used = ++jar->uses;
     link_remove(&at->in_use);
     list_append(&jar->in_use, &at->in_use);
 }
@@ -280,13 +279,6 @@ size_t cookie_jar_expire(struct cookie_jar *jar, int64_t now_s)
     return count - jar->count;
 }
 
-static bool must_go_before(const struct jar_cookie *a, const struct jar_cookie *b)
-{
-    if (a->cookie.secure != b->cookie.secure)
-        return b->cookie.secure;
-    return a->used < b->used;
-}
-
 static bool is_of_partition(const struct jar_cookie *at, const struct cookie *cookie)
 {
     return span_eq(at->cookie.partition_key, cookie->partition_key);
@@ -306,29 +298,44 @@ static bool has_place(const struct cookie_jar *jar,
     return count < jar->options.site_cookies_max;
 }
 
-/* RFC 6265bis §5.7, the order of eviction within one domain: what has expired, what is not
- * Secure, what was not used for longest. Return: whether there is a place now for @cookie. */
+/* RFC 6265bis §5.7, the order of eviction within one domain: what is not Secure, then what was
+ * not used for longest. NULL: there is none. */
+static struct jar_cookie *find_victim(const struct cookie_jar *jar,
+                                      const struct cookie_site *site,
+                                      const struct cookie *cookie)
+{
+    struct jar_cookie *oldest = NULL;
+
+    LIST_FOREACH (link, &jar->in_use) {
+        struct jar_cookie *at = jar_cookie_in_use(link);
+
+        if (at->site != site || !is_of_partition(at, cookie))
+            continue;
+        if (!at->cookie.secure)
+            return at;
+        if (!oldest)
+            oldest = at;
+    }
+    return oldest;
+}
+
+/* What has expired goes before. Return: whether there is a place now for @cookie. */
 static bool make_place_in_site(struct cookie_jar *jar,
                                struct cookie_site *site,
                                const struct cookie *cookie,
                                int64_t now_s)
 {
-    struct jar_cookie *victim = NULL;
-
     if (has_place(jar, site, cookie))
         return true;
     LIST_FOREACH (link, &site->cookies) {
         struct jar_cookie *at = jar_cookie_in_site(link);
 
-        if (!is_of_partition(at, cookie))
-            continue;
-        if (jar_has_expired(jar, &at->cookie, now_s)) {
+        if (is_of_partition(at, cookie) && jar_has_expired(jar, &at->cookie, now_s)) {
             jar_drop(jar, at, COOKIE_CAUSE_EXPIRED);
             return true;
         }
-        if (!victim || must_go_before(at, victim))
-            victim = at;
     }
+    struct jar_cookie *victim = find_victim(jar, site, cookie);
     if (!victim || (victim->cookie.secure && !cookie->secure))
         return false;
     jar_drop(jar, victim, COOKIE_CAUSE_EVICTED);

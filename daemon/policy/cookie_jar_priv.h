@@ -20,7 +20,6 @@ struct jar_cookie {
     struct cookie_site *site;
     struct link in_site; /* longest path first, then oldest: the order of sending */
     struct link in_use;  /* of the whole jar, least recently used first */
-    uint64_t used;       /* the jar's count of uses when it was last used */
     uint64_t batch;      /* that takes it to the disk, see cookie_unsaved.h; 0: none */
     char text[];
 };
@@ -40,7 +39,6 @@ struct cookie_jar {
     struct link in_use;
     struct link observers;
     size_t count;
-    uint64_t uses;
     uint64_t looks;           /* cookies looked at so far, to find those a request carries */
     uint64_t sequence;        /* of changes, but for accesses */
     uint64_t lasting_changes; /* that a disk would want to hear of */
