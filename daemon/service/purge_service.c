@@ -53,13 +53,11 @@ static void job_on_purged(struct user_purge *purge, const struct user_purged *wh
 static const char *
 wrong_with(const struct client *client, uint32_t uid, enum failure_kind *ret_kind)
 {
-    bool per_user = client->service->options.per_user;
-
     *ret_kind = FAILURE_POLICY;
-    if (client->peer.uid != 0 && !(per_user && client->peer.uid == getuid()))
-        return "uid: root alone may purge a user";
+    if (!client_sees_all(client))
+        return "uid: only root and those whom Administrators= names may purge a user";
     *ret_kind = FAILURE_ARGUMENT;
-    if (per_user && uid != getuid())
+    if (client->service->options.per_user && uid != getuid())
         return "uid: this daemon keeps nothing of another user; ask the system's";
     if (uid == JAR_UID_SYSTEM)
         return "uid: no user has that one";

@@ -21,6 +21,11 @@ def purge(client, uid):
     return client._command("admin", topic=admin_pb2.ADMIN_TOPIC_PURGE_USER, uid=uid)[-1]
 
 
+def past(client):
+    """What is remembered of the first request."""
+    return client._command("admin", topic=admin_pb2.ADMIN_TOPIC_HISTORY, request=1)[-1]
+
+
 def holds(folder, what):
     """Files below that hold a text, also in what is no row any more."""
     return [str(path.relative_to(folder)) for path in sorted(folder.rglob("*"))
@@ -48,10 +53,12 @@ def test_db14_a_purged_user_is_forgotten_in_memory_and_on_disk(machine, origin_r
         watching = bob.watch(f"{ANN}/work")[-1]
         assert not watching.HasField("failure")
 
+        assert past(ann).record.uid == ANN
         said = purge(root, ANN)
         assert not said.HasField("failure") and not said.not_persisted
         assert (said.purged.cookies, said.purged.answers) == (4, 2)
         assert holds(folder, SECRET) == []
+        assert past(ann).HasField("failure")
         bob.receive_until(lambda: any(c.HasField("failure") for c in bob.changes))
         assert failure_of(bob.cookie_command(f"{ANN}/work", list=cookie_pb2.CookieList())[-1]) == "POLICY"
         assert ann.cookies() == ann.cookies("work") == [] and {j.name for j in ann.jars()} <= {b"default", b"work"}
@@ -102,9 +109,18 @@ def test_db14_only_root_purges(machine):
         assert set_in(ann, "", "a", "1").changed == 1
         for uid in (ANN, BOB, 0):
             refused = purge(ann, uid)
-            assert kind_name(refused.failure.kind) == "POLICY" and "root" in refused.failure.text.decode()
+            assert kind_name(refused.failure.kind) == "POLICY" and "Administrators=" in refused.failure.text.decode()
         assert kind_name(purge(root, (1 << 32) - 1).failure.kind) == "ARGUMENT"
         assert len(ann.cookies()) == 1
+
+
+def test_db14_administrators_purge_too(make_machine):  # noqa: F811
+    machine = make_machine(f"[Daemon]\nAdministrators={BOB}\n")
+    with client_of(machine, ANN) as ann, client_of(machine, BOB) as bob:
+        assert set_in(ann, "", "a", "1").changed == 1
+        assert kind_name(purge(ann, ANN).failure.kind) == "POLICY"
+        assert purge(bob, ANN).purged.cookies == 1
+        assert ann.cookies() == []
 
 
 def test_db14_a_purge_amid_requests_stores_nothing_of_them_and_ends_none(machine, origin_raw):
