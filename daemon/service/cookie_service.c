@@ -217,6 +217,16 @@ static void job_on_committed(void *owner, bool saved)
     client_check_done(client);
 }
 
+/* What went must not come back, whatever dies. */
+static bool must_be_synced(const Xhrd__V1__CookieCommand *command, uint64_t changed)
+{
+    bool removes = command->operation_case == XHRD__V1__COOKIE_COMMAND__OPERATION_REMOVE ||
+                   command->operation_case == XHRD__V1__COOKIE_COMMAND__OPERATION_JAR_REMOVE;
+
+    return command->durability == XHRD__V1__DURABILITY__DURABILITY_SYNCED ||
+           (removes && changed > 0);
+}
+
 void cookie_answer_when_saved(const struct cookie_turn *turn, uint64_t changed)
 {
     struct client *client = turn->client;
@@ -236,7 +246,7 @@ void cookie_answer_when_saved(const struct cookie_turn *turn, uint64_t changed)
     job->changed = changed;
     job->commit.on_committed = job_on_committed;
     job->commit.owner = job;
-    job->commit.to_power = turn->command->durability == XHRD__V1__DURABILITY__DURABILITY_SYNCED;
+    job->commit.to_power = must_be_synced(turn->command, changed);
     int r = cookies->commit(cookies->owner, turn->lease.owner_uid, &job->commit);
     if (r == COOKIE_COMMIT_WAIT)
         return;

@@ -157,6 +157,26 @@ def test_cookies_outlive_a_restart_and_session_cookies_do_not(xhrd, origin_raw):
 
 
 @pytest.mark.shallow
+def test_p5_a_removal_is_synced_before_it_is_told(xhrd, origin_raw):
+    origin_raw.reply(response(b"ok", fields=[("Set-Cookie", "a=1; Max-Age=86400"),
+                                             ("Set-Cookie", "b=1; Max-Age=86400")]))
+    synced, stored = wire.cookie_pb2.DURABILITY_SYNCED, wire.cookie_pb2.DURABILITY_STORED
+    with xhrd.client() as client:
+        for jar in "", "work":
+            assert client.fetch(origin_raw.url(), jar=jar).done
+        one = client.remove_cookies(name="a")
+        assert (one.changed, one.durability) == (1, synced)
+        assert client.remove_cookies(name="none").durability in (synced, stored)
+        rest = client.remove_cookies()
+        assert (rest.changed, rest.durability) == (1, synced)
+        gone = client.cookie_command("work", jar_remove=wire.cookie_pb2.JarRemove())[-1]
+        assert (gone.changed, gone.durability) == (1, synced)
+        # What comes is told when it survives the daemon, unless more is asked for.
+        added = client.cookie_command("", set=wire.cookie_pb2.CookieSet(
+            url=origin_raw.url().encode(), cookie=wire.cookie_pb2.Cookie(name=b"n", value=b"1", expires_s=4102444800)))[-1]
+        assert (added.changed, added.durability) == (1, stored)
+
+
 def test_removed_cookies_stay_removed_over_a_kill(xhrd, origin_raw):
     origin_raw.reply(response(b"ok", fields=[("Set-Cookie", "x=1; Max-Age=86400")]))
     with xhrd.client() as client:
