@@ -274,6 +274,7 @@ int cookie_jar_store(struct cookie_jar *jar,
         .partitioned = set->partitioned,
     };
 
+    (void)cookie_jar_expire(jar, from->now_s); /* what has expired is not there to replace */
     wish_expiry(&wish.cookie, set, from->now_s);
     if (!jar_place(jar, from->host, &wish.place))
         return COOKIE_REFUSED_HOST;
@@ -387,6 +388,7 @@ int cookie_jar_set(struct cookie_jar *jar,
         .partitioned = draft->partition_key.len > 0,
     };
 
+    (void)cookie_jar_expire(jar, from->now_s);
     if (draft->path.len == 0)
         wish.cookie.path = wish.by_owner ? SPAN_LIT("/") : cookie_default_path(from->path);
     int r = wish_place(jar, &wish, draft, &name);

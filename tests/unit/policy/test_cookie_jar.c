@@ -679,6 +679,23 @@ static void test_longer_paths_go_first_then_older_cookies(void **state)
     assert_string_equal(ask("http://a.com/a/b"), "ab=1; ac=1; d=1; a=3; r=1");
 }
 
+/* RFC 6265bis §5.7: it is evicted when it expires, so nothing is left of it to be replaced, to
+ * keep its place, or to stand in the way. */
+static void test_what_has_expired_is_not_there_to_be_replaced(void **state)
+{
+    (void)state;
+    assert_int_equal(store("http://a.com/", "a=1; Max-Age=5"), COOKIE_STORED);
+    assert_int_equal(store("http://a.com/", "b=1"), COOKIE_STORED);
+    assert_int_equal(store_at(NOW + 4, "http://a.com/", "a=2; Max-Age=5"), COOKIE_REPLACED);
+    assert_string_equal(ask_at(NOW + 4, "http://a.com/"), "a=2; b=1");
+    assert_int_equal(store_at(NOW + 9, "http://a.com/", "a=3; Max-Age=5"), COOKIE_STORED);
+    assert_string_equal(ask_at(NOW + 9, "http://a.com/"), "b=1; a=3");
+    assert_int_equal(store_at(NOW + 9, "https://a.com/", "s=1; Secure; Max-Age=5"),
+                     COOKIE_STORED);
+    assert_int_equal(store_at(NOW + 13, "http://a.com/", "s=2"), COOKIE_REFUSED_OVERLAY);
+    assert_int_equal(store_at(NOW + 14, "http://a.com/", "s=2"), COOKIE_STORED);
+}
+
 static void test_partitioned_needs_secure(void **state)
 {
     (void)state;
@@ -1143,6 +1160,7 @@ int main(void)
         JAR_TEST(test_db11_a_clock_that_is_not_set_expires_nothing),
         JAR_TEST(test_ck24_odd_paths_have_a_defined_meaning),
         JAR_TEST(test_longer_paths_go_first_then_older_cookies),
+        JAR_TEST(test_what_has_expired_is_not_there_to_be_replaced),
         JAR_TEST(test_partitioned_needs_secure),
         JAR_TEST(test_http_only_is_out_of_reach_of_what_is_not_http),
         JAR_TEST(test_hosts_that_no_cookie_can_belong_to_are_refused),
