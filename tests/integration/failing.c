@@ -53,10 +53,6 @@ static struct plan nobody;
 static struct plan *plan = &nobody;
 static __thread int inside __attribute__((tls_model("initial-exec")));
 
-/* What dlsym() asks for before it can answer. */
-static char early[16384];
-static size_t early_used;
-
 static void *real(const char *name)
 {
     inside++;
@@ -137,7 +133,13 @@ __attribute__((constructor)) static void set_up(void)
     inside--;
 }
 
-/* ---- memory ---- */
+/* ---- memory: a sanitizer has an allocator of its own, which must be the first ---- */
+
+#ifndef WITHOUT_MEMORY
+
+/* What dlsym() asks for before it can answer. */
+static char early[16384];
+static size_t early_used;
 
 static void *early_alloc(size_t size)
 {
@@ -219,6 +221,8 @@ int posix_memalign(void **ret, size_t alignment, size_t size)
     REAL(posix_memalign);
     return is_the_one(ALLOCATIONS, __func__) ? ENOMEM : next(ret, alignment, size);
 }
+
+#endif
 
 /* ---- calls ---- */
 

@@ -11,11 +11,15 @@ import origins
 import pytest
 from h2_origin import H2Origin
 from origins import response
+from programs import SANITIZED
 from proxies import ScriptedProxy, options
 from torture import KINDS, Rack
 from wire import Closed, admin_pb2, cookie_pb2, fetch_pb2, stream
 
+# A sanitizer's allocator is its own: allocations fail in the other builds.
+HERE = [kind for kind in KINDS if not (SANITIZED and kind == "allocations")]
 SAMPLE = 8  # of each scenario and kind
+SOAK_S = int(os.environ.get("XHRD_SOAK_SECONDS", "600"))  # a shorter soak leaves some out
 BODY = bytes(range(256)) * 8
 LAST = ("Connection", "close")  # each run begins with connections of its own
 PACKED = gzip.compress(BODY)
@@ -221,14 +225,14 @@ def walk(world, scenario, kind, most=None):
         at += step
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", HERE)
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_some_of_its_calls_fail_and_the_daemon_goes_on(world, scenario, kind):
     walk(world, scenario, kind, SAMPLE)
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", HERE)
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_each_of_its_calls_fails_and_the_daemon_goes_on(world, scenario, kind):
-    walk(world, scenario, kind, int(os.environ.get("XHRD_TORTURE_MOST", "0")) or None)
+    walk(world, scenario, kind, None if SOAK_S >= 600 else max(SAMPLE, SOAK_S))
