@@ -174,7 +174,8 @@ def test_a_connection_that_ends_meanwhile_is_replaced_and_judged_again(client, b
     origin = bed.serve()
     exchange = bed.open(client, origin)
     question(client)
-    wait_until(lambda: origin.connections, "the connection")
+    wait_until(lambda: origin.connections and isinstance(origin.connections[0].sock, ssl.SSLSocket),
+               "the handshake to be over on the other side, too")
     origin.connections[0].sock.shutdown(socket.SHUT_WR)
     wait_until(origin.connections[0].closed.is_set, "the daemon to hang up, too")
     client.send("answer", request_id=exchange.request_id, trusted=True)
