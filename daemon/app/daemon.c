@@ -618,9 +618,9 @@ static int make_service(struct daemon *daemon)
     if (r < 0)
         return r;
     rights_set_config(daemon->rights, &daemon->options.config);
-    daemon->checks =
-        (struct policy_checks){&daemon->options.config, daemon->rights, daemon->identities,
-                               daemon->resolver, &daemon->deny};
+    daemon->checks = (struct policy_checks){&daemon->options.config, daemon->rights,
+                                            daemon->identities,      daemon->resolver,
+                                            &daemon->deny,           &daemon->fetcher->options};
     return service_new(&daemon->service, daemon->fetcher, &options, &events, daemon);
 }
 

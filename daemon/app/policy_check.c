@@ -18,6 +18,7 @@ struct policy_check_job {
     struct lookup lookup;
     struct url url;
     struct origin origin;
+    struct origin dialled; /* a proxy in its place */
     bool is_refused;
     bool is_busy; /* on the thread */
     int result;
@@ -187,6 +188,37 @@ static void lookup_on_done(void *owner, struct address_list found, const struct 
     end(job, NULL);
 }
 
+/* The proxy that the request would go through, or the host. */
+static const struct origin *find_dialled(struct policy_check_job *job)
+{
+    struct service_rights rights = {.kept_out_by = NULL};
+    const struct access_person who = {
+        .uid = job->who.uid,
+        .name = job->who.name,
+        .groups = job->who.groups,
+        .n_groups = job->who.n_groups,
+    };
+    char name[PROXY_TEXT_SIZE];
+    char text[PROXY_TEXT_SIZE + 64];
+
+    if (rights_find(job->checks->rights, &who, &rights) < 0)
+        return &job->origin;
+    const struct fetch_options *options =
+        rights.fetch.options ? rights.fetch.options : job->checks->options;
+    const struct proxy_rules rules = {.http = options->proxy, .https = options->proxy};
+    const struct proxy *proxy = no_proxy_matches(options->no_proxy, &job->origin)
+                                    ? NULL
+                                    : proxy_choose(&rules, &job->origin);
+    if (!proxy)
+        return &job->origin;
+    (void)proxy_format(proxy->kind, &proxy->origin, name);
+    (void)snprintf(text, sizeof(text), "through the proxy %s: these addresses are its own",
+                   name);
+    tell_text(job, ACCESS_SILENT, text);
+    job->dialled = proxy->origin; /* a reload may come while it is looked up */
+    return &job->dialled;
+}
+
 static void judge(struct policy_check_job *job)
 {
     const struct access_view *view = NULL;
@@ -205,8 +237,9 @@ static void judge(struct policy_check_job *job)
     } else {
         tell_text(job, ACCESS_ALLOWS, "there are no rules of hosts, ports and methods");
     }
-    if (resolver_lookup(job->checks->resolver, origin_host(&job->origin), job->origin.port,
-                        AF_UNSPEC, &job->lookup) < 0)
+    const struct origin *dialled = find_dialled(job);
+    if (resolver_lookup(job->checks->resolver, origin_host(dialled), dialled->port, AF_UNSPEC,
+                        &job->lookup) < 0)
         end_kind(job, FAILURE_INTERNAL, "the name cannot be looked up now");
 }
 

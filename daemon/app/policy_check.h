@@ -20,6 +20,7 @@ struct policy_checks {
     struct identities *identities;
     struct resolver *resolver;
     const struct deny_networks *deny;
+    const struct fetch_options *options; /* of who has none of his own */
 };
 
 /* Members of struct service_events. @checks outlives the check. */

@@ -304,6 +304,14 @@ def test_xhrctl_says_which_rule_decides(xhrd, xhrctl):
     assert len(refusals) == 3 and "AllowMethods=" in refusals[0] and "DenyNetworks=" in refusals[2]
 
 
+@pytest.mark.xhrd(config="[Network]\nProxy=http://169.254.169.254:3128\nNoProxy=127.0.0.1\n")
+def test_a_check_judges_the_address_of_the_proxy_where_one_is_used(xhrd, xhrctl):
+    run = xhrctl("policy", "check", "http://a.example/", check=0)
+    assert "silent   through the proxy http://169.254.169.254:3128" in run.out
+    assert "refuses  169.254.169.254:3128 lies in" in run.out and run.out.endswith("refused\n")
+    assert xhrctl("policy", "check", "http://127.0.0.1/", check=0).out.endswith("allowed\n")
+
+
 @ROOT_ONLY
 def test_users_may_check_themselves_and_root_may_check_anybody(machine):
     daemon = machine(f"[User {ANN}]\nDenyHosts=*\n[User games]\nDenyHosts=*\n")

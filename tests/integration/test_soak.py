@@ -2,12 +2,14 @@
 """./dev soak: everything at once for a while, then nothing may be left over."""
 import os
 import random
+import statistics
 import threading
 import time
 
 import pytest
-from origins import response
+from origins import ScriptedOrigin, response
 from programs import SANITIZED
+from test_policy import client_of
 from waiting import wait_until
 from wire import Closed
 
@@ -50,6 +52,34 @@ def use(daemon, origin, until, faults):
                     client.finish(exchange)
     except (Closed, AssertionError, OSError) as fault:
         faults.append(fault)
+
+
+@pytest.mark.soak
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can ask as somebody else")
+def test_cd09_a_warm_connection_of_another_user_cannot_be_told_by_the_time(make_xhrd, folder):
+    """Bob connects a thousand times to two servers alike; Ann is warm with one of them. Welch's t
+    of the two samples, trimmed of what the machine did meanwhile, says nothing (p > 0.01)."""
+    ann_uid, bob_uid = 2001, 2002
+    daemon = make_xhrd("--system", config=f"[User {bob_uid}]\nIdleConnectionsPerUser=0\n")
+    folder.chmod(0o711)
+    daemon.socket_path.chmod(0o666)
+    origins = [ScriptedOrigin(), ScriptedOrigin()]
+    samples = [[], []]
+    with client_of(daemon, ann_uid) as ann, client_of(daemon, bob_uid) as bob:
+        assert ann.fetch(origins[0].url()).done
+        for _ in range(1000):
+            which = random.randrange(2)
+            begun = time.perf_counter()
+            exchange = bob.fetch(origins[which].url())
+            samples[which].append(time.perf_counter() - begun)
+            assert not exchange.head.connection.reused
+        assert ann.fetch(origins[0].url()).head.connection.reused, "it was warm all the time"
+    for origin in origins:
+        origin.stop()
+    kept = [sorted(one)[:int(len(one) * 0.9)] for one in samples]
+    means = [statistics.fmean(one) for one in kept]
+    spread = sum(statistics.variance(one) / len(one) for one in kept) ** 0.5
+    assert abs(means[0] - means[1]) / spread < 2.58, (means, spread)
 
 
 @pytest.mark.soak
