@@ -127,10 +127,10 @@ static const char *type_name(enum config_type type)
     case TYPE_PEOPLE: return "people";
     case TYPE_TLS_VERSION: return "version";
     case TYPE_NETWORKS: return "networks";
-    case TYPE_SWITCH: return "switch";
-    case TYPE_LIST: return "list";
+    case TYPE_SWITCH:
+    case TYPE_RULE: return "switch";
+    case TYPE_LIST:
     case TYPE_RULES: return "list";
-    case TYPE_RULE: return "yes or no";
     }
     return "";
 }

@@ -359,6 +359,7 @@ static const char *wanted(enum access_key key)
 /* What it wants, or how much of it. Return: -EINVAL or -ENOMEM. */
 static int refuse(enum access_key key, struct span word, int why, struct buf *error)
 {
+    word = word.len > 0 ? word : SPAN_LIT("");
     int r = why == -E2BIG ? buf_append_format(error, "%s=%.*s: more than the list can hold",
                                               key_names[key], (int)word.len, word.ptr)
                           : buf_append_format(error, "%s=%.*s: wants %s", key_names[key],

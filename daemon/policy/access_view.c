@@ -376,7 +376,7 @@ static int name_thing(const struct access_step *step, struct buf *out)
         return buf_append_format(out, "%s%.*s%s:%u", what, (int)thing.len, thing.ptr,
                                  is_cut ? "…" : "", step->port);
     case ACCESS_ABOUT_PORT: return buf_append_format(out, "port %u", step->port);
-    case ACCESS_ABOUT_METHOD: return buf_append_format(out, "%.*s", (int)thing.len, thing.ptr);
+    case ACCESS_ABOUT_METHOD:
     case ACCESS_ABOUT_ADDRESS: return buf_append_format(out, "%.*s", (int)thing.len, thing.ptr);
     case ACCESS_ABOUT_INSECURE: break;
     }
