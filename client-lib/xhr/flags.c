@@ -530,6 +530,7 @@ const struct flag flags[] = {
     {GROUP_REQUEST, 'e', 0, 0, "referer", "URL", "send this Referer; ;auto: after a redirect the URL that led there", 0, take_referer},
     {GROUP_REQUEST, 'G', 0, 0, "get", NULL, "put the data into the URL's query and use GET", AT(get), NULL},
     {GROUP_REQUEST, 'I', 0, 0, "head", NULL, "use HEAD and show the header", AT(head), NULL},
+    {GROUP_REQUEST, 0, 0, 0, "url-as-given", NULL, "refuse a URL that would have to be encoded first", AT(url_as_given), NULL},
     {GROUP_REQUEST, 'r', 0, 0, "range", "RANGE", "ask for these bytes: 0-499, 500-, -500", 0, take_range},
 
     {GROUP_BODY, 'd', 0, 0, "data", "DATA", "send this form data (POST); @FILE reads it without line ends, @- from stdin", 0, take_data},
@@ -575,6 +576,7 @@ const struct flag flags[] = {
     {GROUP_AUTH, 'n', 0, 0, "netrc", NULL, "log in with what ~/.netrc says of the host", AT(netrc), NULL},
     {GROUP_AUTH, 0, 0, 0, "netrc-optional", NULL, "the same, if there is such a file", AT(netrc_optional), NULL},
     {GROUP_AUTH, 0, 0, 0, "netrc-file", "FILE", "the same, from FILE", AT(netrc_file), NULL},
+    {GROUP_AUTH, 0, 0, 0, "user-domain", "DOMAIN", "log in as DOMAIN\\USER where the server's realm names it", AT(user_domain), NULL},
     {GROUP_AUTH, 0, 0, 0, "oauth2-bearer", "TOKEN", "log in with this bearer token", 0, take_bearer},
 
     {GROUP_TLS, 'k', 0, 0, "insecure", NULL, "do not check the server's certificate", AT(insecure), NULL},

@@ -239,6 +239,8 @@ static int check_login(const struct cli_options *options, struct trouble *why)
         return trouble_set(why, EXIT_USAGE,
                            "--oauth2-bearer is a login of its own: leave out -u, -n, --basic, "
                            "--digest and --anyauth");
+    if (options->user_domain && !options->user)
+        return trouble_set(why, EXIT_USAGE, "--user-domain goes with -u USER:PASSWORD");
     if (options->user && (options->netrc || options->netrc_optional || options->netrc_file))
         return trouble_set(why, EXIT_USAGE,
                            "-u names the login, -n, --netrc-optional and --netrc-file want it "

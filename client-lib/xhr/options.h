@@ -148,6 +148,8 @@ struct cli_options {
     struct connect_choice *connect_to;
     size_t n_connect_to;
     const char *interface; /* an address or a device */
+    const char *user_domain;
+    bool url_as_given;
     bool ipv4;
     bool ipv6;
     enum xhr_http_choice http;

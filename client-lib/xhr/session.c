@@ -338,7 +338,9 @@ static int make_request_options(struct session *session, struct trouble *why)
         .username = session->user,
         .password = session->password,
         /* curl does not wait to be asked */
-        .preemptive_auth = session->user && scheme_of(options) == XHR_AUTH_BASIC,
+        .preemptive_auth =
+            session->user && scheme_of(options) == XHR_AUTH_BASIC && !options->user_domain,
+        .domain = options->user_domain, /* the realm decides, so it has to be asked for */
         .auth_scheme = scheme_of(options),
         .bearer_token = options->bearer,
         .insecure = options->insecure,
@@ -371,6 +373,7 @@ static int make_request_options(struct session *session, struct trouble *why)
         .interface = options->interface,
         .auto_referer = options->auto_referer,
         .raw = options->raw,
+        .url_as_given = options->url_as_given,
         .cache = options->cache ? XHR_CACHE_ON : XHR_CACHE_OFF,
         .no_keep_alive = options->no_keepalive,
         .sent_headers = options->verbose || options->events,

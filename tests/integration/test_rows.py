@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Rows of the HTTPClient that other themes test at one door: here each is used through libxhr, with
 callbacks and blocking, and through xhr, and must come out the same at all three."""
+import base64
 import ctypes
 import gzip
 import os
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.skipif(not PATH.exists(), reason="no library that pytho
 
 PASSWORD = "open sesame"
 SCHEME = constants("xhr_auth_scheme")
-NAMES_OF_CODES = {7: "connect", 22: "http-status", 28: "timeout", 47: "redirect", 63: "limit"}
+NAMES_OF_CODES = {3: "url", 7: "connect", 22: "http-status", 28: "timeout", 47: "redirect", 63: "limit"}
 
 
 class Library:
@@ -271,3 +272,22 @@ def test_xhr_moves_bodies_of_any_size_with_the_daemons_memory_flat(xhrd, xhr, or
             assert run.wait() == 0
     assert got[0] == size
     assert xhrd.rss_kib() - before <= 8192 or SANITIZED
+
+
+def test_the_domain_goes_where_the_realm_names_it(fetch, origin_raw):
+    for realm, user in (("corp.example", "CORP.EXAMPLE\\ali"), ("elsewhere", "ali")):
+        origin_raw.requests.clear()
+        ask = response(b"", status="401 Who", fields=[("WWW-Authenticate", f'Basic realm="{realm}"')])
+        origin_raw.answer = lambda request: (response(b"in\n") if request.get("Authorization")
+                                             else ask)  # noqa: B023
+        assert fetch(origin_raw.url(), ["-u", "ali:pw", "--user-domain", "CORP.EXAMPLE"],
+                     username=b"ali", password=b"pw", domain=b"CORP.EXAMPLE") == (200, b"in\n")
+        said = origin_raw.requests[-1].get("Authorization").removeprefix("Basic ")
+        assert base64.b64decode(said).decode() == f"{user}:pw"
+
+
+def test_a_url_may_be_taken_as_it_is_or_not_at_all(fetch, origin_raw):
+    assert fetch(origin_raw.url("/a%20b"), ["--url-as-given"], url_as_given=True)[0] == 200
+    assert fetch(origin_raw.url("/a b"), ["--url-as-given"], url_as_given=True) == "url"
+    assert fetch(origin_raw.url("/a b"))[0] == 200
+    assert [request.target for request in origin_raw.requests] == ["/a%20b"] * 2
