@@ -288,3 +288,27 @@ def test_damaged_store_is_set_aside_and_requests_go_on(folder, damage):
     finally:
         origin.stop()
         daemon.finish()
+
+
+def test_db12_two_daemons_on_one_state_take_turns_and_lose_nothing(make_xhrd, origin_raw, folder):
+    """As when a service is restarted and the old one is slow to leave."""
+    origin_raw.answer = lambda request: response(
+        b"ok", fields=[("Set-Cookie", f"{request.target[1:]}=1; Path=/; Max-Age=86400")])
+    state = folder / "state"
+    old = Daemon(folder / "old", state_dir=state)
+    with old.client() as first:
+        assert first.fetch(origin_raw.url("/old")).done
+        new = make_xhrd(state_dir=state)
+        with new.client() as second:
+            waits = second.open(origin_raw.url("/new"))
+            second.status()  # it is served meanwhile
+            assert not waits.ended
+            assert first.fetch(origin_raw.url("/late")).done  # the old one goes on as before
+            assert old.stop() == 0
+            done = second.finish(waits)
+            assert done.done and not done.done.cookies_not_persisted
+            assert {c.name for c in second.cookies()} == {b"old", b"late", b"new"}
+    new.kill()
+    new.start()
+    with new.client() as third:
+        assert {c.name for c in third.cookies()} == {b"old", b"late", b"new"}
