@@ -98,7 +98,7 @@ def test_decoded_body_above_the_clients_mark_fails(client, origin_raw):
 
 # ---- backpressure
 
-def test_client_that_does_not_read_stops_the_server(xhrd, origin_raw):
+def test_ip05_a_client_that_does_not_read_stops_the_server(xhrd, origin_raw):
     sent = [0]
 
     def script(connection):
@@ -148,6 +148,22 @@ def test_credit_is_kept_to_the_byte(client, origin_raw):
         assert exchange.body_bytes == total
     client.send("credit", request_id=exchange.request_id, bytes=1 << 20)
     assert client.finish(exchange).body_bytes == 100_000
+
+
+def test_ip06_a_client_that_reads_in_drips_costs_nobody_and_gets_all(xhrd, origin_nginx):
+    size, drip = 4 << 20, 1024
+    origin_nginx.sparse("long", size)
+    with xhrd.client(auto_credit=False) as slow, xhrd.client() as other:
+        assert other.fetch(origin_nginx.plain_url("/hello")).done
+        before = xhrd.rss_kib()
+        exchange = slow.open(origin_nginx.plain_url("/long"), credit=drip)
+        for taken in range(drip, 200 * drip, drip):
+            slow.receive_until(lambda: exchange.body_bytes == taken)  # noqa: B023
+            assert other.fetch(origin_nginx.plain_url("/hello")).body == b"hello\n"
+            slow.send("credit", request_id=exchange.request_id, bytes=drip)
+        assert SANITIZED or xhrd.rss_kib() - before < 2048
+        slow.send("credit", request_id=exchange.request_id, bytes=size)
+        assert slow.finish(exchange).done and exchange.body_bytes == size
 
 
 def test_client_that_never_reads_its_socket_costs_nobody_else(xhrd, origin_nginx):
