@@ -163,7 +163,8 @@ def test_exit_60_for_a_certificate_of_nobody_or_for_another_name(xhr, make_tls_o
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_exit_42_after_a_signal(xhr, origin_raw, number):
     origin_raw.script = lambda c: (c.request(), c.wait_gone())
-    run = xhr.start(origin_raw.url())
+    # Whoever runs the tests may have had it ignored (nohup), which programs inherit and respect.
+    run = xhr.start(origin_raw.url(), preexec_fn=lambda: signal.signal(number, signal.SIG_DFL))
     wait_until(lambda: origin_raw.requests, "the request")
     run.send_signal(number)
     _, err = run.communicate(timeout=20)
