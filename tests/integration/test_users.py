@@ -120,3 +120,17 @@ def test_socket_is_open_to_those_it_is_for(folder, whose, mode):
     finally:
         run.terminate()
         run.communicate()
+
+
+def test_two_users_are_two_connections_of_http2(machine, origin_nginx, ca):
+    """What one connection carries is one user's: fifty requests of each, two connections."""
+    with client_of(machine, ANN) as ann, client_of(machine, BOB) as bob:
+        seen = {}
+        for user in (ann, bob):
+            heads = [user.fetch(origin_nginx.h2_url("/hello"), ca=ca.pem).head for _ in range(50)]
+            assert {head.http_version for head in heads} == {20}
+            seen[user] = {head.connection.connection_id for head in heads}
+            assert len(seen[user]) == 1
+        assert seen[ann] != seen[bob]
+    with machine.client() as root:
+        assert root.status().tls_handshakes_full == 2
