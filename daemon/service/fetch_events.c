@@ -390,7 +390,8 @@ static void entry_on_body(void *owner, struct span bytes)
         entry->loading_told = true;
         send_ready_state(entry, XHRD__V1__READY_STATE__READY_STATE_LOADING);
     }
-    while (bytes.len > 0 && !entry->client->closed) {
+    /* Who is being sent away has missed a message, maybe the head: nothing more is told. */
+    while (bytes.len > 0 && !entry->client->closed && !entry->client->leave.queued) {
         struct span chunk = span_take(bytes, WIRE_BODY_DATA_MAX);
         size_t n = wire_body_head(head, WIRE_CLIENT, entry->number, chunk.len);
         int r = session_send_payload(entry->client->session,
