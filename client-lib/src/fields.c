@@ -13,8 +13,10 @@
 #define SEPARATOR        ", "
 #define COOKIE_SEPARATOR "; "
 
+#define NAME_SIZE        20 /* texts, not pointers: those would have to be relocated */
+
 /* Hold one value: a second one replaces the first. */
-static const char *const single[] = {
+static const char single[][NAME_SIZE] = {
     "authorization",
     "content-encoding",
     "content-language",
@@ -36,7 +38,7 @@ static const char *const single[] = {
 };
 
 /* Say how the message is framed and to whom it goes: the engine's. */
-static const char *const engines[] = {
+static const char engines[][NAME_SIZE] = {
     "connection", "content-length",    "host",    "keep-alive", "proxy-connection", "te",
     "trailer",    "transfer-encoding", "upgrade",
 };
@@ -67,7 +69,7 @@ bool xhr_is_token(const char *text)
     return *text == '\0';
 }
 
-static bool is_listed(const char *const *names, size_t count, const char *name)
+static bool is_listed(const char (*names)[NAME_SIZE], size_t count, const char *name)
 {
     for (size_t i = 0; i < count; i++)
         if (xhr_name_eq(names[i], name))

@@ -116,8 +116,8 @@ int xhr_form_add_urlencoded(struct xhr_bytes *out, const void *bytes, size_t len
 static const char *type_of_ending(const char *filename)
 {
     static const struct {
-        const char *ending;
-        const char *type;
+        char ending[8]; /* no pointers: those would have to be relocated */
+        char type[20];
     } types[] = {
         {"txt", "text/plain"},      {"htm", "text/html"},         {"html", "text/html"},
         {"css", "text/css"},        {"csv", "text/csv"},          {"js", "text/javascript"},

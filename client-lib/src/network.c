@@ -13,7 +13,7 @@ struct xhr_network_watch {
     unsigned depth;
 };
 
-static const char *const types[] = {
+static const char types[][8] = {
     [XHR_NETWORK_NONE] = "NONE",       [XHR_NETWORK_WIFI] = "WIFI",
     [XHR_NETWORK_MOBILE] = "MOBILE",   [XHR_NETWORK_LAN] = "LAN",
     [XHR_NETWORK_UNKNOWN] = "UNKNOWN",

@@ -8,7 +8,7 @@
 #include "xhr_priv.h"
 
 /* WHATWG Fetch, "normalize a method". */
-static const char *const normalized[] = {"DELETE", "GET", "HEAD", "OPTIONS", "POST", "PUT"};
+static const char normalized[][8] = {"DELETE", "GET", "HEAD", "OPTIONS", "POST", "PUT"};
 
 static void on_slot_fail(struct xhr_slot *slot)
 {

@@ -25,7 +25,7 @@
 
 /* What a process that outlives the program by far may inherit from it: where things are, how
  * tests watch it; none of the program's secrets, and no loader tricks. */
-static const char *const kept[] = {
+static const char kept[][20] = {
     "HOME=",
     "PATH=",
     "USER=",

@@ -11,7 +11,7 @@
 
 #include "base/cleanup.h"
 
-#define SPARES_MAX 32
+#define SPARES_MAX 12
 
 struct spares {
     size_t size; /* bytes of each */

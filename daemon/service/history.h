@@ -21,7 +21,7 @@
 #include "http/headers.h"
 #include "http/url.h"
 
-#define HISTORY_BYTES    262144
+#define HISTORY_BYTES    172032
 #define HISTORY_USERS    64
 
 #define RECORD_URL_MAX   2048  /* bytes shown of a URL */
