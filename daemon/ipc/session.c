@@ -16,11 +16,13 @@
 #include "loop/watch.h"
 #include "wire/frame.h"
 
-#define READ_BYTES    65536
-#define FDS_MAX       16           /* room in the control buffer; options.fds_max is below */
-#define GONE_POLL_US  (500 * 1000) /* how often a half-closed client is looked at */
-#define GATHER_BYTES  32768        /* a shorter queue may wait for more to come */
-#define GATHER_ROUNDS 3            /* so long at most, none of which sleeps */
+#define READ_BYTES      65536
+#define FDS_MAX         16           /* room in the control buffer; options.fds_max is below */
+#define GONE_POLL_US    (500 * 1000) /* how often a half-closed client is looked at */
+#define KEEP_BUFFER_MAX 65536        /* larger buffers are given back when empty, … */
+#define KEEP_BUFFER_MIN 8192         /* … and those of the many clients that rest */
+#define GATHER_BYTES    32768        /* a shorter queue may wait for more to come */
+#define GATHER_ROUNDS   3            /* so long at most, none of which sleeps */
 
 /* Shared by all sessions: what is read is eaten, or copied to the session, before the next
  * one reads. */
@@ -99,7 +101,9 @@ static void took(struct session *session, size_t n)
     buf_consume(&session->out, n);
     if (session->out_charge.quota) /* none any more while the last word goes out */
         charge_give_back(&session->out_charge, n);
-    if (session->out.len == 0) /* clients that rest hold nothing; most of them do */
+    /* Between the two it is a client that is sent much, and soon again. */
+    if (session->out.len == 0 &&
+        (session->out.capacity <= KEEP_BUFFER_MIN || session->out.capacity > KEEP_BUFFER_MAX))
         buf_done(&session->out);
 }
 
