@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * In libxhr.so, which sends no commands of administrators: what answers them would be read with
- * is left out of it, ten pages of tables that every process would have to relocate. An answer
+ * is left out of it, ten KiB of tables that every process would have to relocate. An answer
  * that comes all the same belongs to nothing that was asked.
  */
 #include "xhr_priv.h"
