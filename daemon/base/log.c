@@ -5,19 +5,20 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/uio.h>
-#include <systemd/sd-journal.h>
-#include <unistd.h>
 
+#include "base/log_sink.h"
+#include "base/message_id.h"
 #include "base/utf8.h"
 
 #define LINE_MAX_BYTES 2048 /* a longer line is cut: server text ends up in some of them */
 #define FIELDS_MAX     10
 
 static atomic_int current = LOG_LEVEL_NOTICE;
+
+/* Lines that nobody took, and how many of those were warnings or worse. */
+static atomic_uint lost, lost_grave;
 
 static const char *const names[] = {
     [LOG_LEVEL_ERR] = "err",   [LOG_LEVEL_WARNING] = "warning", [LOG_LEVEL_NOTICE] = "notice",
@@ -52,30 +53,10 @@ int log_level_parse(const char *text, enum log_level *ret)
     return -EINVAL;
 }
 
-/* JOURNAL_STREAM names the device and inode of the journal's socket: systemd.exec(5). */
-static bool stderr_is_journal(void)
-{
-    static atomic_int known; /* 0: not asked, 1: no, 2: yes */
-    int is = atomic_load(&known);
-
-    if (is == 0) {
-        const char *stream = getenv("JOURNAL_STREAM");
-        char own[64] = "";
-        struct stat st;
-
-        if (stream && fstat(STDERR_FILENO, &st) == 0)
-            (void)snprintf(own, sizeof(own), "%lu:%lu", (unsigned long)st.st_dev,
-                           (unsigned long)st.st_ino);
-        is = stream && strcmp(stream, own) == 0 ? 2 : 1;
-        atomic_store(&known, is);
-    }
-    return is == 2;
-}
-
 struct fields {
     struct iovec iov[FIELDS_MAX];
     char text[FIELDS_MAX][LINE_MAX_BYTES + 16];
-    int n;
+    size_t n;
 };
 
 static void add_field(struct fields *fields, const char *fmt, ...) PRINTF_LIKE(2, 3);
@@ -86,11 +67,14 @@ static void add_field(struct fields *fields, const char *fmt, ...)
 
     va_start(args, fmt);
     // NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): clang 14 does not see va_start()
-    int n = vsnprintf(text, sizeof(fields->text[0]), fmt, args);
+    int n = vsnprintf(text, sizeof(fields->text[0]) - 1, fmt, args);
     va_end(args);
     if (n < 0)
         return;
-    fields->iov[fields->n++] = (struct iovec){text, strlen(text)};
+    utf8_make_presentable(text); /* a line feed would end the field */
+    size_t length = strlen(text);
+    text[length++] = '\n';
+    fields->iov[fields->n++] = (struct iovec){text, length};
 }
 
 static void add_subject(struct fields *fields, const struct log_subject *about)
@@ -107,7 +91,7 @@ static void add_subject(struct fields *fields, const struct log_subject *about)
         add_field(fields, "XHRD_UNIT=%s", about->unit);
 }
 
-static void write_journal(enum log_level level,
+static bool write_journal(enum log_level level,
                           const struct log_subject *about,
                           const char *message_id,
                           const char *line)
@@ -116,14 +100,15 @@ static void write_journal(enum log_level level,
 
     add_field(&fields, "MESSAGE=%s", line);
     add_field(&fields, "PRIORITY=%d", (int)level);
+    add_field(&fields, "SYSLOG_IDENTIFIER=xhrd");
     if (message_id)
         add_field(&fields, "MESSAGE_ID=%s", message_id);
     if (about)
         add_subject(&fields, about);
-    (void)sd_journal_sendv(fields.iov, fields.n);
+    return log_sink_send(fields.iov, fields.n);
 }
 
-static void
+static bool
 write_stderr(enum log_level level, const struct log_subject *about, const char *line)
 {
     char text[LINE_MAX_BYTES + 128];
@@ -137,8 +122,50 @@ write_stderr(enum log_level level, const struct log_subject *about, const char *
         (void)snprintf(uid, sizeof(uid), " uid %u", about->uid);
     int n =
         snprintf(text, sizeof(text), "xhrd: %s:%s%s %s\n", names[level], uid, request, line);
-    if (n > 0 && write(STDERR_FILENO, text, strlen(text)) < 0)
-        return; /* nobody is left to tell */
+
+    return n > 0 && log_sink_write(text, strlen(text));
+}
+
+static bool write_line(enum log_level level,
+                       const struct log_subject *about,
+                       const char *message_id,
+                       const char *line)
+{
+    if (log_sink_is_journal())
+        return write_journal(level, about, message_id, line);
+    return write_stderr(level, about, line);
+}
+
+/* Return: whether who reads the lines knows of all that are missing. */
+static bool tell_lost(void)
+{
+    unsigned n = atomic_exchange(&lost, 0);
+    unsigned n_grave = atomic_exchange(&lost_grave, 0);
+    char line[160];
+
+    if (n == 0)
+        return true;
+    (void)snprintf(line, sizeof(line),
+                   "%u lines are missing before this one, %u of them warnings or errors: "
+                   "nobody took them, and nothing waits for that",
+                   n, n_grave);
+    if (write_line(LOG_LEVEL_WARNING, NULL, MESSAGE_LINES_LOST, line))
+        return true;
+    atomic_fetch_add(&lost, n);
+    atomic_fetch_add(&lost_grave, n_grave);
+    return false;
+}
+
+static void write_or_count(enum log_level level,
+                           const struct log_subject *about,
+                           const char *message_id,
+                           const char *line)
+{
+    if (tell_lost() && write_line(level, about, message_id, line))
+        return;
+    atomic_fetch_add(&lost, 1);
+    if (level <= LOG_LEVEL_WARNING)
+        atomic_fetch_add(&lost_grave, 1);
 }
 
 void log_write(enum log_level level,
@@ -159,10 +186,7 @@ void log_write(enum log_level level,
     va_end(args);
     if (n >= 0) {
         utf8_make_presentable(line); /* what a server wrote must not start a line of its own */
-        if (stderr_is_journal())
-            write_journal(level, about, message_id, line);
-        else
-            write_stderr(level, about, line);
+        write_or_count(level, about, message_id, line);
     }
     errno = saved;
 }

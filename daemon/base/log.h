@@ -4,7 +4,9 @@
 /*
  * Log lines with journal fields. The first argument is whom the line is about: it brings its
  * fields with it, NULL brings none. Where stderr is the journal the lines go there by its own
- * protocol, else to stderr as text.
+ * protocol, else to stderr as text. Nobody waits for a journal that hangs, or a pipe that is
+ * full: a line that is not taken is counted, and the next one that is says how many are
+ * missing.
  *
  * err: an operator must act; warning: we cope, and say how; notice: start, stop, reload;
  * info: one line per finished request; debug: state steps. Never: cookie values, credentials,

@@ -3,6 +3,7 @@
 clock that jumps, a stop, a journal that is dead. Each request ends, the daemon stays, and when it is over
 all is as before: requests load, cookies are kept, and nothing more is held (the xhrd fixture). A
 short while in CI, a longer one in the soak."""
+import contextlib
 import os
 import resource
 import signal
@@ -16,6 +17,7 @@ from torture import Rack
 from waiting import wait_until
 from wire import Closed
 
+AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root may make a mount namespace")
 TRIES = {"shallow": 60, "soak": 3000}
 N_USERS = 3
 HOUR_S = 3600
@@ -197,20 +199,53 @@ def test_a_daemon_that_was_stopped_goes_on_where_it_was(place):
     assert load.failures == load.refusals == 0
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may make a mount namespace")
-def test_a_journal_that_is_dead_holds_up_nothing(make_xhrd, folder):
-    """Its lines are lost, the requests are not."""
+@contextlib.contextmanager
+def journal(make_xhrd, folder, *arguments):
+    """A journal's socket, and a daemon that writes to it. Yields (socket, daemon)."""
     (folder / "run/systemd/journal").mkdir(parents=True)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal:
-        journal.bind(str(folder / "run/systemd/journal/socket"))  # and nobody has it open any more
-    (folder / "xhrd0").mkdir()
-    log = folder / "xhrd0/log"
-    log.touch()
-    daemon = make_xhrd(binds={"/run": folder / "run"},
-                       env={"JOURNAL_STREAM": f"{log.stat().st_dev}:{log.stat().st_ino}"})
-    origin = ScriptedOrigin()
-    with daemon.client() as client:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.bind(str(folder / "run/systemd/journal/socket"))
+        (folder / "xhrd0").mkdir()
+        log = folder / "xhrd0/log"
+        log.touch()
+        yield sock, make_xhrd(
+            *arguments, binds={"/run": folder / "run"},
+            env={"JOURNAL_STREAM": f"{log.stat().st_dev}:{log.stat().st_ino}"})
+        assert log.read_text() == "", "it wrote to the journal"
+
+
+def lines_there(sock):
+    """What the journal has to read, as dicts of fields."""
+    lines = []
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            text = sock.recv(1 << 16, socket.MSG_DONTWAIT).decode()
+            assert text.endswith("\n")
+            lines.append(dict(field.split("=", 1) for field in text.splitlines()))
+    return lines
+
+
+@AS_ROOT
+def test_a_journal_that_is_dead_holds_up_nothing(make_xhrd, folder, origin_raw):
+    """Its lines are lost, the requests are not."""
+    with journal(make_xhrd, folder) as (sock, daemon), daemon.client() as client:
+        sock.close()  # the name is there, and nobody has it open any more
         for n in range(50):
-            assert client.fetch(origin.url(f"/{n}")).done
-    assert daemon.log() == "", "it wrote to the journal"
-    origin.stop()
+            assert client.fetch(origin_raw.url(f"/{n}")).done
+
+
+@AS_ROOT
+def test_a_journal_that_hangs_holds_up_nothing_and_is_told_what_it_missed(make_xhrd, folder, origin_raw):
+    tries = 4 * int(open("/proc/sys/net/unix/max_dgram_qlen").read())
+    with journal(make_xhrd, folder, "--log-level", "info") as (sock, daemon), daemon.client() as client:
+        for n in range(tries):
+            assert client.fetch(origin_raw.url(f"/{n}")).done
+        taken = lines_there(sock)
+        requests = [line for line in taken if "XHRD_REQUEST" in line]
+        assert len(requests) < tries, "its queue was full"
+        assert client.fetch(origin_raw.url("/more")).done
+        missing, last = lines_there(sock)
+        assert missing["MESSAGE"].startswith(f"{tries - len(requests)} lines are missing")
+        assert (missing["PRIORITY"], len(missing["MESSAGE_ID"])) == ("4", 32)
+        assert last["XHRD_REQUEST"] and last["XHRD_ORIGIN"] and last["PRIORITY"] == "6"
+        assert {line["SYSLOG_IDENTIFIER"] for line in (*taken, missing, last)} == {"xhrd"}

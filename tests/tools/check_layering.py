@@ -33,10 +33,10 @@ OUTSIDE = {
     "zstd_errors.h": {"http"},
     "libpsl.h": {"policy"},
     "nghttp2": {"transport"},
-    "systemd": {"base", "app"},
+    "systemd": {"app"},
     "ini.h": {"app"},
     "protobuf-c": {"service"},
-    "sys/socket.h": {"net", "fetch", "ipc", "app"},  # fetch: sockets that a client passed
+    "sys/socket.h": {"base", "net", "fetch", "ipc", "app"},  # base: to the journal; fetch: passed ones
     "wire": {"ipc", "service"},  # proto/wire; service: precheck, heads of body chunks
     "xhrd": {"service"},  # generated protobuf; ipc sees frames only
 }

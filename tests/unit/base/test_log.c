@@ -148,6 +148,49 @@ static void test_errno_is_told_and_kept(void **state)
     assert_non_null(strstr(hear(say_errno), "disk: No space left on device\n"));
 }
 
+/* A pipe that nobody reads takes so much and no more: who logs goes on. */
+static void say_more_than_a_pipe_takes(void)
+{
+    for (int i = 0; i < 2000; i++)
+        log_at(i % 4 ? LOG_LEVEL_NOTICE : LOG_LEVEL_ERR, NULL, "%0100d", i);
+}
+
+static void test_a_reader_that_hangs_holds_nobody_up_and_is_told_what_is_missing(void **state)
+{
+    static char text[1 << 17];
+    size_t taken = 0;
+    int ends[2];
+    int err = dup(STDERR_FILENO);
+
+    (void)state;
+    assert_int_equal(pipe(ends), 0);
+    assert_true(dup2(ends[1], STDERR_FILENO) >= 0);
+    say_more_than_a_pipe_takes();
+    ssize_t n = read(ends[0], text, sizeof(text));
+    assert_true(n > 60000);
+    for (ssize_t i = 0; i < n; i++)
+        taken += text[i] == '\n';
+    assert_int_equal(text[n - 1], '\n'); /* whole lines */
+    log_err(NULL, "after");
+    n = read(ends[0], said, sizeof(said) - 1);
+    assert_true(dup2(err, STDERR_FILENO) >= 0);
+    close(err);
+    close(ends[0]);
+    close(ends[1]);
+    assert_true(n > 0);
+    said[n] = '\0';
+
+    size_t missing = 0;
+    size_t grave = 0;
+    assert_int_equal(sscanf(said, "xhrd: warning: %zu lines are missing before this one, %zu",
+                            &missing, &grave),
+                     2);
+    assert_int_equal(missing, 2000 - taken);
+    assert_int_equal(grave, 2000 / 4 - (taken + 3) / 4);
+    assert_non_null(strstr(said, "\nxhrd: err: after\n"));
+    assert_string_equal(hear(say_errno), "xhrd: err: disk: No space left on device\n");
+}
+
 int main(void)
 {
     (void)unsetenv("JOURNAL_STREAM");
@@ -159,6 +202,7 @@ int main(void)
         cmocka_unit_test(test_a_line_says_whom_it_is_about),
         cmocka_unit_test(test_what_is_below_the_level_is_not_said),
         cmocka_unit_test(test_errno_is_told_and_kept),
+        cmocka_unit_test(test_a_reader_that_hangs_holds_nobody_up_and_is_told_what_is_missing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
