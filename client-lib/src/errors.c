@@ -7,6 +7,13 @@
 
 #include "xhr_priv.h"
 
+/* The same words whatever the language, from any thread. */
+#ifdef __GLIBC__
+#define ERRNO_TEXT strerrordesc_np
+#else
+#define ERRNO_TEXT strerror
+#endif
+
 static const struct {
     char name[20];
     int titanium;
@@ -109,7 +116,7 @@ int xhr_error_errno(const struct xhr_error *error)
 
 const char *xhr_errno_text(int error)
 {
-    const char *text = strerrordesc_np(error);
+    const char *text = ERRNO_TEXT(error);
 
     return text ? text : "unknown error";
 }

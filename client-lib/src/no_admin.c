@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * In libxhr.so, which sends no commands of administrators: what answers them would be read with
- * is left out of it, ten KiB of tables that every process would have to relocate. An answer
- * that comes all the same belongs to nothing that was asked.
+ * In libxhr.so and xhr, which send no commands of administrators: what answers them would be
+ * read with is left out of them, ten KiB of tables that every process would have to relocate.
+ * An answer that comes all the same belongs to nothing that was asked.
  */
 #include "xhr_priv.h"
 
