@@ -45,16 +45,3 @@ def tls_cases(world):
             "libcurl, resumed": curl(resumed), "libxhr, resumed": xhr(resumed),
             "warm": warm, "warm beside 200 handshakes": warm_beside,
             "trust store": trust_store}
-
-
-def cpu_us(case):
-    return case["cpu_us"] + case.get("daemon_cpu_us", 0)
-
-
-def per_core(name):
-    return lambda cases: cpu_us(cases[f"libcurl, {name}"]) / cpu_us(cases[f"libxhr, {name}"])
-
-
-def on_one_core(name):
-    """Handshakes that a second of one core pays for, client and daemon together."""
-    return lambda cases: 1e6 / cpu_us(cases[name])

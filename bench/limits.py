@@ -16,15 +16,23 @@ WIDE = ("[Limits]\nRequestsPerUser=100000\nClientsPerUser=20000\nClients=20000\n
         "QueuedBytesPerUser=1G\n[Network]\nConnectionsPerHost={}\n")
 
 
-def accepted(world):
-    """Connections that the origin has accepted so far, this question's not counted."""
+def origin_status(world):
+    """Return: nginx's own counts, this question's connection not among the accepted."""
     context = ssl.create_default_context(cafile=str(world.origin.ca))
     with socket.create_connection(("localhost", world.origin.port)) as plain:
         with context.wrap_socket(plain, server_hostname="localhost") as asked:
             asked.sendall(b"GET /connections HTTP/1.0\r\nHost: localhost\r\n\r\n")
             text = b"".join(iter(lambda: asked.recv(4096), b"")).decode()
     world.asked = getattr(world, "asked", 0) + 1
-    return int(re.search(r"^ (\d+) \d+ \d+ *$", text, re.M).group(1)) - world.asked
+    found = re.search(r"^ (\d+) \d+ \d+ *\nReading: (\d+) Writing: (\d+) Waiting: (\d+)", text, re.M)
+    accepted, reading, writing, waiting = map(int, found.groups())
+    return {"accepted": accepted - world.asked, "reading": reading, "writing": writing - 1,
+            "waiting": waiting}
+
+
+def accepted(world):
+    """Connections that the origin has accepted so far."""
+    return origin_status(world)["accepted"]
 
 
 # ---- HTTP/2 -----------------------------------------------------------------------------------
@@ -84,12 +92,13 @@ def up_cases(world):
 
 @contextlib.contextmanager
 def in_flight(world, daemon, number, url):
-    """`number` requests of one client that the origin leaves unanswered."""
+    """`number` requests of one client that the origin has read and leaves unanswered, but for the
+    first: /hold delays what comes after it."""
     client = subprocess.Popen([str(world.programs["xhr_client"]), "-W", "-p", str(number), url],
                               env=daemon.env, stdin=subprocess.PIPE)
     try:
-        wait_until(lambda: awaiting(world, daemon) >= number - 2, f"{number} requests in flight",
-                   deadline_s=120)
+        wait_until(lambda: origin_status(world)["writing"] >= number - 2,
+                   f"{number} requests to be read by the origin", deadline_s=120)
         yield
     finally:
         client.stdin.close()
@@ -126,7 +135,7 @@ def memory_cases(world):
     hold, h2_hold = world.origin.url("/hold"), world.origin.h2_url("/hold")
     return {"idle": fresh_daemon,
             "100 TLS connections": measure(100, hold, 100),
-            "8,000 in flight, h1": measure(8000, hold, 8000),
+            "10,000 in flight, h1": measure(MANY_IN_FLIGHT, hold, MANY_IN_FLIGHT),
             "10,000 in flight, h2": measure(MANY_IN_FLIGHT, h2_hold, 6)}
 
 

@@ -189,7 +189,7 @@ int main(int argc, char **argv)
     if (!run.url || !run.latency_ns || xhr_client_new(NULL, &run.client) < 0)
         die("no URL, or no memory");
     begin_measuring(&run);
-    if (in_flight == 1)
+    if (in_flight == 1 && !wait)
         run_one_by_one(&run);
     else
         run_many(&run, in_flight, wait);
