@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/mem.h"
 #include "base/utf8.h"
 
 static const char *const kinds[FAILURE_KIND_COUNT] = {
@@ -47,6 +48,25 @@ static const char *const phases[PHASE_COUNT] = {
     [PHASE_SEND] = "send",       [PHASE_WAIT] = "wait",     [PHASE_HEAD] = "head",
     [PHASE_BODY] = "body",
 };
+
+static const struct failure no_memory = {.kind = FAILURE_INTERNAL, .text = "out of memory"};
+
+const struct failure *failure_keep(const struct failure *old, const struct failure *why)
+{
+    struct failure *kept = mem_alloc(sizeof(*kept));
+
+    if (kept)
+        *kept = *why; /* which may be @old */
+    failure_drop(old);
+    return kept ? kept : &no_memory;
+}
+
+const struct failure *failure_drop(const struct failure *kept)
+{
+    if (kept != &no_memory)
+        mem_free((void *)(uintptr_t)kept);
+    return NULL;
+}
 
 const char *failure_kind_name(enum failure_kind kind)
 {

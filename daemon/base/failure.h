@@ -77,5 +77,14 @@ struct failure {
 void failure_set(struct failure *ret, enum failure_kind kind, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
 
+/*
+ * Most things never fail, so a failure that is to last is kept in a block of its own.
+ * failure_keep() gives the copy, in place of @old, which is dropped; without memory for one it
+ * is a failure that says so. failure_drop() returns NULL; NULL is fine.
+ */
+MUST_CHECK const struct failure *failure_keep(const struct failure *old,
+                                              const struct failure *why);
+const struct failure *failure_drop(const struct failure *kept);
+
 const char *failure_kind_name(enum failure_kind kind); /* "timeout-connect" */
 const char *failure_phase_name(enum failure_phase phase);

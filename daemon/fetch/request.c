@@ -12,6 +12,9 @@
 #define PROGRESS_EACH_US (50 * 1000)
 #define DRAIN_US         (1000 * 1000) /* for the rest of an answer that is not the last */
 
+/* There may be thousands: what few of them have lies in blocks of its own. */
+_Static_assert(sizeof(struct request) <= REQUEST_BYTES_MAX, "a request has grown");
+
 void fetcher_init(struct fetcher *fetcher, struct loop *loop)
 {
     *fetcher = (struct fetcher){.loop = loop,
@@ -224,13 +227,14 @@ static void request_reap(struct reap *reap)
     buf_done(&request->head_reason);
     buf_done(&request->coding);
     buf_done(&request->upload.pending);
-    url_done(&request->url);
     certificates_free(request->certificates);
-    if (request->has_redirect)
-        redirect_done(&request->redirect);
+    redirect_free(request->redirect);
+    url_free(request->first_url);
     request_auth_done(request);
     request_proxy_done(request);
     request_options_done(&request->options);
+    failure_drop(request->failure);
+    failure_drop(request->asking.broken);
     mem_free(request->rungs);
     spares_put(&request->fetcher->spares, request);
 }
@@ -242,12 +246,13 @@ static void log_end(const struct request *request, const struct failure *why)
     if (log_get_level() < LOG_LEVEL_INFO)
         return;
     if (why)
-        log_info(&request->log, "%s %s%.*s failed in %lld ms: %s: %s", request->method,
-                 request->origin_text, (int)request->url.path.len, request->url.path.ptr, ms,
-                 failure_kind_name(why->kind), why->text);
+        log_info(&request->log, "%s %s%.*s failed in %lld ms: %s: %s", request->options.method,
+                 request->origin_text, (int)request->options.url.path.len,
+                 request->options.url.path.ptr, ms, failure_kind_name(why->kind), why->text);
     else
-        log_info(&request->log, "%s %s%.*s %u, %llu bytes in %lld ms%s", request->method,
-                 request->origin_text, (int)request->url.path.len, request->url.path.ptr,
+        log_info(&request->log, "%s %s%.*s %u, %llu bytes in %lld ms%s",
+                 request->options.method, request->origin_text,
+                 (int)request->options.url.path.len, request->options.url.path.ptr,
                  request->head.status, (unsigned long long)request->pipeline.body_bytes, ms,
                  request->cache.from != REQUEST_FROM_NETWORK ? ", stored"
                  : request->info.reused                      ? ", reused connection"
@@ -296,14 +301,14 @@ void request_close(struct request *request)
 
 static void fail_now(struct request *request)
 {
-    request_finish(request, &request->failure);
+    request_finish(request, request->failure);
 }
 
 void request_fail(struct request *request, const struct failure *why)
 {
     if (request->state == REQUEST_DONE || request_is_failing(request))
         return;
-    request->failure = *why;
+    request->failure = failure_keep(request->failure, why);
     request_rest(request);
     if (request->exchange)
         exchange_pause(request->exchange); /* nothing more is told before the end */
@@ -311,17 +316,6 @@ void request_fail(struct request *request, const struct failure *why)
 }
 
 /* ---- the beginning --------------------------------------------------------------------- */
-
-static int take_url(struct request *request)
-{
-    int r = url_copy(&request->options.url, &request->url);
-
-    if (r < 0)
-        return r;
-    memcpy(request->method, request->options.method, sizeof(request->method));
-    request->has_body = request->options.body_kind != REQUEST_BODY_NONE;
-    return 0;
-}
 
 static int open_sink(struct request *request);
 
@@ -340,11 +334,9 @@ int request_new(struct request **ret,
     request->events = events;
     request->owner = owner;
     request->options = *options;
-    int r = take_url(request);
-    if (r == 0)
-        r = open_sink(request);
+    request->has_body = request->options.body_kind != REQUEST_BODY_NONE;
+    int r = open_sink(request);
     if (r < 0) {
-        url_done(&request->url);
         spares_put(&fetcher->spares, request);
         return r;
     }
@@ -391,7 +383,7 @@ void request_decide(struct request *request)
     }
     if (!request_upgrade(request))
         return;
-    int r = origin_of_url(&request->url, &request->origin);
+    int r = origin_of_url(&request->options.url, &request->origin);
     if (r != ORIGIN_OK) {
         request_finish_kind(request, FAILURE_URL, origin_outcome_text(r));
         return;
@@ -402,6 +394,13 @@ void request_decide(struct request *request)
 }
 
 /* ---- the answer ------------------------------------------------------------------------ */
+
+static size_t format_proxy(const struct request *request, char ret[PROXY_TEXT_SIZE])
+{
+    const struct proxy *proxy = request->proxy;
+
+    return proxy ? proxy_format(proxy->kind, &proxy->origin, ret) : 0;
+}
 
 /* @proxy: storage of a text. */
 static void
@@ -417,7 +416,7 @@ describe_head(struct request *request, char proxy[PROXY_TEXT_SIZE], struct reque
         .http_version = head->http_version,
         .reason = head->reason,
         .headers = head->headers,
-        .url = &request->url,
+        .url = &request->options.url,
         .redirects = request->redirects,
         .has_size = !request->pipeline.decoder && (head->has_length || !head->has_body),
         .size_bytes = head->has_body ? head->body_bytes : 0,
@@ -426,7 +425,7 @@ describe_head(struct request *request, char proxy[PROXY_TEXT_SIZE], struct reque
         .exchange = info,
         .rungs = request->rungs,
         .is_old_tls = info->is_tls && request->tls_version < 0x0303,
-        .proxy = {proxy, proxy_format(request->proxy.kind, &request->proxy.origin, proxy)},
+        .proxy = {proxy, format_proxy(request, proxy)},
         .is_tunnel =
             request->proxy_way == PROXY_WAY_CONNECT || request->proxy_way == PROXY_WAY_SOCKS5,
         .from_cache = request->cache.from,
@@ -446,7 +445,7 @@ void request_tell_hop(struct request *request)
     describe_head(request, proxy, &told);
     headers_init(&shown, 2 * HEADERS_BYTES_MAX, HEADERS_COUNT_MAX); /* encoding makes longer */
     told.headers = &shown;
-    if (redirect_hide_userinfo(request->head.headers, &request->url, &shown) < 0)
+    if (redirect_hide_userinfo(request->head.headers, &request->options.url, &shown) < 0)
         request_finish_kind(request, FAILURE_INTERNAL, "out of memory");
     else
         request->events->on_hop(request->owner, &told);
@@ -595,9 +594,10 @@ void request_break(struct request *request, const struct failure *why)
         request_finish(request, why);
         return;
     }
-    request->failure = *why;
+    struct failure copy = *why;
     if (why->phase == PHASE_NONE)
-        request->failure.phase = PHASE_BODY;
+        copy.phase = PHASE_BODY;
+    request->failure = failure_keep(request->failure, &copy);
     request->is_broken = true;
     request_rest(request);
     if (request->exchange)
@@ -648,7 +648,7 @@ static void request_on_sink_flushed(void *owner)
     struct request *request = owner;
 
     if (request->is_broken)
-        request_finish(request, &request->failure);
+        request_finish(request, request->failure);
     else
         finish_whole(request);
 }
@@ -756,8 +756,8 @@ void request_describe(struct request *request, struct request_row *ret)
     *ret = (struct request_row){
         .id = request->id,
         .uid = request->options.partition.uid,
-        .method = request->method,
-        .url = &request->url,
+        .method = request->options.method,
+        .url = &request->options.url,
         .state = request_state_name(request->state),
         .age_us = loop_now_us(request->fetcher->loop) - request->begun_us,
         .body_bytes = request->pipeline.body_bytes,

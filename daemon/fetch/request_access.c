@@ -55,7 +55,8 @@ static bool may_go(struct trial *trial, const struct request *request)
     const struct origin *origin = &request->origin;
     bool is_unchecked = origin->is_https && request->options.tls.insecure;
 
-    return access_allows_method(trial->view, span_of(request->method), NULL, &trial->step) &&
+    return access_allows_method(trial->view, span_of(request->options.method), NULL,
+                                &trial->step) &&
            may_have_host(trial, origin_host(origin), origin->port) &&
            access_allows_port(trial->view, origin->port, NULL, &trial->step) &&
            (!is_unchecked || access_allows_insecure(trial->view, NULL, &trial->step)) &&

@@ -62,11 +62,9 @@ static int take_from_url(const struct url *url, struct login *login)
 /* The URL whose userinfo logs in: this hop's, else the caller's while at his origin. */
 static const struct url *login_url(const struct request *request)
 {
-    if (url_has_credentials(&request->url))
-        return &request->url;
-    return url_has_credentials(&request->options.url) && !request->left_origin
-               ? &request->options.url
-               : NULL;
+    if (url_has_credentials(&request->options.url))
+        return &request->options.url;
+    return request->left_origin ? NULL : request->first_url;
 }
 
 /* A user that has a domain already keeps his. */
@@ -198,8 +196,8 @@ static int format_digest(struct request *request,
     struct digest_request what = {
         .user = login->user,
         .password = login->password,
-        .method = span_of(request->method),
-        .target = url_request_target(&request->url),
+        .method = span_of(request->options.method),
+        .target = url_request_target(&request->options.url),
         .has_body_bytes = has_body_bytes(request),
     };
     uint8_t chance[DIGEST_CHANCE_BYTES];

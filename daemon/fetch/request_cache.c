@@ -67,7 +67,7 @@ static int set_age(struct request *request)
 
 static bool is_head(const struct request *request)
 {
-    return span_eq(span_of(request->method), SPAN_LIT("HEAD"));
+    return span_eq(span_of(request->options.method), SPAN_LIT("HEAD"));
 }
 
 /* To a HEAD, what is stored of the GET without its body. */
@@ -206,7 +206,7 @@ static bool has_credentials(const struct request *request)
     return cache_has_credentials(&options->headers) ||
            headers_has(&options->headers, SPAN_LIT("Cookie")) ||
            (options->auth_scheme != AUTH_SCHEME_NONE && !request->left_origin) ||
-           url_has_credentials(&request->url);
+           url_has_credentials(&request->options.url);
 }
 
 static struct span jar_of(const struct request *request)
@@ -223,7 +223,7 @@ static int find(struct request *request)
     struct request_cache *cache = &request->cache;
     CLEANUP_BUF struct buf url = BUF_INIT(0);
 
-    if (request_build_fields(request) < 0 || cache_key_of(&request->url, &url) < 0 ||
+    if (request_build_fields(request) < 0 || cache_key_of(&request->options.url, &url) < 0 ||
         request_connection_digest(request, cache->context) < 0)
         return CACHE_FIND_NOTHING;
     struct cache_question question = {.url = buf_span(&url),
@@ -244,7 +244,7 @@ static bool ask(struct request *request)
     cache->was_asked = true;
     cache_control_of(&request->options.headers, &cache->control);
     if (request->has_body || request->options.verdict_timeout_us > 0 || /* nobody to judge */
-        !cache_takes_request(span_of(request->method), &request->options.headers))
+        !cache_takes_request(span_of(request->options.method), &request->options.headers))
         return false;
     return find(request) == CACHE_FIND_WAIT;
 }
@@ -340,7 +340,7 @@ static int describe(const struct request *request,
     CLEANUP_BUF struct buf url = BUF_INIT(0);
     CLEANUP_BUF struct buf vary = BUF_INIT(0);
     struct span jar = concerns_jar(request, head) ? jar_of(request) : (struct span){0};
-    int r = cache_key_of(&request->url, &url);
+    int r = cache_key_of(&request->options.url, &url);
 
     if (r == 0)
         r = cache_vary_of(head->headers, &vary);
@@ -420,11 +420,11 @@ static void invalidate(struct request *request, const struct response_head *head
 {
     static const struct span names[] = {{"Location", 8}, {"Content-Location", 16}};
 
-    forget_url(request, &request->url);
+    forget_url(request, &request->options.url);
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         struct url url;
 
-        if (cache_related_url(&request->url, head->headers, names[i], &url) != 1)
+        if (cache_related_url(&request->options.url, head->headers, names[i], &url) != 1)
             continue;
         forget_url(request, &url);
         url_done(&url);
@@ -508,7 +508,7 @@ bool request_cache_takes_head(struct request *request, const struct response_hea
 
     if (!access_of(request)->owner)
         return false;
-    if (cache_invalidates(span_of(request->method), head->status))
+    if (cache_invalidates(span_of(request->options.method), head->status))
         invalidate(request, head);
     if (!cache->is_used)
         return false;

@@ -12,7 +12,7 @@
 
 static struct cookie_origin origin_of(const struct url *url)
 {
-    if (!url->href)
+    if (!url || !url->href)
         return (struct cookie_origin){0};
     return (struct cookie_origin){
         .host = url->host,
@@ -24,16 +24,17 @@ static struct cookie_origin origin_of(const struct url *url)
 static struct cookie_request hop_of(const struct request *request)
 {
     const struct request_options *options = &request->options;
+    const struct request_sites *sites = options->sites;
 
     return (struct cookie_request){
-        .host = request->url.host,
-        .path = request->url.path,
-        .site = origin_of(&options->site),
-        .top_level = origin_of(&options->top_level_site),
+        .host = request->options.url.host,
+        .path = request->options.url.path,
+        .site = origin_of(sites ? &sites->site : NULL),
+        .top_level = origin_of(sites ? &sites->top_level : NULL),
         .now_s = loop_wall_s(request->fetcher->loop),
         .is_secure = request->origin.is_https,
         .is_navigation = options->top_level_navigation,
-        .is_unsafe = !method_is_safe(span_of(request->method)),
+        .is_unsafe = !method_is_safe(span_of(request->options.method)),
     };
 }
 
@@ -57,7 +58,8 @@ const char *request_way_around(const struct request_options *options)
         return "resolve";
     if (options->n_connect_to > 0)
         return "connect-to";
-    if (options->http_proxy.kind != PROXY_NONE || options->https_proxy.kind != PROXY_NONE)
+    if (options->proxies && (options->proxies->http.kind != PROXY_NONE ||
+                             options->proxies->https.kind != PROXY_NONE))
         return "proxy";
     if (options->tls.insecure)
         return "insecure";
@@ -182,7 +184,7 @@ int request_store_cookies(struct request *request, const struct headers *headers
         !headers_has(headers, SPAN_LIT("Set-Cookie")))
         return 0;
     struct cookie_request from = hop_of(request);
-    int r = url_format(&request->url,
+    int r = url_format(&request->options.url,
                        URL_WITHOUT_USERINFO | URL_WITHOUT_QUERY | URL_WITHOUT_FRAGMENT, &url);
     if (r < 0)
         return r;

@@ -145,7 +145,7 @@ static bool may_retry(const struct request *request, enum exchange_replay replay
         return false;
     if (replay == REPLAY_NO || (request->has_body && !upload_can_rewind(request)))
         return false;
-    return replay == REPLAY_SAFE || method_is_idempotent(span_of(request->method));
+    return replay == REPLAY_SAFE || method_is_idempotent(span_of(request->options.method));
 }
 
 static void retry(struct request *request)

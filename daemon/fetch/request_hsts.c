@@ -42,21 +42,22 @@ bool request_upgrade(struct request *request)
 
     if (!request->hosts && !open_hosts(request))
         return false;
-    if (!span_eq(request->url.scheme, SPAN_LIT("http")) ||
-        !hsts_is_secure(request->hosts, request->url.host, loop_wall_s(request->fetcher->loop)))
+    if (!span_eq(request->options.url.scheme, SPAN_LIT("http")) ||
+        !hsts_is_secure(request->hosts, request->options.url.host,
+                        loop_wall_s(request->fetcher->loop)))
         return true;
-    int r = hsts_upgrade(&request->url, &url);
+    int r = hsts_upgrade(&request->options.url, &url);
     if (r != URL_OK) {
         request_finish_kind(request, r < 0 ? FAILURE_INTERNAL : FAILURE_URL,
                             r < 0 ? "out of memory" : url_outcome_text(r));
         return false;
     }
-    url_done(&request->url);
-    request->url = url;
+    url_done(&request->options.url);
+    request->options.url = url;
     struct request_hop hop = {
         .status = STATUS_INTERNAL_REDIRECT,
-        .url = &request->url,
-        .method = request->method,
+        .url = &request->options.url,
+        .method = request->options.method,
         .asks = request->options.asks_redirects,
         .upgrade = true,
     };
@@ -81,7 +82,7 @@ int request_learn_host(struct request *request, const struct headers *headers)
                   hsts_header_outcome_text(r));
         return 0;
     }
-    r = hsts_note(request->hosts, request->url.host, header.max_age_s,
+    r = hsts_note(request->hosts, request->options.url.host, header.max_age_s,
                   header.include_subdomains, loop_wall_s(request->fetcher->loop));
     request->must_commit |= r == HSTS_CHANGED ? REQUEST_COMMIT_HOSTS : 0;
     return r < 0 ? r : 0;

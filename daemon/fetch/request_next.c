@@ -7,6 +7,7 @@
 #include <errno.h>
 
 #include "base/fault.h"
+#include "base/mem.h"
 #include "fetch/request_priv.h"
 #include "http/status.h"
 
@@ -30,12 +31,24 @@ static bool refuse(struct request *request, int outcome)
     return true;
 }
 
+/* Moved from. Return: REDIRECT_FOLLOW or -ENOMEM. */
+static int keep_redirect(struct request *request, struct redirect *redirect)
+{
+    request->redirect = mem_alloc(sizeof(*redirect));
+    if (!request->redirect) {
+        redirect_done(redirect);
+        return fault(-ENOMEM);
+    }
+    *request->redirect = *redirect;
+    return REDIRECT_FOLLOW;
+}
+
 /* Return: whether the answer is not the last: the request goes on, or has failed. */
 static bool is_redirect(struct request *request, const struct response_head *head)
 {
     struct redirect_input input = {
-        .url = &request->url,
-        .method = span_of(request->method),
+        .url = &request->options.url,
+        .method = span_of(request->options.method),
         .status = head->status,
         .headers = head->headers,
         .followed = request->redirects,
@@ -46,15 +59,16 @@ static bool is_redirect(struct request *request, const struct response_head *hea
         .body_can_rewind = upload_can_rewind(request),
     };
 
+    struct redirect redirect;
+
     if (!request->options.follow_redirects || !redirect_is_status(head->status))
         return false;
-    int r = redirect_next(&input, &request->redirect);
+    int r = redirect_next(&input, &redirect);
     if (r == REDIRECT_DELIVER)
         return false;
-    if (r != REDIRECT_FOLLOW)
-        return refuse(request, r);
-    request->has_redirect = true;
-    return true;
+    if (r == REDIRECT_FOLLOW)
+        r = keep_redirect(request, &redirect);
+    return r == REDIRECT_FOLLOW ? true : refuse(request, r);
 }
 
 /* Not worth reading: a long answer, or a proxy's to a body. squid 5 says "keep-alive" when it
@@ -105,7 +119,7 @@ bool request_goes_on(struct request *request, const struct response_head *head)
 /* The caller's credentials and fields meant for the first origin stay there, for good. */
 static void leave_origin(struct request *request)
 {
-    const struct redirect *redirect = &request->redirect;
+    const struct redirect *redirect = request->redirect;
 
     request->left_origin |= redirect->leaves_secrets;
     request_auth_begin_hop(request, redirect->is_cross_origin);
@@ -120,9 +134,9 @@ static void refer_to_last(struct request *request)
     CLEANUP_BUF struct buf url = BUF_INIT(0);
     unsigned without = URL_WITHOUT_FRAGMENT | URL_WITHOUT_USERINFO;
 
-    if (!request->options.auto_referer || request->redirect.is_downgrade)
+    if (!request->options.auto_referer || request->redirect->is_downgrade)
         return;
-    int r = url_format(&request->url, without, &url);
+    int r = url_format(&request->options.url, without, &url);
     if (r == 0)
         r = headers_set(&request->options.headers, SPAN_LIT("Referer"), buf_span(&url));
     if (r < 0)
@@ -152,33 +166,46 @@ static void ask_redirect(struct request *request)
 {
     char method[METHOD_BYTES_MAX + 1];
 
-    name_method(&request->redirect, method);
+    name_method(request->redirect, method);
     if (request_ask(request, QUESTION_REDIRECT))
-        tell_redirect(request, &request->redirect.url, method);
+        tell_redirect(request, &request->redirect->url, method);
+}
+
+/* The login in the caller's URL may be wanted again where it led. Return: 0 or -ENOMEM. */
+static int leave_url(struct request *request)
+{
+    if (request->redirects > 0 || !url_has_credentials(&request->options.url))
+        return 0;
+    request->first_url = mem_zalloc(sizeof(*request->first_url));
+    return request->first_url ? url_copy(&request->options.url, request->first_url)
+                              : fault(-ENOMEM);
 }
 
 static void take_redirect(struct request *request)
 {
-    struct redirect *redirect = &request->redirect;
+    struct redirect *redirect = request->redirect;
     char method[METHOD_BYTES_MAX + 1] = "";
 
+    if (leave_url(request) < 0) {
+        request_finish_kind(request, FAILURE_INTERNAL, "out of memory");
+        return;
+    }
     name_method(redirect, method); /* may be our own */
-    memcpy(request->method, method, sizeof(method));
+    memcpy(request->options.method, method, sizeof(method));
     leave_origin(request);
     refer_to_last(request);
     if (redirect->drops_body) {
         request->has_body = false;
         upload_done(request);
     }
-    url_done(&request->url);
-    request->url = redirect->url;
+    url_done(&request->options.url);
+    request->options.url = redirect->url;
     redirect->url = (struct url){0};
-    redirect_done(redirect);
-    request->has_redirect = false;
+    request->redirect = redirect_free(redirect);
     request->redirects++;
     request->retried = false;
     if (!request->options.asks_redirects)
-        tell_redirect(request, &request->url, request->method);
+        tell_redirect(request, &request->options.url, request->options.method);
 }
 
 /* The body from its beginning, then the way of a new request. */
@@ -216,7 +243,7 @@ void request_next_hop(struct request *request)
     request->upload.sent = 0;
     request_rest(request);
     request_cache_end(request, true);
-    if (!request->has_redirect)
+    if (!request->redirect)
         request_begin_hop(request);
     else if (request->options.asks_redirects)
         ask_redirect(request);

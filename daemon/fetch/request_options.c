@@ -45,6 +45,25 @@ static void free_connect_to(struct request_options *options)
     mem_free(options->connect_to);
 }
 
+static void sites_free(struct request_sites *sites)
+{
+    if (!sites)
+        return;
+    url_done(&sites->site);
+    url_done(&sites->top_level);
+    mem_free(sites);
+}
+
+static void own_proxies_free(struct request_own_proxies *own)
+{
+    if (!own)
+        return;
+    proxy_done(&own->http);
+    proxy_done(&own->https);
+    mem_free(own->no_proxy);
+    mem_free(own);
+}
+
 static void close_fd(int *fd)
 {
     if (*fd >= 0)
@@ -55,8 +74,7 @@ static void close_fd(int *fd)
 void request_options_done(struct request_options *options)
 {
     url_done(&options->url);
-    url_done(&options->site);
-    url_done(&options->top_level_site);
+    sites_free(options->sites);
     headers_done(&options->headers);
     mem_free(options->body_bytes);
     close_fd(&options->body_fd);
@@ -66,9 +84,7 @@ void request_options_done(struct request_options *options)
     mem_free_secret(options->identity_bytes, options->tls.identity.len);
     mem_free_secret(options->passphrase_bytes, options->tls.passphrase.len);
     mem_free(options->pin_bytes);
-    proxy_done(&options->http_proxy);
-    proxy_done(&options->https_proxy);
-    mem_free(options->no_proxy);
+    own_proxies_free(options->proxies);
     mem_free(options->user);
     mem_free(options->domain);
     if (options->password)
@@ -163,10 +179,15 @@ int request_options_set_site(struct request_options *options,
                              struct span top_level,
                              struct failure *ret_why)
 {
-    int r = set_origin(&options->site, "site", site, ret_why);
-
+    if (site.len == 0 && top_level.len == 0)
+        return 0;
+    if (!options->sites)
+        options->sites = mem_zalloc(sizeof(*options->sites));
+    if (!options->sites)
+        return no_memory(ret_why);
+    int r = set_origin(&options->sites->site, "site", site, ret_why);
     return r < 0 ? r
-                 : set_origin(&options->top_level_site, "top_level_site", top_level, ret_why);
+                 : set_origin(&options->sites->top_level, "top_level_site", top_level, ret_why);
 }
 
 int request_options_add_header(struct request_options *options,
@@ -552,13 +573,16 @@ int request_options_set_proxies(struct request_options *options,
         return refuse_proxy(ret_why, "exceptions are text of at most 16384 bytes");
     options->has_proxies = from->direct || from->http || from->https;
     options->proxy_tunnel = from->tunnel;
-    if (from->no_proxy.len > 0) {
-        options->no_proxy = mem_dup(from->no_proxy);
-        if (!options->no_proxy)
-            return no_memory(ret_why);
-    }
-    int r = take_proxy(&options->http_proxy, from->http, ret_why);
-    return r < 0 ? r : take_proxy(&options->https_proxy, from->https, ret_why);
+    if (!from->http && !from->https && from->no_proxy.len == 0)
+        return 0; /* directly, or as the daemon does */
+    struct request_own_proxies *own = mem_zalloc(sizeof(*own));
+    options->proxies = own;
+    if (own && from->no_proxy.len > 0)
+        own->no_proxy = mem_dup(from->no_proxy);
+    if (!own || (from->no_proxy.len > 0 && !own->no_proxy))
+        return no_memory(ret_why);
+    int r = take_proxy(&own->http, from->http, ret_why);
+    return r < 0 ? r : take_proxy(&own->https, from->https, ret_why);
 }
 
 static int refuse_route(struct failure *ret_why, const char *what)

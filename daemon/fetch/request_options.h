@@ -94,9 +94,23 @@ struct request_proxies {
     bool tunnel;                              /* CONNECT for http URLs, too */
 };
 
+/* The same, as it is kept. */
+struct request_own_proxies {
+    struct proxy http;
+    struct proxy https;
+    char *no_proxy; /* owned; NULL: no exceptions of the caller's, to the daemon's neither */
+};
+
+/* On whose behalf. */
+struct request_sites {
+    struct url site;      /* RFC 6265bis §5.2; no href: same-site */
+    struct url top_level; /* what the user sees; no href: site, else the URL's own */
+};
+
+/* There is one for each request in flight: what few set lies in a block of its own. */
 struct request_options {
     struct partition partition;
-    char method[METHOD_BYTES_MAX + 1];
+    char method[METHOD_BYTES_MAX + 1]; /* both of the hop, when it is under way */
     struct url url;
     struct headers headers;
     unsigned omit;
@@ -132,8 +146,7 @@ struct request_options {
     const char *unit; /* of its process, for the log: borrowed likewise; NULL */
     const struct fetch_rights *rights; /* of who asks; borrowed, outlive the request; NULL: all.
                                           What they point to changes with a reload */
-    struct url site;           /* on whose behalf (RFC 6265bis §5.2); no href: same-site */
-    struct url top_level_site; /* what the user sees; no href: site, else the URL's own */
+    struct request_sites *sites;       /* owned; NULL: same-site, and the URL's own */
     bool top_level_navigation;
     struct cookie_jar *private_jar; /* instead; borrowed, outlives the request */
 
@@ -156,10 +169,8 @@ struct request_options {
     bool asks_challenges; /* the owner is asked for what answers a 401 */
     char *bearer_token;   /* owned; of AUTH_SCHEME_BEARER */
 
-    bool has_proxies; /* the caller's, or none at all: not the daemon's */
-    struct proxy http_proxy;
-    struct proxy https_proxy;
-    char *no_proxy; /* owned; NULL: no exceptions of the caller's */
+    bool has_proxies;                    /* the caller's, or none at all: not the daemon's */
+    struct request_own_proxies *proxies; /* owned; NULL: it names none */
     bool proxy_tunnel;
 
     uint8_t family; /* 0, 4, 6 */

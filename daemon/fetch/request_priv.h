@@ -98,11 +98,12 @@ struct request_asking {
     enum request_question question; /* not answered yet */
     enum request_question answered; /* for REQUEST_STEP_ANSWER */
     bool yes;
-    bool is_mute;  /* the owner sends nothing any more */
-    bool is_whole; /* of the 401 that waits: all of it is here */
-    bool is_broken;
-    struct failure broken;
+    bool is_mute;                 /* the owner sends nothing any more */
+    bool is_whole;                /* of the 401 that waits: all of it is here */
+    const struct failure *broken; /* what cut it short; owned; NULL: nothing */
 };
+
+#define REQUEST_BYTES_MAX 3328 /* of the struct alone */
 
 struct request {
     struct reap reap; /* first */
@@ -117,8 +118,7 @@ struct request {
     int64_t begun_us;
 
     /* This hop. */
-    struct url url;
-    char method[METHOD_BYTES_MAX + 1];
+    struct url *first_url; /* the caller's, if it has a login and led elsewhere; owned, NULL */
     struct origin origin;
     char origin_text[ORIGIN_TEXT_SIZE];
     struct headers sent;
@@ -136,15 +136,14 @@ struct request {
     unsigned redirects;
     struct request_auth auth;
     struct request_asking asking;
-    struct proxy proxy; /* for this hop; none: directly */
+    struct proxy *proxy; /* for this hop; owned, NULL: directly */
     enum proxy_way proxy_way;
     struct proxy_login proxy_login; /* of PROXY_WAY_FORWARD */
     struct request_cache cache;
 
     /* The answer to a hop that is not the last: its body is read a little and dropped. */
     bool draining;
-    bool has_redirect;
-    struct redirect redirect; /* where to, if has_redirect */
+    struct redirect *redirect; /* where to; owned, NULL: nowhere else */
     uint64_t drained_bytes;
 
     char *secrets; /* owned, erased; of the administrator's login: must not come back. NULL */
@@ -180,11 +179,11 @@ struct request {
     struct timer phase; /* connect or idle */
     enum failure_kind phase_kind;
     struct timer total;
-    struct timer acks;           /* looks what the peer has acknowledged */
-    enum request_wait waits_for; /* the last reason that was told */
-    struct deferred next;        /* takes the steps that are due */
-    unsigned due;                /* a bit for each enum request_step */
-    struct failure failure;      /* for request_fail() */
+    struct timer acks;             /* looks what the peer has acknowledged */
+    enum request_wait waits_for;   /* the last reason that was told */
+    struct deferred next;          /* takes the steps that are due */
+    unsigned due;                  /* a bit for each enum request_step */
+    const struct failure *failure; /* for request_fail(); owned, NULL: none */
     struct progress_told up_told;
     struct progress_told down_told;
     struct request_timing timing;

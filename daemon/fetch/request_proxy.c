@@ -11,24 +11,24 @@
 #include <errno.h>
 
 #include "base/fault.h"
+#include "base/mem.h"
 #include "base/rand.h"
 #include "fetch/request_priv.h"
 
 const struct proxy *request_find_proxy(const struct request *request)
 {
-    const struct request_options *options = &request->options;
+    const struct request_own_proxies *own = request->options.proxies;
     const struct fetch_options *defaults = request_defaults(request);
-    struct proxy_rules rules = {
-        .http = &options->http_proxy,
-        .https = &options->https_proxy,
-        .no_proxy = span_of(options->no_proxy),
-    };
+    struct proxy_rules rules = {.http = defaults->proxy, .https = defaults->proxy};
 
-    if (options->has_proxies)
-        return proxy_choose(&rules, &request->origin);
-    rules.http = rules.https = defaults->proxy;
-    if (no_proxy_matches(defaults->no_proxy, &request->origin))
+    if (own)
+        rules.no_proxy = span_of(own->no_proxy);
+    if (request->options.has_proxies) {
+        rules.http = own ? &own->http : NULL;
+        rules.https = own ? &own->https : NULL;
+    } else if (no_proxy_matches(defaults->no_proxy, &request->origin)) {
         return NULL;
+    }
     return proxy_choose(&rules, &request->origin);
 }
 
@@ -36,15 +36,18 @@ int request_choose_proxy(struct request *request, bool is_rerouted)
 {
     const struct proxy *proxy = request_find_proxy(request);
 
-    proxy_done(&request->proxy);
+    request->proxy = proxy_free(request->proxy);
     request->proxy_way =
         proxy_way_for(proxy, &request->origin, request->options.proxy_tunnel || is_rerouted);
-    return proxy ? proxy_copy(proxy, &request->proxy) : 0;
+    if (!proxy)
+        return 0;
+    request->proxy = mem_zalloc(sizeof(*request->proxy));
+    return request->proxy ? proxy_copy(proxy, request->proxy) : fault(-ENOMEM);
 }
 
 struct pool_proxy request_pool_proxy(const struct request *request)
 {
-    const struct proxy *proxy = &request->proxy;
+    const struct proxy *proxy = request->proxy;
 
     if (request->proxy_way == PROXY_WAY_DIRECT)
         return (struct pool_proxy){0};
@@ -60,14 +63,14 @@ struct pool_proxy request_pool_proxy(const struct request *request)
 int request_format_target(const struct request *request, struct buf *out)
 {
     if (request->proxy_way != PROXY_WAY_FORWARD)
-        return buf_append(out, url_request_target(&request->url));
-    return url_format(&request->url, URL_WITHOUT_USERINFO | URL_WITHOUT_FRAGMENT, out);
+        return buf_append(out, url_request_target(&request->options.url));
+    return url_format(&request->options.url, URL_WITHOUT_USERINFO | URL_WITHOUT_FRAGMENT, out);
 }
 
 static struct proxy_login_ask ask_of(const struct request *request, struct span target)
 {
     const struct request_options *options = &request->options;
-    const struct proxy *proxy = &request->proxy;
+    const struct proxy *proxy = request->proxy;
     bool is_inline = request->has_body && options->body_kind == REQUEST_BODY_INLINE;
 
     return (struct proxy_login_ask){
@@ -75,7 +78,7 @@ static struct proxy_login_ask ask_of(const struct request *request, struct span 
         .scheme = proxy->scheme,
         .user = span_of(proxy->user),
         .password = span_of(proxy->password),
-        .method = span_of(request->method),
+        .method = span_of(request->options.method),
         .target = target,
         .body = is_inline ? (struct span){options->body_bytes, (size_t)options->body_length}
                           : (struct span){0},
@@ -89,7 +92,7 @@ int request_add_proxy_credentials(struct request *request)
     struct buf value = BUF_INIT(0);
     uint8_t chance[DIGEST_CHANCE_BYTES];
 
-    if (request->proxy_way != PROXY_WAY_FORWARD || !proxy_has_login(&request->proxy))
+    if (request->proxy_way != PROXY_WAY_FORWARD || !proxy_has_login(request->proxy))
         return 0;
     int r = request_format_target(request, &target);
     struct proxy_login_ask ask = ask_of(request, buf_span(&target));
@@ -107,10 +110,9 @@ int request_add_proxy_credentials(struct request *request)
 
 bool request_answers_proxy(struct request *request, const struct response_head *head)
 {
-    struct proxy_login_ask ask = ask_of(request, (struct span){0});
-
     if (head->status != 407 || request->proxy_way != PROXY_WAY_FORWARD)
         return false;
+    struct proxy_login_ask ask = ask_of(request, (struct span){0});
     int r = proxy_login_answer(&request->proxy_login, request->fetcher->proxy_logins, &ask,
                                head->headers);
     if (r < 0)
@@ -122,6 +124,6 @@ bool request_answers_proxy(struct request *request, const struct response_head *
 
 void request_proxy_done(struct request *request)
 {
-    proxy_done(&request->proxy);
+    request->proxy = proxy_free(request->proxy);
     proxy_login_done(&request->proxy_login);
 }

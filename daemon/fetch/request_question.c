@@ -39,7 +39,8 @@ bool request_ask(struct request *request, enum request_question question)
     if (request->state != REQUEST_ASKING)
         request_enter_state(request, REQUEST_ASKING);
     request->asking.question = question;
-    request->asking.is_whole = request->asking.is_broken = false;
+    request->asking.is_whole = false;
+    request->asking.broken = failure_drop(request->asking.broken);
     if (question == QUESTION_CHALLENGE)
         request_rest(request); /* people type slowly */
     else
@@ -60,16 +61,15 @@ void request_hold_body(struct request *request, struct span bytes)
 void request_hold_end(struct request *request, const struct failure *why)
 {
     request->asking.is_whole = !why;
-    request->asking.is_broken = why != NULL;
     if (why)
-        request->asking.broken = *why;
+        request->asking.broken = failure_keep(request->asking.broken, why);
 }
 
 /* Nobody logs in. */
 static void deliver_challenge(struct request *request)
 {
-    if (request->asking.is_broken) {
-        request_finish(request, &request->asking.broken);
+    if (request->asking.broken) {
+        request_finish(request, request->asking.broken);
         return;
     }
     if (request->asking.is_whole) {

@@ -12,7 +12,9 @@
 #include "http/coding.h"
 #include "policy/access_rules.h"
 
-#define EXPECT_ABOVE_BYTES (1024 * 1024) /* a longer body asks before it goes */
+#define DEFAULT_FIELDS       4             /* User-Agent, Accept, Accept-Encoding, Cookie */
+#define DEFAULT_FIELDS_BYTES 160           /* of them, without a Cookie */
+#define EXPECT_ABOVE_BYTES   (1024 * 1024) /* a longer body asks before it goes */
 
 /* ---- where to ---------------------------------------------------------------------------- */
 
@@ -96,8 +98,13 @@ static int add_defaults(struct request *request)
 
 int request_build_fields(struct request *request)
 {
+    const struct headers *own = &request->options.headers;
+
     headers_clear(&request->sent);
-    int r = headers_add_all(&request->sent, &request->options.headers);
+    int r = headers_reserve(&request->sent, own->live_bytes + DEFAULT_FIELDS_BYTES,
+                            own->count + DEFAULT_FIELDS);
+    if (r == 0)
+        r = headers_add_all(&request->sent, own);
     if (r == 0)
         r = add_defaults(request);
     if (r == 0)
@@ -163,7 +170,7 @@ static int open_exchange(struct request *request)
     if (r < 0)
         return r;
     struct exchange_request what = {
-        .method = span_of(request->method),
+        .method = span_of(request->options.method),
         .target = buf_span(&target),
         .authority = {authority, authority_len},
         .headers = &request->sent,
@@ -343,7 +350,14 @@ static int put_site(struct buf *out, const struct url *site)
 {
     int r = buf_append_char(out, '|');
 
-    return r == 0 && site->href ? buf_append(out, url_href(site)) : r;
+    return r == 0 && site && site->href ? buf_append(out, url_href(site)) : r;
+}
+
+static int put_sites(struct buf *out, const struct request_sites *sites)
+{
+    int r = put_site(out, sites ? &sites->site : NULL);
+
+    return r == 0 ? put_site(out, sites ? &sites->top_level : NULL) : r;
 }
 
 int request_connection_digest(struct request *request, uint8_t ret[SHA256_BYTES])
@@ -356,9 +370,7 @@ int request_connection_digest(struct request *request, uint8_t ret[SHA256_BYTES]
     if (r == 0)
         r = pool_key_encode(&bytes, &key);
     if (r == 0)
-        r = put_site(&bytes, &request->options.site);
-    if (r == 0)
-        r = put_site(&bytes, &request->options.top_level_site);
+        r = put_sites(&bytes, request->options.sites);
     return r == 0 ? sha256_of(buf_span(&bytes), ret) : r;
 }
 

@@ -13,8 +13,9 @@
 static int add_length(const struct request *request, struct headers *ret)
 {
     const struct request_options *options = &request->options;
-    struct framing framing = framing_of_request(span_of(request->method), request->has_body,
-                                                options->body_has_length, options->body_length);
+    struct framing framing =
+        framing_of_request(span_of(request->options.method), request->has_body,
+                           options->body_has_length, options->body_length);
     char digits[24];
 
     if (framing.kind == BODY_CHUNKED)

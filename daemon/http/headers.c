@@ -112,6 +112,26 @@ static int slots_reserve(struct headers *headers)
     return 0;
 }
 
+int headers_reserve(struct headers *headers, uint32_t bytes, uint32_t count)
+{
+    if (headers->arena || bytes == 0 || bytes > ARENA_MAX || count == 0 || count > SLOTS_MAX)
+        return 0; /* the limits are headers_add()'s to see */
+    char *arena = mem_alloc(bytes);
+    struct header_slot *slots = mem_realloc(headers->slots, count * sizeof(*slots));
+
+    if (slots) {
+        headers->slots = slots;
+        headers->capacity = count;
+    }
+    if (!arena || !slots) {
+        mem_free(arena);
+        return fault(-ENOMEM);
+    }
+    headers->arena = arena;
+    headers->arena_capacity = bytes;
+    return 0;
+}
+
 int headers_add(struct headers *headers, struct span name, struct span value)
 {
     CLEANUP_MEM char *old = NULL;

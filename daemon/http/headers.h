@@ -56,6 +56,14 @@ void headers_done(struct headers *headers);  /* empty; usable again */
 void headers_clear(struct headers *headers); /* empty, keeps the storage */
 
 /**
+ * headers_reserve() - an empty list gets just so much storage, which may still grow
+ *
+ * For lists that stay; a list that has storage keeps it.
+ * Return: 0 or -ENOMEM.
+ */
+MUST_CHECK int headers_reserve(struct headers *headers, uint32_t bytes, uint32_t count);
+
+/**
  * headers_add() - append a field line
  * @name, @value: copied; may borrow from @headers itself
  *

@@ -48,6 +48,13 @@ static struct span moved(struct span part, const char *from, const char *to)
     return (struct span){part.ptr ? to + (part.ptr - from) : NULL, part.len};
 }
 
+struct url *url_free(struct url *url)
+{
+    if (url)
+        url_done(url);
+    return mem_free(url);
+}
+
 int url_copy(const struct url *url, struct url *ret)
 {
     struct url copy = *url;

@@ -71,6 +71,7 @@ url_resolve(const struct url *base, struct span reference, struct url *ret)
     return url_parse(reference, base, ret);
 }
 
+struct url *url_free(struct url *url); /* of the heap, with what it owns; NULL */
 MUST_CHECK int url_copy(const struct url *url, struct url *ret); /* 0 or -ENOMEM */
 
 /* What was wrong and what would be right. */

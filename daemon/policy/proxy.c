@@ -226,6 +226,13 @@ void proxy_done(struct proxy *proxy)
     *proxy = (struct proxy){0};
 }
 
+struct proxy *proxy_free(struct proxy *proxy)
+{
+    if (proxy)
+        proxy_done(proxy);
+    return mem_free(proxy);
+}
+
 int proxy_copy(const struct proxy *proxy, struct proxy *ret)
 {
     struct proxy copy = *proxy;

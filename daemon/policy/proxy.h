@@ -86,6 +86,7 @@ MUST_CHECK int proxy_set_login(struct proxy *proxy,
 
 void proxy_done(struct proxy *proxy); /* wipes the password; is none afterwards */
 MUST_CHECK int proxy_copy(const struct proxy *proxy, struct proxy *ret); /* 0 or -ENOMEM */
+struct proxy *proxy_free(struct proxy *proxy); /* of the heap, with what it owns; NULL */
 
 static inline bool proxy_has_login(const struct proxy *proxy)
 {

@@ -189,6 +189,13 @@ void redirect_done(struct redirect *redirect)
     url_done(&redirect->url);
 }
 
+struct redirect *redirect_free(struct redirect *redirect)
+{
+    if (redirect)
+        redirect_done(redirect);
+    return mem_free(redirect);
+}
+
 static bool is_one_of(struct span name, const char *const *names)
 {
     for (; *names; names++) {

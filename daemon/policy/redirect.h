@@ -85,6 +85,7 @@ struct redirect {
  */
 MUST_CHECK int redirect_next(const struct redirect_input *input, struct redirect *ret);
 void redirect_done(struct redirect *redirect);
+struct redirect *redirect_free(struct redirect *redirect); /* of the heap; NULL */
 #define CLEANUP_REDIRECT __attribute__((cleanup(redirect_done)))
 
 /* Whether a status can be a redirect at all: 301, 302, 303, 307, 308. */

@@ -71,14 +71,17 @@ void lease_give(struct lease *lease, struct pool_conn *pc)
 void lease_fail(struct lease *lease, const struct failure *why)
 {
     lease_enter(lease, LEASE_FAILED);
-    lease->failure = *why;
+    lease->failure = failure_keep(NULL, why);
     lease->entry = NULL;
     lease_tell(lease);
 }
 
 static void lease_reap(struct reap *self)
 {
-    mem_free(CONTAINER_OF(self, struct lease, reap));
+    struct lease *lease = CONTAINER_OF(self, struct lease, reap);
+
+    failure_drop(lease->failure);
+    mem_free(lease);
 }
 
 static void lease_end(struct lease *lease)
@@ -114,7 +117,7 @@ static void tell_one(struct lease *lease)
         return;
     case LEASE_FAILED:
         lease_end(lease);
-        lease->events->on_failed(lease->owner, &lease->failure);
+        lease->events->on_failed(lease->owner, lease->failure);
         return;
     case LEASE_HELD:
     case LEASE_GONE:

@@ -155,8 +155,8 @@ struct lease {
     int reason_told;       /* enum wait_reason, -1: none */
     unsigned n_rungs_told; /* of those of the attempt */
     bool is_reused;
-    bool is_guest;          /* on a connection made for another name */
-    struct failure failure; /* LEASE_FAILED */
+    bool is_guest;                 /* on a connection made for another name */
+    const struct failure *failure; /* of LEASE_FAILED; owned */
 };
 
 /* pool_key.c */

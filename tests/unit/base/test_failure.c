@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/failure.h"
+#include "base/mem.h"
 #include "support/test.h"
 
 static void test_text_is_safe_to_show(void **state)
@@ -52,12 +53,37 @@ static void test_every_kind_and_phase_has_a_name(void **state)
         assert_non_null(failure_phase_name((enum failure_phase)phase));
 }
 
+static void test_a_failure_is_kept_or_the_lack_of_memory_is(void **state)
+{
+    const struct failure *kept = NULL;
+    struct failure why;
+
+    (void)state;
+    assert_null(failure_drop(NULL));
+    failure_set(&why, FAILURE_DNS, "no such name");
+    kept = failure_keep(kept, &why);
+    assert_int_equal(kept->kind, FAILURE_DNS);
+    why.kind = FAILURE_URL; /* it is a copy */
+    assert_int_equal(kept->kind, FAILURE_DNS);
+    kept = failure_keep(kept, kept);
+    assert_string_equal(kept->text, "no such name");
+    mem_fail_at(1);
+    kept = failure_keep(kept, &why);
+    mem_fail_at(0);
+    assert_int_equal(kept->kind, FAILURE_INTERNAL);
+    assert_string_equal(kept->text, "out of memory");
+    kept = failure_keep(kept, &why);
+    assert_int_equal(kept->kind, FAILURE_URL);
+    assert_null(failure_drop(kept));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_text_is_safe_to_show),
         cmocka_unit_test(test_text_cut_in_a_character_stays_utf8),
         cmocka_unit_test(test_every_kind_and_phase_has_a_name),
+        cmocka_unit_test(test_a_failure_is_kept_or_the_lack_of_memory_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

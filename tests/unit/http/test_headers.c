@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+#include <errno.h>
+
 #include "base/fault.h"
 #include "http/headers.h"
 #include "support/span_test.h"
@@ -156,6 +158,35 @@ static void test_join_puts_commas_between_and_leaves_a_full_buffer_alone(void **
     headers_done(&headers);
 }
 
+static void test_a_list_that_stays_has_no_more_storage_than_was_said(void **state)
+{
+    struct headers headers;
+
+    (void)state;
+    headers_init(&headers, 4096, 40);
+    assert_int_equal(headers_reserve(&headers, 20, 2), 0);
+    add(&headers, "Accept", "*/*");
+    assert_int_equal(headers.arena_capacity, 20);
+    assert_int_equal(headers.capacity, 2);
+    assert_int_equal(headers_reserve(&headers, 2000, 20), 0); /* it has some */
+    assert_int_equal(headers.arena_capacity, 20);
+    add(&headers, "Accept-Encoding", "gzip, br"); /* and grows when it has to */
+    add(&headers, "X", "y");
+    assert_int_equal(headers_count(&headers), 3);
+    assert_span(headers_at(&headers, 0).value, "*/*");
+    assert_span(headers_at(&headers, 2).value, "y");
+    headers_done(&headers);
+    for (uint64_t n = 1; n <= 2; n++) {
+        mem_fail_at(n);
+        assert_int_equal(headers_reserve(&headers, 20, 2), -ENOMEM);
+        mem_fail_at(0);
+        add(&headers, "Accept", "*/*");
+        headers_done(&headers);
+    }
+    assert_int_equal(headers_reserve(&headers, 0, 2), 0);
+    assert_null(headers.arena);
+}
+
 static void test_ex15_a_hundred_thousand_lines_of_one_name_are_linear_work(void **state)
 {
     CLEANUP_BUF struct buf out = BUF_INIT(0);
@@ -267,6 +298,7 @@ int main(void)
         cmocka_unit_test(test_limits_hold_at_the_byte_and_at_the_line),
         cmocka_unit_test(test_lengths_past_four_gibibytes_are_refused),
         cmocka_unit_test(test_join_puts_commas_between_and_leaves_a_full_buffer_alone),
+        cmocka_unit_test(test_a_list_that_stays_has_no_more_storage_than_was_said),
         cmocka_unit_test(test_ex15_a_hundred_thousand_lines_of_one_name_are_linear_work),
         cmocka_unit_test(test_every_failed_allocation_leaves_the_list_as_it_was),
         cmocka_unit_test(test_ur02_cr_lf_and_nul_in_a_name_or_value_are_refused),
