@@ -20,10 +20,11 @@
 #include "base/partition.h"
 #include "ipc/peer.h"
 
-#define TABLE_NAME    "table"
-#define CLIENT_PREFIX "client-" /* then place and generation */
-#define PROGRAM_BYTES 65
-#define MAGIC         "xhrd clients 1"
+#define TABLE_NAME     "table"
+#define CLIENT_PREFIX  "client-" /* then place and generation */
+#define NAME_MAX_BYTES 255       /* systemd's limit of a name */
+#define PROGRAM_BYTES  65
+#define MAGIC          "xhrd clients 1"
 
 /* Read by another process, which may be of another version and whose predecessor may have died
  * of writing where it should not. */
@@ -61,7 +62,7 @@ bool kept_is_name(const char *name)
 
 static int store(int fd, const char *name)
 {
-    char state[64];
+    char state[sizeof("FDSTORE=1\nFDNAME=") + NAME_MAX_BYTES];
 
     (void)snprintf(state, sizeof(state), "FDSTORE=1\nFDNAME=%s", name);
     int r = sd_pid_notify_with_fds(0, 0, state, &fd, 1);
@@ -70,7 +71,7 @@ static int store(int fd, const char *name)
 
 static void unstore(const char *name)
 {
-    char state[64];
+    char state[sizeof("FDSTOREREMOVE=1\nFDNAME=") + NAME_MAX_BYTES];
 
     (void)snprintf(state, sizeof(state), "FDSTOREREMOVE=1\nFDNAME=%s", name);
     int r = sd_notify(0, state);
