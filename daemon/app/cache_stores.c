@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "app/kept_uid.h"
+#include "app/uid_limits.h"
 #include "base/fault.h"
 #include "base/map.h"
 #include "base/mem.h"
@@ -67,7 +68,7 @@ open_store(struct cache_stores *stores, const struct partition *who, struct cach
         .parts = {uid, "cache", profile},
         .names = stores->names,
         .bodies = stores->bodies,
-        .limits = stores->options.limits,
+        .limits = uid_limits_of(stores->options.limits, who->uid)->cache,
         .uid = who->uid,
     };
 
@@ -327,14 +328,16 @@ struct cache_stores *cache_stores_free(struct cache_stores *stores)
     return mem_free(stores);
 }
 
-static bool set_limits(struct map_node *node, void *arg)
+static bool take_limits(struct map_node *node, void *arg)
 {
-    cache_store_set_limits(CONTAINER_OF(node, struct of_partition, node)->store, arg);
+    struct of_partition *of = CONTAINER_OF(node, struct of_partition, node);
+    const struct uid_limits *limits = arg;
+
+    cache_store_set_limits(of->store, &uid_limits_of(limits, of->who.uid)->cache);
     return true;
 }
 
-void cache_stores_set_limits(struct cache_stores *stores, const struct cache_limits *limits)
+void cache_stores_take_limits(struct cache_stores *stores)
 {
-    stores->options.limits = *limits;
-    map_each(&stores->by_partition, set_limits, &stores->options.limits);
+    map_each(&stores->by_partition, take_limits, (void *)(uintptr_t)stores->options.limits);
 }

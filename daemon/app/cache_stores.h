@@ -17,11 +17,12 @@
 #define CACHE_PROFILES_MAX 16 /* of a uid */
 
 struct cache_stores;
+struct uid_limits;
 
 struct cache_stores_options {
     const char *state_dir; /* borrowed; "": there is no cache */
     bool per_user;         /* "cache" in the state directory, else in a folder for each uid */
-    struct cache_limits limits; /* of each */
+    const struct uid_limits *limits; /* borrowed: what each profile of a uid may keep */
 };
 
 /* @names: one thread; @bodies: some. Return: 0 or -ENOMEM. */
@@ -34,7 +35,8 @@ MUST_CHECK int cache_stores_new(struct cache_stores **ret,
 struct cache_stores *cache_stores_free(struct cache_stores *stores);
 DEFINE_CLEANUP(cache_stores, cache_stores_free)
 
-void cache_stores_set_limits(struct cache_stores *stores, const struct cache_limits *limits);
+/* The limits are others than before. */
+void cache_stores_take_limits(struct cache_stores *stores);
 
 /* What is stored for any open profile of @uid goes, and what is being written. Return: 0 with
  * *ret_removed; 1: on_ready will be called, ask again then. */

@@ -8,6 +8,8 @@
 #include "base/fault.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "http/coding.h"
+#include "http/headers.h"
 #include "net/deny_networks.h"
 
 enum config_type {
@@ -35,38 +37,88 @@ struct config_key {
     size_t offset;
     uint64_t min, max;
     const char *fallback;
-    bool is_each; /* may be set for a user or a group, too */
+    const char *for_all; /* why it is the same for all; NULL: may be set for some, too */
 };
 
-#define KEY(section, name, type, field, min, max, fallback)                                    \
+#define KEY(section, name, type, field, min, max, fallback, why)                               \
     {                                                                                          \
-        section, name, type, offsetof(struct config, field), min, max, fallback, false         \
+        section, name, type, offsetof(struct config, field), min, max, fallback, why           \
     }
 #define EACH(section, name, type, field, min, max, fallback)                                   \
     {                                                                                          \
-        section, name, type, offsetof(struct config, field), min, max, fallback, true          \
+        section, name, type, offsetof(struct config, field), min, max, fallback, NULL          \
     }
-#define RULE(name, type, fallback, is_each)                                                    \
+#define RULE(name, type, fallback, why)                                                        \
     {                                                                                          \
-        "Policy", name, type, 0, 0, 0, fallback, is_each                                       \
+        "Policy", name, type, 0, 0, 0, fallback, why                                           \
     }
+
+#define WHY_ONE_PROCESS   "there is one process for all"
+#define WHY_NAMES_PEOPLE  "its value says who is meant"
+#define WHY_WHO_IS_SERVED "it is asked before anything is known of who may what"
 
 /* Sorted by section as the man page shows them. */
 static const struct config_key keys[] = {
-    KEY("Daemon", "LogLevel", TYPE_LOG_LEVEL, log_level, 0, 0, "info"),
-    KEY("Daemon", "IdleExitSec", TYPE_SECONDS, idle_exit_us, 0, 86400, "0"),
-    KEY("Daemon", "Administrators", TYPE_PEOPLE, administrators, 0, 0, ""),
-    KEY("Daemon", "StateDirectory", TYPE_PATH, state_dir, 0, 0, ""),
-    KEY("Cookies", "Durability", TYPE_DURABILITY, cookies_survive_power, 0, 0, "normal"),
-    KEY("Cookies", "SessionGraceSec", TYPE_SECONDS, session_grace_us, 0, 31536000, "300"),
-    KEY("Cookies", "SystemJarUse", TYPE_PEOPLE, system_jar_use, 0, 0, ""),
-    KEY("Cookies", "SystemJarRead", TYPE_PEOPLE, system_jar_read, 0, 0, ""),
-    KEY("Cookies", "SystemJarWrite", TYPE_PEOPLE, system_jar_write, 0, 0, "@xhrd"),
-    KEY("TLS", "CAFile", TYPE_PATH, ca_file, 0, 0, "/etc/ssl/certs/ca-certificates.crt"),
+    KEY("Daemon", "LogLevel", TYPE_LOG_LEVEL, log_level, 0, 0, "info", WHY_ONE_PROCESS),
+    KEY("Daemon", "IdleExitSec", TYPE_SECONDS, idle_exit_us, 0, 86400, "0", WHY_ONE_PROCESS),
+    KEY("Daemon", "Administrators", TYPE_PEOPLE, administrators, 0, 0, "", WHY_NAMES_PEOPLE),
+    KEY("Daemon", "StateDirectory", TYPE_PATH, state_dir, 0, 0, "", WHY_ONE_PROCESS),
+    KEY("Cookies",
+        "Durability",
+        TYPE_DURABILITY,
+        cookies_survive_power,
+        0,
+        0,
+        "normal",
+        "one thread writes for all, and who waits for the disk keeps the others waiting"),
+    EACH("Cookies", "SessionGraceSec", TYPE_SECONDS, session_grace_us, 0, 31536000, "300"),
+    EACH("Cookies", "CookiesPerJar", TYPE_COUNT, cookies_per_jar, 1, 65536, "3000"),
+    EACH("Cookies", "CookiesPerSite", TYPE_COUNT, cookies_per_site, 1, 65536, "180"),
+    EACH("Cookies",
+         "CookieBytesPerUser",
+         TYPE_BYTES,
+         cookie_bytes_per_user,
+         1 << 16,
+         1 << 30,
+         "16M"),
+    EACH("Cookies", "CookiesPerRequest", TYPE_COUNT, cookies_per_request, 0, 1000, "150"),
+    EACH("Cookies",
+         "CookieBytesPerRequest",
+         TYPE_BYTES,
+         cookie_bytes_per_request,
+         0,
+         65536,
+         "8190"),
+    EACH("Cookies", "SetCookiesPerAnswer", TYPE_COUNT, set_cookies_per_answer, 0, 1000, "50"),
+    KEY("Cookies", "SystemJarUse", TYPE_PEOPLE, system_jar_use, 0, 0, "", WHY_NAMES_PEOPLE),
+    KEY("Cookies", "SystemJarRead", TYPE_PEOPLE, system_jar_read, 0, 0, "", WHY_NAMES_PEOPLE),
+    KEY("Cookies",
+        "SystemJarWrite",
+        TYPE_PEOPLE,
+        system_jar_write,
+        0,
+        0,
+        "@xhrd",
+        WHY_NAMES_PEOPLE),
+    KEY("TLS",
+        "CAFile",
+        TYPE_PATH,
+        ca_file,
+        0,
+        0,
+        "/etc/ssl/certs/ca-certificates.crt",
+        "one trust store is read for all; a request may name its own"),
     EACH("TLS", "MinimumTLSVersion", TYPE_TLS_VERSION, tls_min_version, 0, 0, "1.0"),
     EACH("Network", "ConnectTimeoutSec", TYPE_SECONDS, connect_timeout_us, 1, 3600, "60"),
     EACH("Network", "IdleTimeoutSec", TYPE_SECONDS, idle_timeout_us, 1, 86400, "60"),
-    KEY("Network", "KeepAliveSec", TYPE_SECONDS, keep_alive_us, 0, 3600, "50"),
+    KEY("Network",
+        "KeepAliveSec",
+        TYPE_SECONDS,
+        keep_alive_us,
+        0,
+        3600,
+        "50",
+        "it answers to what servers do; IdleConnectionsPerUser=0 keeps none for somebody"),
     EACH("Network", "ConnectionsPerHost", TYPE_COUNT, connections_per_host, 1, 65536, "6"),
     EACH("Network",
          "IdleConnectionsPerUser",
@@ -75,14 +127,35 @@ static const struct config_key keys[] = {
          0,
          65536,
          "256"),
-    KEY("Network", "CoalesceConnections", TYPE_SWITCH, coalesce_connections, 0, 0, "no"),
+    KEY("Network",
+        "CoalesceConnections",
+        TYPE_SWITCH,
+        coalesce_connections,
+        0,
+        0,
+        "no",
+        "it says how far name servers are believed, which all share"),
     EACH("Network", "Proxy", TYPE_PROXY, proxy, 0, 0, ""),
     EACH("Network", "ProxyAuth", TYPE_PROXY_AUTH, proxy_auth, 0, 0, "basic"),
-    KEY("Network", "DenyNetworks", TYPE_NETWORKS, deny_networks, 0, 0, "169.254.169.254"),
+    KEY("Network",
+        "DenyNetworks",
+        TYPE_NETWORKS,
+        deny_networks,
+        0,
+        0,
+        "169.254.169.254",
+        "what it names stays refused to all"),
     EACH("Network", "NoProxy", TYPE_LIST, no_proxy, 0, 0, ""),
-    KEY("Cache", "SizeMax", TYPE_BYTES, cache_bytes, 0, UINT64_C(1) << 44, "256M"),
-    KEY("Cache", "AnswerSizeMax", TYPE_BYTES, cache_answer_bytes, 0, UINT64_C(1) << 40, "32M"),
-    KEY("Limits", "Clients", TYPE_COUNT, clients_max, 1, 65536, "4096"),
+    EACH("Cache", "SizeMax", TYPE_BYTES, cache_bytes, 0, UINT64_C(1) << 44, "256M"),
+    EACH("Cache", "AnswerSizeMax", TYPE_BYTES, cache_answer_bytes, 0, UINT64_C(1) << 40, "32M"),
+    KEY("Limits",
+        "Clients",
+        TYPE_COUNT,
+        clients_max,
+        1,
+        65536,
+        "4096",
+        "it is the sum of all users; a user's own is ClientsPerUser="),
     EACH("Limits", "ClientsPerUser", TYPE_COUNT, clients_per_user, 1, 65536, "128"),
     EACH("Limits", "RequestsPerUser", TYPE_COUNT, requests_per_user, 1, 1000000, "4096"),
     EACH("Limits",
@@ -93,22 +166,27 @@ static const struct config_key keys[] = {
          UINT64_C(1) << 40,
          "16M"),
     EACH("Limits", "DescriptorsPerUser", TYPE_COUNT, fds_per_user, 1, 4096, "64"),
-    KEY("Limits", "JarsPerUser", TYPE_COUNT, jars_per_user, 1, 65536, "256"),
+    EACH("Limits", "JarsPerUser", TYPE_COUNT, jars_per_user, 1, 65536, "256"),
     EACH("Limits", "WatchersPerUser", TYPE_COUNT, watchers_per_user, 0, 4096, "64"),
-    RULE("AllowUsers", TYPE_RULES, "", false),
-    RULE("AllowGroups", TYPE_RULES, "", false),
-    RULE("DenyUsers", TYPE_RULES, "", false),
-    RULE("DenyGroups", TYPE_RULES, "", false),
-    RULE("AllowHosts", TYPE_RULES, "", true),
-    RULE("DenyHosts", TYPE_RULES, "", true),
-    RULE("AllowNetworks", TYPE_RULES, "", true),
-    RULE("DenyNetworks", TYPE_RULES, "", true),
-    RULE("AllowPorts", TYPE_RULES, "", true),
-    RULE("AllowMethods", TYPE_RULES, "", true),
-    RULE("AllowProxies", TYPE_RULES, "", true),
-    RULE("DenyProxies", TYPE_RULES, "", true),
-    RULE("AllowInsecure", TYPE_RULE, "yes", true),
-    RULE("Credential", TYPE_RULES, "", true),
+    EACH("Limits", "HeadBytesMax", TYPE_BYTES, head_bytes, 1024, HEADERS_BYTES_MAX, "256K"),
+    EACH("Limits", "HeadLineBytesMax", TYPE_BYTES, head_line_bytes, 256, 65536, "64K"),
+    EACH("Limits", "HeadFieldsMax", TYPE_COUNT, head_fields, 1, HEADERS_COUNT_MAX, "1000"),
+    EACH("Limits", "CodingsMax", TYPE_COUNT, codings, 0, DECODER_CODINGS_MAX, "5"),
+    EACH("Limits", "RedirectsMax", TYPE_COUNT, redirects, 0, 1000, "1000"),
+    RULE("AllowUsers", TYPE_RULES, "", WHY_WHO_IS_SERVED),
+    RULE("AllowGroups", TYPE_RULES, "", WHY_WHO_IS_SERVED),
+    RULE("DenyUsers", TYPE_RULES, "", WHY_WHO_IS_SERVED),
+    RULE("DenyGroups", TYPE_RULES, "", WHY_WHO_IS_SERVED),
+    RULE("AllowHosts", TYPE_RULES, "", NULL),
+    RULE("DenyHosts", TYPE_RULES, "", NULL),
+    RULE("AllowNetworks", TYPE_RULES, "", NULL),
+    RULE("DenyNetworks", TYPE_RULES, "", NULL),
+    RULE("AllowPorts", TYPE_RULES, "", NULL),
+    RULE("AllowMethods", TYPE_RULES, "", NULL),
+    RULE("AllowProxies", TYPE_RULES, "", NULL),
+    RULE("DenyProxies", TYPE_RULES, "", NULL),
+    RULE("AllowInsecure", TYPE_RULE, "yes", NULL),
+    RULE("Credential", TYPE_RULES, "", NULL),
 };
 
 #define N_KEYS (sizeof(keys) / sizeof(keys[0]))
@@ -509,7 +587,7 @@ bool config_is_rules(const char *section)
 static const struct config_key *find_each(const char *name)
 {
     for (size_t i = 0; i < N_KEYS; i++) {
-        if (keys[i].is_each && strcmp(keys[i].name, name) == 0)
+        if (!keys[i].for_all && strcmp(keys[i].name, name) == 0)
             return &keys[i];
     }
     return NULL;
@@ -517,16 +595,16 @@ static const struct config_key *find_each(const char *name)
 
 static int refuse_each(const char *section, const char *name, struct buf *error)
 {
-    bool is_known = false;
+    const char *why = NULL;
 
-    for (size_t i = 0; i < N_KEYS; i++)
-        is_known |= strcmp(keys[i].name, name) == 0;
-    int r = is_known ? buf_append_format(error,
-                                         "%s= cannot be set in [%s]: it is the same for all; "
-                                         "see xhrd.conf(5)",
-                                         name, section)
-                     : buf_append_format(error, "no key %s= in [%s]; see xhrd.conf(5)", name,
-                                         section);
+    for (size_t i = 0; i < N_KEYS; i++) {
+        if (strcmp(keys[i].name, name) == 0)
+            why = keys[i].for_all;
+    }
+    int r =
+        why ? buf_append_format(error, "%s= cannot be set in [%s], it is the same for all: %s",
+                                name, section, why)
+            : buf_append_format(error, "no key %s= in [%s]; see xhrd.conf(5)", name, section);
     return r < 0 ? r : -EINVAL;
 }
 
@@ -546,6 +624,7 @@ static int refuse_person(const char *section, int why, struct buf *error)
 static int keep_each(struct access_section *section,
                      const struct config_key *key,
                      const char *value,
+                     unsigned line,
                      struct buf *error)
 {
     CLEANUP_MEM struct config *trial = mem_alloc(sizeof(*trial));
@@ -554,7 +633,7 @@ static int keep_each(struct access_section *section,
         return fault(-ENOMEM);
     config_init(trial);
     int r = set_key(trial, key, value, error);
-    return r < 0 ? r : access_section_keep(section, key->section, key->name, value);
+    return r < 0 ? r : access_section_keep(section, key->section, key->name, value, line);
 }
 
 int config_set_rule(struct access_policy *access,
@@ -581,7 +660,7 @@ int config_set_rule(struct access_policy *access,
     if (r < 0)
         return r;
     if (strcmp(key->section, "Policy") != 0)
-        return keep_each(into, key, value, ret_error);
+        return keep_each(into, key, value, line, ret_error);
     INVARIANT(access_key_find(name, &rule));
     return access_section_set(into, rule, value, line, ret_error);
 }
@@ -632,7 +711,7 @@ int config_describe(struct buf *out)
     for (size_t i = 0; i < N_KEYS; i++) {
         int r = buf_append_format(out, "%s\t%s\t%s\t%s\t%s\n", keys[i].section, keys[i].name,
                                   type_name(keys[i].type), keys[i].fallback,
-                                  keys[i].is_each ? "each" : "-");
+                                  keys[i].for_all ? keys[i].for_all : "each");
         if (r < 0)
             return r;
     }

@@ -25,8 +25,14 @@ struct config {
     int64_t idle_exit_us;                 /* 0: never */
     char administrators[CONFIG_TEXT_MAX]; /* "user @group …" */
     char state_dir[CONFIG_TEXT_MAX];
-    bool cookies_survive_power;           /* each commit reaches the medium before it is told */
-    int64_t session_grace_us;             /* session cookies outlast the last client so long */
+    bool cookies_survive_power; /* each commit reaches the medium before it is told */
+    int64_t session_grace_us;   /* session cookies outlast the last client so long */
+    uint64_t cookies_per_jar;
+    uint64_t cookies_per_site;
+    uint64_t cookie_bytes_per_user;
+    uint64_t cookies_per_request;
+    uint64_t cookie_bytes_per_request;
+    uint64_t set_cookies_per_answer;
     char system_jar_use[CONFIG_TEXT_MAX]; /* "user @group …" */
     char system_jar_read[CONFIG_TEXT_MAX];
     char system_jar_write[CONFIG_TEXT_MAX];
@@ -51,6 +57,11 @@ struct config {
     uint64_t cache_answer_bytes;
     uint64_t jars_per_user;
     uint64_t watchers_per_user;
+    uint64_t head_bytes; /* of an answer */
+    uint64_t head_line_bytes;
+    uint64_t head_fields;
+    uint64_t codings; /* of its body, one over another */
+    uint64_t redirects;
     struct access_policy *access; /* owned by the one that was loaded; NULL: no rules */
 };
 
@@ -103,5 +114,5 @@ MUST_CHECK int config_for_view(const struct config *general,
 MUST_CHECK int config_proxy(const struct config *config, struct proxy *ret);
 
 /* "Section\tKey\ttype\tdefault\twhere\n" for every key, for the test that compares documents;
- * where is "each" for what may stand in [User …] and [Group …] as well, else "-". */
+ * where is "each" for what may stand in [User …] and [Group …] as well, else why it may not. */
 MUST_CHECK int config_describe(struct buf *out);

@@ -7,6 +7,7 @@
 
 #include "app/cookie_stores_priv.h"
 #include "app/kept_uid.h"
+#include "app/uid_limits.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -62,8 +63,9 @@ static int open_store(struct cookie_stores *stores, struct uid_store *of_uid)
     options.path = path;
     if (!stores->options.per_user) /* a user's own daemon writes to his own files */
         options.name_of = uid_name;
-    if (stores->options.jars_max > 0)
-        options.jars_max = stores->options.jars_max;
+    const struct kept_limits *limits = uid_limits_of(stores->options.limits, of_uid->uid);
+    options.jars_max = limits->jars_max;
+    cookie_options_set_limits(&options.jar, &limits->jar);
     if (stores->options.survive_power)
         options.durability = COOKIE_DURABILITY_POWER;
     return cookie_store_open(&of_uid->store, stores->loop, stores->disk, stores->rules,
@@ -169,6 +171,7 @@ access_make_private(void *owner, const struct partition *who, struct cookie_jar 
 
     if (r < 0)
         return r;
+    cookie_options_set_limits(&options, &uid_limits_of(stores->options.limits, who->uid)->jar);
     options.bytes = &of_uid->private_bytes;
     return cookie_jar_new(ret, stores->rules, &options);
 }
@@ -235,7 +238,8 @@ static void access_session_release(void *owner, uint32_t uid)
 {
     struct cookie_stores *stores = owner;
 
-    jar_sessions_release(&stores->sessions, uid);
+    jar_sessions_release(&stores->sessions, uid,
+                         uid_limits_of(stores->options.limits, uid)->session_grace_us);
 }
 
 struct cookie_access cookie_stores_access(struct cookie_stores *stores)
@@ -279,7 +283,24 @@ static void take_options(struct cookie_stores *stores,
 {
     jar_grants_done(&stores->options.system_grants);
     stores->options = *options;
-    jar_sessions_set_grace(&stores->sessions, options->session_grace_us);
+}
+
+static bool take_limits(struct map_node *node, void *arg)
+{
+    const struct uid_store *of_uid = CONTAINER_OF(node, struct uid_store, node);
+    const struct uid_limits *all = arg;
+    const struct kept_limits *limits = uid_limits_of(all, of_uid->uid);
+
+    cookie_store_set_limits(of_uid->store, limits->jars_max, &limits->jar);
+    return true;
+}
+
+void cookie_stores_take_limits(struct cookie_stores *stores, uint32_t uid)
+{
+    struct uid_store *of_uid = stores_find(stores, uid);
+
+    if (of_uid)
+        (void)take_limits(&of_uid->node, (void *)(uintptr_t)stores->options.limits);
 }
 
 int cookie_stores_new(struct cookie_stores **ret,
@@ -312,6 +333,7 @@ int cookie_stores_set_options(struct cookie_stores *stores,
     if (r < 0)
         return r;
     take_options(stores, &copy);
+    map_each(&stores->by_uid, take_limits, (void *)(uintptr_t)copy.limits);
     jar_access_check_system(stores);
     return 0;
 }

@@ -14,14 +14,14 @@
 #include "policy/public_suffix.h"
 
 struct cookie_stores;
+struct uid_limits;
 struct worker_pool;
 
 struct cookie_stores_options {
-    const char *state_dir;    /* borrowed; "" keeps everything in memory */
-    bool per_user;            /* one file in the state directory, not a folder for each uid */
-    bool survive_power;       /* an fsync for each commit */
-    uint64_t jars_max;        /* of a uid; 0: 256 */
-    int64_t session_grace_us; /* how long session cookies outlast the last client */
+    const char *state_dir; /* borrowed; "" keeps everything in memory */
+    bool per_user;         /* one file in the state directory, not a folder for each uid */
+    bool survive_power;    /* an fsync for each commit */
+    const struct uid_limits *limits; /* borrowed: what each uid may keep */
     struct jar_grants system_grants; /* copied: who may what with the machine's jar */
 };
 
@@ -35,10 +35,13 @@ MUST_CHECK int cookie_stores_new(struct cookie_stores **ret,
 struct cookie_stores *cookie_stores_free(struct cookie_stores *stores);
 DEFINE_CLEANUP(cookie_stores, cookie_stores_free)
 
-/* A reload: rights on the machine's jar and the grace of sessions from now on, the rest for
+/* A reload: rights on the machine's jar and the limits of everybody from now on, the rest for
  * stores that are opened from now on. Return: 0 or -ENOMEM, and nothing has changed. */
 MUST_CHECK int cookie_stores_set_options(struct cookie_stores *stores,
                                          const struct cookie_stores_options *options);
+
+/* The limits of @uid are others than before. */
+void cookie_stores_take_limits(struct cookie_stores *stores, uint32_t uid);
 
 struct cookie_access cookie_stores_access(struct cookie_stores *stores);
 

@@ -14,6 +14,7 @@
 #include "app/rights.h"
 #include "app/signals.h"
 #include "app/system_jar.h"
+#include "app/uid_limits.h"
 #include "app/user_purge.h"
 #include "base/fault.h"
 #include "base/log.h"
@@ -56,6 +57,7 @@ struct daemon {
     struct worker_pool *cache_names;  /* names of stored answers, one at a time */
     struct worker_pool *cache_bodies; /* and their bodies */
     struct cache_stores *caches;
+    struct uid_limits uid_limits; /* what those two may keep */
     struct user_purges purges;
     struct resolver *resolver;
     struct network *network;
@@ -236,12 +238,6 @@ static void take_administrators(struct daemon *daemon)
     daemon->administrators = administrators;
 }
 
-static struct cache_limits cache_limits_of(const struct config *config)
-{
-    return (struct cache_limits){.bytes_max = config->cache_bytes,
-                                 .body_bytes_max = config->cache_answer_bytes};
-}
-
 /* What they own is the caller's to end. Return: 0, -EDQUOT or -ENOMEM. */
 static int cookie_options_of(const struct daemon *daemon, struct cookie_stores_options *ret)
 {
@@ -251,8 +247,7 @@ static int cookie_options_of(const struct daemon *daemon, struct cookie_stores_o
         .state_dir = daemon->options.state_dir,
         .per_user = daemon->options.per_user,
         .survive_power = config->cookies_survive_power,
-        .jars_max = config->jars_per_user,
-        .session_grace_us = config->session_grace_us,
+        .limits = &daemon->uid_limits,
     };
     if (daemon->options.per_user)
         return 0; /* the system's jar is its user's */
@@ -275,12 +270,13 @@ static void apply_config(struct daemon *daemon)
     const struct config *config = &daemon->options.config;
     struct pool_options pool = pool_options_of(config);
     struct service_options service = service_options_of(daemon);
-    struct cache_limits cache = cache_limits_of(config);
+    struct kept_limits kept = kept_limits_of(config);
 
     if (!daemon->options.log_level_was_given)
         log_set_level(config->log_level);
     pool_set_options(daemon->pool, &pool);
     rights_set_config(daemon->rights, config);
+    uid_limits_set_general(&daemon->uid_limits, &kept, config->access != NULL);
     service_set_options(daemon->service, &service); /* everybody gets his rights anew */
     if (set_cookie_options(daemon) < 0)
         log_warning(NULL, "cookie jars go on with the rights they had: out of memory, or too "
@@ -288,7 +284,7 @@ static void apply_config(struct daemon *daemon)
     take_proxy(daemon);
     take_administrators(daemon);
     take_networks(daemon);
-    cache_stores_set_limits(daemon->caches, &cache);
+    cache_stores_take_limits(daemon->caches);
     daemon->fetcher->options = fetch_options_of(daemon);
     daemon_on_idle(daemon, service_is_idle(daemon->service));
 }
@@ -375,6 +371,26 @@ daemon_on_known(void *owner, int fd, const struct peer *peer, const struct acces
         close(fd);
 }
 
+/* What he keeps is bounded by what is said of him, like what he holds: the last one who comes,
+ * or the last reload, says how much it is. */
+static int
+take_rights(struct daemon *daemon, const struct access_person *who, struct service_rights *ret)
+{
+    const struct config *config;
+    int r = rights_find(daemon->rights, who, ret, &config);
+
+    if (r < 0)
+        return r;
+    bool is_general = config == &daemon->options.config;
+    struct kept_limits limits = kept_limits_of(config);
+    r = uid_limits_set(&daemon->uid_limits, who->uid, is_general ? NULL : &limits);
+    if (r <= 0)
+        return r;
+    cookie_stores_take_limits(daemon->cookies, who->uid);
+    cache_stores_take_limits(daemon->caches);
+    return 0;
+}
+
 /* Somebody who came when no rule went by names: once in a reload, and the user database may
  * take its time. */
 static int find_rights_of_unnamed(struct daemon *daemon,
@@ -393,7 +409,7 @@ static int find_rights_of_unnamed(struct daemon *daemon,
         return r;
     const struct access_person named = {
         .uid = who->uid, .name = name, .groups = groups, .n_groups = who->n_groups};
-    return rights_find(daemon->rights, &named, ret);
+    return take_rights(daemon, &named, ret);
 }
 
 static int daemon_start_check(void *owner, struct policy_check *check)
@@ -418,7 +434,7 @@ static int daemon_find_rights(void *owner,
 
     if (!knows_names && wants_names(daemon))
         return find_rights_of_unnamed(daemon, who, ret);
-    return rights_find(daemon->rights, who, ret);
+    return take_rights(daemon, who, ret);
 }
 
 static void daemon_ask_cookies(void *owner, uint64_t *ret_count, bool *ret_persistent)
@@ -492,7 +508,7 @@ static int make_caches(struct daemon *daemon)
     struct cache_stores_options options = {
         .state_dir = daemon->options.state_dir,
         .per_user = daemon->options.per_user,
-        .limits = cache_limits_of(&daemon->options.config),
+        .limits = &daemon->uid_limits,
     };
     int r = worker_pool_new(&daemon->cache_names, daemon->loop, 1);
 
@@ -642,6 +658,8 @@ static int make_all(struct daemon *daemon)
     static const struct signal_events events = {daemon_on_leave, daemon_on_reload};
     int r = loop_new(&daemon->loop, clock_system());
 
+    struct kept_limits kept = kept_limits_of(&daemon->options.config);
+    uid_limits_init(&daemon->uid_limits, &kept);
     auth_cache_init(&daemon->proxy_logins);
     rung_memory_init(&daemon->rung_memory);
     if (r == 0)
@@ -723,6 +741,7 @@ struct daemon *daemon_free(struct daemon *daemon)
     daemon->cache_names = worker_pool_free(daemon->cache_names);
     daemon->cache_bodies = worker_pool_free(daemon->cache_bodies);
     daemon->cookies = cookie_stores_free(daemon->cookies);
+    uid_limits_done(&daemon->uid_limits);
     daemon->suffixes = suffix_list_free(daemon->suffixes);
     daemon->disk = worker_pool_free(daemon->disk);
     daemon->files = worker_pool_free(daemon->files);

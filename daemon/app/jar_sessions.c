@@ -23,11 +23,6 @@ void jar_sessions_init(struct jar_sessions *sessions,
     *sessions = (struct jar_sessions){.loop = loop, .on_end = on_end, .owner = owner};
 }
 
-void jar_sessions_set_grace(struct jar_sessions *sessions, int64_t grace_us)
-{
-    sessions->grace_us = grace_us;
-}
-
 static struct jar_session *find(const struct jar_sessions *sessions, uint32_t uid)
 {
     struct map_node *node =
@@ -86,17 +81,17 @@ void jar_sessions_hold(struct jar_sessions *sessions, uint32_t uid)
     timer_disarm(&session->grace);
 }
 
-void jar_sessions_release(struct jar_sessions *sessions, uint32_t uid)
+void jar_sessions_release(struct jar_sessions *sessions, uint32_t uid, int64_t grace_us)
 {
     struct jar_session *session = find(sessions, uid);
 
     if (!session || session->n_holds == 0 || --session->n_holds > 0)
         return;
-    if (sessions->grace_us == 0) {
+    if (grace_us == 0) {
         end(session);
         return;
     }
-    if (timer_arm(&session->grace, sessions->grace_us) < 0) {
+    if (timer_arm(&session->grace, grace_us) < 0) {
         log_warning(NULL, "no memory for a timer; the session of uid %u goes on", uid);
         forget(session);
     }

@@ -15,7 +15,6 @@ struct loop;
 struct jar_sessions {
     struct map by_uid;
     struct loop *loop;
-    int64_t grace_us;
     void (*on_end)(void *owner, uint32_t uid);
     void *owner;
 };
@@ -26,9 +25,7 @@ void jar_sessions_init(struct jar_sessions *sessions,
                        void *owner);
 void jar_sessions_done(struct jar_sessions *sessions); /* ends none */
 
-/* From the next leave on. */
-void jar_sessions_set_grace(struct jar_sessions *sessions, int64_t grace_us);
-
 /* Without memory to count with, the session lasts as long as the daemon. */
 void jar_sessions_hold(struct jar_sessions *sessions, uint32_t uid);
-void jar_sessions_release(struct jar_sessions *sessions, uint32_t uid);
+/* @grace_us: how long the session goes on if this was the last of them. */
+void jar_sessions_release(struct jar_sessions *sessions, uint32_t uid, int64_t grace_us);

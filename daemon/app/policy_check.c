@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/fault.h"
 #include "base/mem.h"
@@ -128,6 +129,71 @@ static void judge_rules(struct policy_check_job *job, const struct access_view *
     tell_credential(job, view);
 }
 
+/* ---- limits and settings of some ----------------------------------------------------------
+ */
+
+/* A setting is taken from the first section that has one, and there from its last line. */
+static bool is_overruled(const struct access_view *view, size_t i, size_t k)
+{
+    const struct access_section *in = view->sections[i];
+    const char *key = in->settings[k].key;
+
+    for (size_t later = k + 1; later < in->n_settings; later++) {
+        if (strcmp(in->settings[later].key, key) == 0)
+            return true;
+    }
+    for (size_t before = 0; before < i; before++) {
+        const struct access_section *section = view->sections[before];
+
+        for (size_t at = 0; at < section->n_settings; at++) {
+            if (strcmp(section->settings[at].key, key) == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* A proxy may have a login, which is nobody's to see here. */
+static void tell_setting(struct policy_check_job *job,
+                         const struct access_section *in,
+                         const struct access_setting *setting)
+{
+    CLEANUP_BUF struct buf text = BUF_INIT(0);
+    char title[ACCESS_TITLE_SIZE] = "";
+    char name[PROXY_TEXT_SIZE];
+    const char *value = setting->value;
+    struct proxy proxy;
+
+    (void)access_section_title(in, title);
+    if (strcmp(setting->key, "Proxy") == 0 &&
+        proxy_parse(span_of(setting->value), &proxy) == PROXY_OK) {
+        (void)proxy_format(proxy.kind, &proxy.origin, name);
+        value = name;
+        proxy_done(&proxy);
+    }
+    if (buf_append_format(&text, "%s=%s (%s, line %u)", setting->key, value, title,
+                          setting->line) < 0)
+        return;
+    struct policy_row row = {.text = buf_span(&text),
+                             .word = ACCESS_SILENT,
+                             .section = span_of(title),
+                             .key = span_of(setting->key),
+                             .line = setting->line};
+    tell(job, &row);
+}
+
+static void tell_settings(struct policy_check_job *job, const struct access_view *view)
+{
+    for (size_t i = 0; i < view->n; i++) {
+        const struct access_section *in = view->sections[i];
+
+        for (size_t k = 0; k < in->n_settings; k++) {
+            if (!is_overruled(view, i, k))
+                tell_setting(job, in, &in->settings[k]);
+        }
+    }
+}
+
 /* ---- addresses --------------------------------------------------------------------------- */
 
 static void judge_address(struct policy_check_job *job,
@@ -201,7 +267,9 @@ static const struct origin *find_dialled(struct policy_check_job *job)
     char name[PROXY_TEXT_SIZE];
     char text[PROXY_TEXT_SIZE + 64];
 
-    if (rights_find(job->checks->rights, &who, &rights) < 0)
+    const struct config *config;
+
+    if (rights_find(job->checks->rights, &who, &rights, &config) < 0)
         return &job->origin;
     const struct fetch_options *options =
         rights.fetch.options ? rights.fetch.options : job->checks->options;
@@ -234,6 +302,7 @@ static void judge(struct policy_check_job *job)
                                           .n_groups = job->who.n_groups};
         judge_admission(job, &who);
         judge_rules(job, view);
+        tell_settings(job, view);
     } else {
         tell_text(job, ACCESS_ALLOWS, "there are no rules of hosts, ports and methods");
     }

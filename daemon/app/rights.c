@@ -43,6 +43,10 @@ struct fetch_options rights_fetch_options(const struct config *config,
         .proxy = proxy,
         .no_proxy = span_of(config->no_proxy),
         .tls_min_version = config->tls_min_version,
+        .answer = {.head = {(uint32_t)config->head_bytes, (uint32_t)config->head_line_bytes,
+                            (uint32_t)config->head_fields},
+                   .codings_max = (unsigned)config->codings,
+                   .redirects_max = (unsigned)config->redirects},
     };
 }
 
@@ -178,10 +182,12 @@ int rights_find_view(struct rights *rights,
 
 int rights_find(struct rights *rights,
                 const struct access_person *who,
-                struct service_rights *ret)
+                struct service_rights *ret,
+                const struct config **ret_config)
 {
     struct share *share;
 
+    *ret_config = rights->config;
     if (!rights->config->access)
         return 0;
     int r = find_share(rights, who, &share);
@@ -194,6 +200,7 @@ int rights_find(struct rights *rights,
     ret->kept_out_by = access_policy_keeps_out(rights->config->access, who);
     if (!share->is_otherwise)
         return 0;
+    *ret_config = share->config;
     ret->fetch.options = &share->options;
     rights_quota(share->config, &ret->limits);
     return 0;

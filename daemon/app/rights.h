@@ -20,9 +20,12 @@ DEFINE_CLEANUP(rights, rights_free)
 /* @config: borrowed until the next call; every answer given so far is gone. */
 void rights_set_config(struct rights *rights, const struct config *config);
 
-/* *ret keeps what it holds where nothing is otherwise. Return: 0, -ENOMEM, -E2BIG. */
-MUST_CHECK int
-rights_find(struct rights *rights, const struct access_person *who, struct service_rights *ret);
+/* *ret keeps what it holds where nothing is otherwise. *ret_config: what is configured for
+ * them, borrowed like the answer. Return: 0, -ENOMEM, -E2BIG. */
+MUST_CHECK int rights_find(struct rights *rights,
+                           const struct access_person *who,
+                           struct service_rights *ret,
+                           const struct config **ret_config);
 
 /* The rules that hold for somebody; NULL: there are none. Return: the same. */
 MUST_CHECK int rights_find_view(struct rights *rights,

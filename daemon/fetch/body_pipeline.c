@@ -19,17 +19,19 @@ void body_pipeline_done(struct body_pipeline *pipeline)
 
 int body_pipeline_set_coding(struct body_pipeline *pipeline,
                              struct span codings,
+                             size_t codings_max,
                              bool *ret_decodes,
                              struct failure *ret_why)
 {
     struct decoder_options options = decoder_options_default();
+    options.codings_max = codings_max;
     int r = decoder_new(codings, &options, &pipeline->decoder);
 
     if (r < 0)
         return r;
     if (r == DECODER_NEW_E_LIMIT) {
         failure_set(ret_why, FAILURE_LIMIT,
-                    "the body has more than %d codings, one over another", DECODER_CODINGS_MAX);
+                    "the body has more than %zu codings, one over another", codings_max);
         return -EINVAL;
     }
     *ret_decodes = r == DECODER_NEW_OK;

@@ -39,12 +39,14 @@ void body_pipeline_done(struct body_pipeline *pipeline);
 
 /**
  * body_pipeline_set_coding() - undo what Content-Encoding says
- * @codings: joined values of the field
+ * @codings:     joined values of the field
+ * @codings_max: more than so many, one over another, are refused; at most DECODER_CODINGS_MAX
  * Return: 0 with *ret_decodes telling whether anything is undone (an unknown coding is passed
  * on as it is); -EINVAL with *ret_why filled; -ENOMEM.
  */
 MUST_CHECK int body_pipeline_set_coding(struct body_pipeline *pipeline,
                                         struct span codings,
+                                        size_t codings_max,
                                         bool *ret_decodes,
                                         struct failure *ret_why);
 

@@ -12,6 +12,7 @@
 #include "base/partition.h"
 #include "base/span.h"
 #include "base/spare.h"
+#include "http/coding.h"
 #include "http/headers.h"
 #include "policy/auth_cache.h"
 #include "policy/cache_access.h"
@@ -141,6 +142,16 @@ struct cookie_access {
     void *owner;
 };
 
+/* How much of what servers say is taken. */
+struct answer_limits {
+    struct head_limits head;
+    unsigned codings_max;   /* of a body, one over another */
+    unsigned redirects_max; /* that one request follows, whatever it asks for */
+};
+
+#define ANSWER_LIMITS_DEFAULT                                                                  \
+    ((struct answer_limits){HEAD_LIMITS_DEFAULT, DECODER_CODINGS_MAX, 1000})
+
 struct fetch_options {
     const struct proxy *proxy;  /* of requests that say nothing about one; NULL: none */
     struct span no_proxy;       /* exceptions to it */
@@ -150,6 +161,7 @@ struct fetch_options {
     uint16_t tls_min_version; /* nobody goes below: 0x0301 … 0x0304 */
     bool has_limits;          /* of connections, other than the pool's */
     struct pool_limits limits;
+    struct answer_limits answer;
 };
 
 /* What one client is held to, and what his requests get that say nothing. All zero: the

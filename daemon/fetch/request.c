@@ -21,7 +21,8 @@ void fetcher_init(struct fetcher *fetcher, struct loop *loop)
                                 .options = {.connect_timeout_us = INT64_C(60000000),
                                             .idle_timeout_us = INT64_C(60000000),
                                             .user_agent = "xhrd",
-                                            .tls_min_version = 0x0301}};
+                                            .tls_min_version = 0x0301,
+                                            .answer = ANSWER_LIMITS_DEFAULT}};
     link_init(&fetcher->requests);
     fetcher->spares = SPARES_INIT(sizeof(struct request));
     auth_cache_init(&fetcher->logins);

@@ -110,7 +110,8 @@ static bool begin_decoding(struct request *request, const struct response_head *
         return true;
     int r = headers_join(head->headers, SPAN_LIT("Content-Encoding"), &request->coding);
     if (r >= 0)
-        r = body_pipeline_set_coding(&request->pipeline, buf_span(&request->coding), &decodes,
+        r = body_pipeline_set_coding(&request->pipeline, buf_span(&request->coding),
+                                     request_defaults(request)->answer.codings_max, &decodes,
                                      &why);
     if (r == 0)
         return true;

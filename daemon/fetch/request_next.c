@@ -43,6 +43,15 @@ static int keep_redirect(struct request *request, struct redirect *redirect)
     return REDIRECT_FOLLOW;
 }
 
+/* What it asked for, within what the administrator allows. */
+static unsigned redirects_max(const struct request *request)
+{
+    unsigned allowed = request_defaults(request)->answer.redirects_max;
+    unsigned asked = request->options.redirects_max;
+
+    return asked < allowed ? asked : allowed;
+}
+
 /* Return: whether the answer is not the last: the request goes on, or has failed. */
 static bool is_redirect(struct request *request, const struct response_head *head)
 {
@@ -52,7 +61,7 @@ static bool is_redirect(struct request *request, const struct response_head *hea
         .status = head->status,
         .headers = head->headers,
         .followed = request->redirects,
-        .followed_max = request->options.redirects_max,
+        .followed_max = redirects_max(request),
         .keeps_post = request->options.keeps_post,
         .trusts_hosts = request->options.trusts_redirects,
         .has_body = request->has_body,

@@ -175,6 +175,7 @@ static int open_exchange(struct request *request)
         .authority = {authority, authority_len},
         .headers = &request->sent,
         .close_after = request->options.no_keep_alive,
+        .limits = &request_defaults(request)->answer.head,
     };
 
     describe_body(request, &what);

@@ -90,8 +90,8 @@ struct step {
 struct h1_parser_options h1_parser_options_default(void)
 {
     return (struct h1_parser_options){
-        .head_bytes_max = (size_t)256 * 1024,
-        .line_bytes_max = (size_t)64 * 1024,
+        .head_bytes_max = HEADERS_BYTES_MAX,
+        .line_bytes_max = HEAD_LINE_BYTES_MAX,
         .fields_max = HEADERS_COUNT_MAX,
         .chunk_extension_bytes_max = (size_t)16 * 1024,
         .trailer_bytes_max = (size_t)64 * 1024,
@@ -164,6 +164,17 @@ void h1_parser_reset(struct h1_parser *parser, enum response_to to)
         .headers = parser->headers,
         .trailers = parser->trailers,
     };
+}
+
+void h1_parser_set_limits(struct h1_parser *parser, const struct head_limits *limits)
+{
+    parser->options.head_bytes_max = limits->bytes_max;
+    parser->options.line_bytes_max = limits->line_bytes_max;
+    parser->options.fields_max = limits->fields_max;
+    parser->lines.line_bytes_max = limits->line_bytes_max;
+    parser->headers.bytes_max = limits->bytes_max;
+    parser->headers.count_max = limits->fields_max;
+    parser->trailers.count_max = limits->fields_max;
 }
 
 static void eat(struct step *step, size_t n)

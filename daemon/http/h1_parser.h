@@ -31,9 +31,9 @@
 
 /* What a server chooses and we bound. */
 struct h1_parser_options {
-    size_t head_bytes_max; /* all heads of an exchange, 1xx included: CVE-2023-38039 */
-    size_t line_bytes_max; /* one field line or status line, with its folds */
-    size_t fields_max;     /* field lines in one head: CVE-2025-58186 */
+    size_t head_bytes_max; /* the first three: see struct head_limits */
+    size_t line_bytes_max;
+    size_t fields_max;
     size_t chunk_extension_bytes_max; /* beyond one byte per byte of data: CVE-2023-39326 */
     size_t trailer_bytes_max;         /* the trailer section */
 };
@@ -143,6 +143,8 @@ void h1_parser_done(struct h1_parser *parser);
 
 /* Ready for the next exchange on the connection: forgets everything, keeps (small) storage. */
 void h1_parser_reset(struct h1_parser *parser, enum response_to to);
+/* Of the exchange that begins: nothing of it has been read. */
+void h1_parser_set_limits(struct h1_parser *parser, const struct head_limits *limits);
 
 /**
  * h1_parser_feed() - eat from @input, give one event

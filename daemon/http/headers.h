@@ -27,6 +27,17 @@ struct header {
 };
 
 /* Offsets, not pointers: the arena moves when it grows. */
+/* How much of an answer is read before its body; more than that fails. */
+struct head_limits {
+    uint32_t bytes_max;      /* all heads of an exchange, 1xx included: CVE-2023-38039 */
+    uint32_t line_bytes_max; /* one field line or status line, with its folds */
+    uint32_t fields_max;     /* field lines in one head: CVE-2025-58186 */
+};
+
+#define HEAD_LINE_BYTES_MAX 65536
+#define HEAD_LIMITS_DEFAULT                                                                    \
+    ((struct head_limits){HEADERS_BYTES_MAX, HEAD_LINE_BYTES_MAX, HEADERS_COUNT_MAX})
+
 struct header_slot {
     uint32_t name_at;
     uint32_t name_len;

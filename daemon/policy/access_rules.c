@@ -415,7 +415,8 @@ int access_section_set(struct access_section *section,
 int access_section_keep(struct access_section *section,
                         const char *of_section,
                         const char *key,
-                        const char *value)
+                        const char *value,
+                        unsigned line)
 {
     struct access_setting *settings =
         grow(section->settings, section->n_settings, sizeof(*settings), SETTINGS_MAX);
@@ -424,7 +425,7 @@ int access_section_keep(struct access_section *section,
         return fault(-ENOMEM);
     section->settings = settings;
     struct access_setting setting = {mem_dup(span_of(of_section)), mem_dup(span_of(key)),
-                                     mem_dup(span_of(value))};
+                                     mem_dup(span_of(value)), line};
     if (!setting.section || !setting.key || !setting.value) {
         mem_free(setting.section);
         mem_free(setting.key);

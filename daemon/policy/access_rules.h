@@ -93,6 +93,7 @@ struct access_setting {
     char *section; /* owned; where the key stands for everybody: "Limits" */
     char *key;     /* owned */
     char *value;   /* owned */
+    unsigned line;
 };
 
 struct access_section {
@@ -156,7 +157,8 @@ MUST_CHECK int access_section_set(struct access_section *section,
 MUST_CHECK int access_section_keep(struct access_section *section,
                                    const char *of_section,
                                    const char *key,
-                                   const char *value);
+                                   const char *value,
+                                   unsigned line);
 
 /* When the whole file has been read. */
 void access_policy_compile(struct access_policy *policy);

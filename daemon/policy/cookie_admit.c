@@ -312,7 +312,8 @@ int cookie_jar_store_response(struct cookie_jar *jar,
          r >= 0 && headers_find_next(headers, SPAN_LIT("Set-Cookie"), &cursor, &field); n++) {
         struct set_cookie set;
 
-        r = n < COOKIE_RESPONSE_MAX ? parse_field(field, &set) : COOKIE_REFUSED_TOO_MANY;
+        r = n < jar->options.response_cookies_max ? parse_field(field, &set)
+                                                  : COOKIE_REFUSED_TOO_MANY;
         if (r == 0)
             r = cookie_jar_store(jar, from, &set);
         if (r < 0)

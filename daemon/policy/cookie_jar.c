@@ -18,6 +18,7 @@ struct cookie_jar_options cookie_jar_options_default(void)
         .site_cookies_max = 180,
         .header_cookies_max = 150,
         .header_bytes_max = 8190,
+        .response_cookies_max = 50,
         .lifetime_max_s = SET_COOKIE_AGE_LIMIT_S,
         .clock_sane_s = COOKIE_CLOCK_SANE_AFTER,
         .bytes_max = (size_t)16 << 20,
@@ -43,6 +44,22 @@ int cookie_jar_new(struct cookie_jar **ret,
     link_init(&jar->observers);
     *ret = jar;
     return 0;
+}
+
+void cookie_options_set_limits(struct cookie_jar_options *options,
+                               const struct cookie_jar_options *from)
+{
+    options->cookies_max = from->cookies_max;
+    options->site_cookies_max = from->site_cookies_max;
+    options->header_cookies_max = from->header_cookies_max;
+    options->header_bytes_max = from->header_bytes_max;
+    options->response_cookies_max = from->response_cookies_max;
+    options->bytes_max = from->bytes_max;
+}
+
+void cookie_jar_set_limits(struct cookie_jar *jar, const struct cookie_jar_options *from)
+{
+    cookie_options_set_limits(&jar->options, from);
 }
 
 /* Of one allocation. */
@@ -319,36 +336,50 @@ static struct jar_cookie *find_victim(const struct cookie_jar *jar,
     return oldest;
 }
 
-/* What has expired goes before. Return: whether there is a place now for @cookie. */
-static bool make_place_in_site(struct cookie_jar *jar,
-                               struct cookie_site *site,
-                               const struct cookie *cookie,
-                               int64_t now_s)
+/* What goes next of a site that is full; NULL: nothing that may go for @cookie. */
+static struct jar_cookie *find_leaver(const struct cookie_jar *jar,
+                                      const struct cookie_site *site,
+                                      const struct cookie *cookie,
+                                      int64_t now_s)
 {
-    if (has_place(jar, site, cookie))
-        return true;
     LIST_FOREACH (link, &site->cookies) {
         struct jar_cookie *at = jar_cookie_in_site(link);
 
-        if (is_of_partition(at, cookie) && jar_has_expired(jar, &at->cookie, now_s)) {
-            jar_drop(jar, at, COOKIE_CAUSE_EXPIRED);
-            return true;
-        }
+        if (is_of_partition(at, cookie) && jar_has_expired(jar, &at->cookie, now_s))
+            return at;
     }
     struct jar_cookie *victim = find_victim(jar, site, cookie);
-    if (!victim || (victim->cookie.secure && !cookie->secure))
-        return false;
-    jar_drop(jar, victim, COOKIE_CAUSE_EVICTED);
+    return victim && victim->cookie.secure && !cookie->secure ? NULL : victim;
+}
+
+/* What has expired goes before. The site goes with its last cookie. Return: whether there is a
+ * place now for @cookie. */
+static bool make_place_in_site(struct cookie_jar *jar,
+                               struct span site_key,
+                               const struct cookie *cookie,
+                               int64_t now_s)
+{
+    const struct cookie_site *site;
+
+    while ((site = jar_find_site(jar, site_key)) && !has_place(jar, site, cookie)) {
+        struct jar_cookie *at = find_leaver(jar, site, cookie, now_s);
+
+        if (!at)
+            return false;
+        jar_drop(jar, at,
+                 jar_has_expired(jar, &at->cookie, now_s) ? COOKIE_CAUSE_EXPIRED
+                                                          : COOKIE_CAUSE_EVICTED);
+    }
     return true;
 }
 
 static void make_place_in_jar(struct cookie_jar *jar, int64_t now_s)
 {
-    if (jar->count < jar->options.cookies_max || cookie_jar_expire(jar, now_s) > 0)
-        return;
-    struct link *oldest = list_first(&jar->in_use);
+    struct link *oldest;
 
-    if (oldest)
+    if (jar->count >= jar->options.cookies_max)
+        (void)cookie_jar_expire(jar, now_s);
+    while (jar->count >= jar->options.cookies_max && (oldest = list_first(&jar->in_use)))
         jar_drop(jar, jar_cookie_in_use(oldest), COOKIE_CAUSE_EVICTED);
 }
 
@@ -472,17 +503,16 @@ static int add(struct cookie_jar *jar,
                struct jar_cookie **ret)
 {
     struct jar_cookie *at = cookie_new(cookie);
-    struct cookie_site *site = jar_find_site(jar, site_key);
 
     if (!at)
         return fault(-ENOMEM);
-    if ((site && !make_place_in_site(jar, site, cookie, now_s)) ||
+    if (!make_place_in_site(jar, site_key, cookie, now_s) ||
         !make_room(jar, cookie, NULL, now_s)) {
         cookie_free(at);
         return COOKIE_REFUSED_FULL;
     }
     make_place_in_jar(jar, now_s);
-    site = get_site(jar, site_key);
+    struct cookie_site *site = get_site(jar, site_key);
     if (!site) {
         cookie_free(at);
         return fault(-ENOMEM);

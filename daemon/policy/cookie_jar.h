@@ -27,7 +27,6 @@
 #include "policy/public_suffix.h"
 
 #define COOKIE_PATH_MAX         1024 /* bytes: RFC 6265bis §5.6 step 7; also of a default-path */
-#define COOKIE_RESPONSE_MAX     50   /* Set-Cookie fields read of one response: curl's number */
 #define COOKIE_COMMENT_MAX      255       /* bytes */
 #define COOKIE_URL_MAX          512       /* bytes of original_url; a longer one is not kept */
 #define COOKIE_PARTITION_MAX    272       /* bytes of a partition key: "https://" and a host */
@@ -54,20 +53,29 @@ struct cookie {
     bool host_only : 1;
 };
 
+struct cookie_jar;
+
 struct cookie_jar_options {
     size_t cookies_max;        /* 3000; RFC 6265bis §5.5 asks for 3000 at least */
     size_t site_cookies_max;   /* 180 of one registrable domain: Chromium's number */
     size_t header_cookies_max; /* 150 in one request: curl's numbers, so that cookies cannot */
     size_t header_bytes_max;   /* 8190  make requests that servers refuse (CVE-2022-32205) */
-    int64_t lifetime_max_s;    /* 400 days: RFC 6265bis §5.5 */
-    int64_t clock_sane_s;      /* nothing stored expires while the clock is before it */
-    size_t bytes_max;          /* 16 MiB of memory, of all jars that share .bytes */
-    size_t *bytes;             /* counters shared by several jars; NULL: the jar's own */
+    size_t response_cookies_max; /* 50 Set-Cookie fields read of one response: curl's number */
+    int64_t lifetime_max_s;      /* 400 days: RFC 6265bis §5.5 */
+    int64_t clock_sane_s;        /* nothing stored expires while the clock is before it */
+    size_t bytes_max;            /* 16 MiB of memory, of all jars that share .bytes */
+    size_t *bytes;               /* counters shared by several jars; NULL: the jar's own */
     uint64_t *order;
     struct cookie_unsaved *unsaved; /* of all jars that share it; NULL: nobody saves */
 };
 
 struct cookie_jar_options cookie_jar_options_default(void);
+
+/* The numbers in @from that are limits of size, the rest of it does not count. What a jar has
+ * above them goes when it next takes something in. */
+void cookie_options_set_limits(struct cookie_jar_options *options,
+                               const struct cookie_jar_options *from);
+void cookie_jar_set_limits(struct cookie_jar *jar, const struct cookie_jar_options *from);
 
 /* As much of an origin as makes a site. Host empty: not said. */
 struct cookie_origin {
@@ -112,7 +120,7 @@ enum cookie_outcome {
     COOKIE_REFUSED_NONE_INSECURE, /* SameSite=None without Secure */
     COOKIE_REFUSED_FULL,     /* no place left: Secure cookies have them, or no memory has */
     COOKIE_REFUSED_UNSAVED,  /* the disk takes nothing, and no more may wait for it */
-    COOKIE_REFUSED_TOO_MANY, /* more than COOKIE_RESPONSE_MAX in one response */
+    COOKIE_REFUSED_TOO_MANY, /* more than response_cookies_max in one response */
     COOKIE_REFUSED_EXPIRED,  /* restored from the disk too late */
 };
 

@@ -573,14 +573,26 @@ static void tell_reset(void *arg, const char *profile, const char *name, struct 
     cookie_jar_tell_reset(jar);
 }
 
+/* What was within the limits of its day comes back: a row that may not is deleted, and whose
+ * limits are others than most people's may not be known yet. */
+static void lift_limits(struct cookie_store *store)
+{
+    struct cookie_jar_options none = store->options.jar;
+
+    none.cookies_max = none.site_cookies_max = none.bytes_max = SIZE_MAX;
+    jar_book_set_limits(&store->jars, &none);
+}
+
 static void restore_rows(struct cookie_store *store)
 {
     size_t n_restored = 0;
 
     make_way(store);
+    lift_limits(store);
     jar_book_restore(&store->jars, &store->disk.rows.jars);
     for (const struct saved_cookie *at = store->disk.rows.first; at; at = at->next)
         n_restored += restore_row(store, at);
+    jar_book_set_limits(&store->jars, &store->options.jar);
     hsts_book_restore(&store->hosts, &store->disk.rows.hosts, loop_wall_s(store->loop));
     log_debug(&store->log, "%s: %zu of %zu cookies loaded", store->path, n_restored,
               store->disk.rows.count);
@@ -899,6 +911,15 @@ int cookie_store_open(struct cookie_store **ret,
         begin_load(store);
     }
     return 0;
+}
+
+void cookie_store_set_limits(struct cookie_store *store,
+                             size_t jars_max,
+                             const struct cookie_jar_options *jar)
+{
+    store->options.jars_max = store->jars.jars_max = jars_max;
+    cookie_options_set_limits(&store->options.jar, jar);
+    jar_book_set_limits(&store->jars, jar);
 }
 
 static void wait_for_disk(struct cookie_store *store)

@@ -79,6 +79,12 @@ MUST_CHECK int cookie_store_open(struct cookie_store **ret,
 struct cookie_store *cookie_store_free(struct cookie_store *store);
 DEFINE_CLEANUP(cookie_store, cookie_store_free)
 
+/* A reload: at most so many jars, and the limits of each and of all together (see
+ * cookie_options_set_limits()), from now on. */
+void cookie_store_set_limits(struct cookie_store *store,
+                             size_t jars_max,
+                             const struct cookie_jar_options *jar);
+
 /* Whether what was on disk is in the jars. Until then requests should wait. */
 bool cookie_store_is_ready(const struct cookie_store *store);
 

@@ -184,6 +184,18 @@ static bool find_unused(struct map_node *node, void *arg)
     return false;
 }
 
+static bool limit_jar(struct map_node *node, void *arg)
+{
+    cookie_jar_set_limits(CONTAINER_OF(node, struct stored_jar, node)->jar, arg);
+    return true;
+}
+
+void jar_book_set_limits(struct jar_book *book, const struct cookie_jar_options *from)
+{
+    cookie_options_set_limits(&book->options, from);
+    map_each(&book->jars, limit_jar, &book->options);
+}
+
 /* Lets a jar go that nobody would miss. Return: whether there is a place now. */
 static bool make_place(struct jar_book *book)
 {

@@ -63,6 +63,9 @@ void jar_book_init(struct jar_book *book,
                    void *owner);
 void jar_book_done(struct jar_book *book);
 
+/* Of every jar, see cookie_options_set_limits(). */
+void jar_book_set_limits(struct jar_book *book, const struct cookie_jar_options *from);
+
 /* NULL: there is none. @name: not empty. */
 struct stored_jar *
 jar_book_find(const struct jar_book *book, const char *profile, struct span name);

@@ -17,6 +17,7 @@ int transport_new(struct transport **ret, struct loop *loop)
         return fault(-ENOMEM);
     transport->loop = loop;
     transport->h1 = h1_parser_options_default();
+    transport->head = HEAD_LIMITS_DEFAULT;
     *ret = transport;
     return 0;
 }

@@ -19,6 +19,7 @@
 #include "base/span.h"
 
 struct exchange;
+struct head_limits;
 struct headers;
 
 enum exchange_body {
@@ -35,9 +36,10 @@ struct exchange_request {
     const struct headers *headers; /* decided fields; Host, Connection and those that frame or
                                       expect are the exchange's own */
     enum exchange_body body;
-    uint64_t body_bytes;  /* of EXCHANGE_BODY_KNOWN */
-    bool expect_continue; /* ask before sending the body; ignored without one */
-    bool close_after;     /* do not keep the connection: enableKeepAlive off */
+    uint64_t body_bytes;              /* of EXCHANGE_BODY_KNOWN */
+    bool expect_continue;             /* ask before sending the body; ignored without one */
+    bool close_after;                 /* do not keep the connection: enableKeepAlive off */
+    const struct head_limits *limits; /* of the answer; NULL: the transport's own */
 };
 
 /* The answer's start line and fields; 1xx never shows up here. */

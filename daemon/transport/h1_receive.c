@@ -16,6 +16,7 @@ void h1_receive_begin(struct h1_conn *h1, const struct exchange_request *request
     bool is_head = span_eq(request->method, SPAN_LIT("HEAD"));
 
     h1_parser_reset(&h1->parser, is_head ? RESPONSE_TO_HEAD : RESPONSE_TO_OTHER);
+    h1_parser_set_limits(&h1->parser, request->limits ? request->limits : &h1->transport->head);
     buf_done(&h1->kept);
     if (h1->io)
         h1_enter_receive(h1, H1_RECEIVE_HEAD);

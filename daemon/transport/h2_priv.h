@@ -143,6 +143,7 @@ struct h2_stream {
     bool has_length;
     uint64_t length;         /* announced */
     uint64_t received_bytes; /* of DATA */
+    uint32_t line_bytes_max; /* of one field line; the other limits are the lists' own */
     struct headers fields;
     struct headers trailers;
     struct buf kept;   /* body that came while the owner had paused */

@@ -77,7 +77,8 @@ static int take_field(struct h2_stream *stream, struct span name, struct span va
     if (span_eq(name, SPAN_LIT(":status")))
         return take_status(stream, value);
     stream->response_head_bytes += name.len + value.len + FIELD_SYNTAX_BYTES;
-    if (stream->response_head_bytes > HEADERS_BYTES_MAX) /* 1xx counted in */
+    if (stream->response_head_bytes > stream->fields.bytes_max || /* 1xx counted in */
+        name.len + value.len + FIELD_SYNTAX_BYTES > stream->line_bytes_max)
         return -EMSGSIZE;
     return headers_add(stream->receive == H2_RECEIVE_HEAD ? &stream->fields : &stream->trailers,
                        name, value);

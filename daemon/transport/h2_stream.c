@@ -571,8 +571,10 @@ int h2_stream_new(struct h2_conn *h2,
     stream->is_head_request = span_eq(request->method, SPAN_LIT("HEAD"));
     stream->upload = BUF_INIT(H2_UPLOAD_BYTES_MAX);
     stream->kept = BUF_INIT(H2_WIDE_WINDOW_BYTES);
-    headers_init(&stream->fields, HEADERS_BYTES_MAX, HEADERS_COUNT_MAX);
-    headers_init(&stream->trailers, HEADERS_BYTES_MAX, HEADERS_COUNT_MAX);
+    const struct head_limits *limits = request->limits ? request->limits : &h2->transport->head;
+    stream->line_bytes_max = limits->line_bytes_max;
+    headers_init(&stream->fields, limits->bytes_max, limits->fields_max);
+    headers_init(&stream->trailers, limits->bytes_max, limits->fields_max);
     timer_init(&stream->expect_timer, h2->transport->loop, on_expect_timeout, stream);
     link_init(&stream->link);
     link_init(&stream->in_due);

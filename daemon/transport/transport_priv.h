@@ -14,6 +14,7 @@ struct transport {
     struct loop *loop;
     struct transport_counters counters;
     struct h1_parser_options h1;
+    struct head_limits head; /* of answers to who says nothing about it */
     uint64_t last_conn_id;
     bool scratch_is_lent; /* nobody may read while bytes in it are being delivered */
     char scratch[TRANSPORT_SCRATCH_BYTES];

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "fetch/body_pipeline.h"
+#include "http/coding.h"
 
 #define OUTPUT_MAX ((size_t)256 * 1024)
 
@@ -58,7 +59,8 @@ static void run(struct span coding, struct span in, unsigned dice, struct outcom
     *out = (struct outcome){.last = BODY_HUNGRY};
     body_pipeline_init(&pipeline, given, OUTPUT_MAX);
     if (coding.len > 0)
-        must(body_pipeline_set_coding(&pipeline, coding, &decodes, &out->why) == 0);
+        must(body_pipeline_set_coding(&pipeline, coding, DECODER_CODINGS_MAX, &decodes,
+                                      &out->why) == 0);
     for (int r = BODY_HUNGRY; r != BODY_WHOLE && r >= 0; out->last = r) {
         struct span rest = buf_span(&pipeline.rest);
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "app/cache_stores.h"
+#include "app/uid_limits.h"
 #include "base/log.h"
 #include "loop/loop.h"
 #include "loop/worker.h"
@@ -17,6 +18,7 @@ struct world {
     struct worker_pool *names;
     struct worker_pool *bodies;
     struct cache_stores *stores;
+    struct uid_limits limits;
     struct cache_access access;
     char dir[64];
 };
@@ -32,7 +34,9 @@ static void world_open(struct world *world, bool per_user, bool in_memory)
 {
     struct cache_stores_options options = {.state_dir = in_memory ? "" : world->dir,
                                            .per_user = per_user,
-                                           .limits = {1 << 20, 1 << 20}};
+                                           .limits = &world->limits};
+
+    world->limits = (struct uid_limits){.general.cache = {1 << 20, 1 << 20}};
 
     fake_clock_init(&world->clock, 1800000000);
     log_set_level(LOG_LEVEL_ERR);
@@ -238,7 +242,8 @@ static void test_limits_hold_for_all_from_now_on(void **state)
     assert_int_equal(put(&world, &a), 0);
     assert_int_equal(put(&world, &b), 0);
     settle(&world);
-    cache_stores_set_limits(world.stores, &(struct cache_limits){0});
+    world.limits.general.cache = (struct cache_limits){0};
+    cache_stores_take_limits(world.stores);
     assert_int_equal(count(&world, &a) + count(&world, &b), 0);
     assert_true(put(&world, &a) < 0);
     struct partition c = who(1001, "");

@@ -39,6 +39,20 @@ static const struct number_key {
     {"Limits", "DescriptorsPerUser", offsetof(struct config, fds_per_user), 1, 4096, 1},
     {"Limits", "JarsPerUser", offsetof(struct config, jars_per_user), 1, 65536, 1},
     {"Limits", "WatchersPerUser", offsetof(struct config, watchers_per_user), 0, 4096, 1},
+    {"Limits", "HeadBytesMax", offsetof(struct config, head_bytes), 1024, 262144, 1},
+    {"Limits", "HeadLineBytesMax", offsetof(struct config, head_line_bytes), 256, 65536, 1},
+    {"Limits", "HeadFieldsMax", offsetof(struct config, head_fields), 1, 1000, 1},
+    {"Limits", "CodingsMax", offsetof(struct config, codings), 0, 5, 1},
+    {"Limits", "RedirectsMax", offsetof(struct config, redirects), 0, 1000, 1},
+    {"Cookies", "CookiesPerJar", offsetof(struct config, cookies_per_jar), 1, 65536, 1},
+    {"Cookies", "CookiesPerSite", offsetof(struct config, cookies_per_site), 1, 65536, 1},
+    {"Cookies", "CookieBytesPerUser", offsetof(struct config, cookie_bytes_per_user), 65536,
+     1 << 30, 1},
+    {"Cookies", "CookiesPerRequest", offsetof(struct config, cookies_per_request), 0, 1000, 1},
+    {"Cookies", "CookieBytesPerRequest", offsetof(struct config, cookie_bytes_per_request), 0,
+     65536, 1},
+    {"Cookies", "SetCookiesPerAnswer", offsetof(struct config, set_cookies_per_answer), 0, 1000,
+     1},
     {"Cookies", "SessionGraceSec", offsetof(struct config, session_grace_us), 0, 31536000,
      1000000},
 };
@@ -468,6 +482,87 @@ static void test_lines_of_a_list_add_up_to_a_limit(void **state)
     buf_done(&error);
 }
 
+/* What the daemon's own table says of a key: whether it is for some, or why it is not. */
+static bool is_for_some(const char *section, const char *name, char ret_why[256])
+{
+    CLEANUP_BUF struct buf text = BUF_INIT(0);
+    char start[96];
+
+    assert_int_equal(config_describe(&text), 0);
+    (void)snprintf(start, sizeof(start), "%s\t%s\t", section, name);
+    const char *line = strstr(buf_c_str(&text), start);
+    assert_non_null(line);
+    size_t len = strcspn(line, "\n");
+    const char *last = memrchr(line, '\t', len);
+    (void)snprintf(ret_why, 256, "%.*s", (int)(len - (size_t)(last + 1 - line)), last + 1);
+    return strcmp(ret_why, "each") == 0;
+}
+
+static void take_view(const struct config *config, struct access_view *ret)
+{
+    static const struct access_group groups[] = {{.gid = 100, .name = "users"}};
+    static const struct access_person alice = {
+        .uid = 1000, .name = "alice", .groups = groups, .n_groups = 1};
+
+    assert_int_equal(access_view_init(ret, config->access, &alice), 0);
+}
+
+static void test_every_number_is_overruled_for_some_or_refused_with_the_reason(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(number_keys) / sizeof(number_keys[0]); i++) {
+        const struct number_key *key = &number_keys[i];
+        CLEANUP_BUF struct buf error = BUF_INIT(0);
+        struct config config;
+        struct config own;
+        struct access_view view;
+        char text[512];
+        char why[256];
+        int len = snprintf(text, sizeof(text),
+                           "[%s]\n%s=%" PRIu64 "\n[Group users]\n%s=%" PRIu64
+                           "\n[User alice]\n%s=%" PRIu64 "\n",
+                           key->section, key->name, key->max, key->name, key->max - 1,
+                           key->name, key->min);
+
+        if (!is_for_some(key->section, key->name, why)) {
+            assert_int_equal(load(&config, text, (size_t)len, &error), -EINVAL);
+            (void)snprintf(text, sizeof(text),
+                           "%s:4: %s= cannot be set in [Group users], it is the same for "
+                           "all: %s",
+                           path, key->name, why);
+            assert_string_equal(buf_c_str(&error), text);
+            continue;
+        }
+        assert_int_equal(load(&config, text, (size_t)len, &error), 0);
+        assert_int_equal(value_of(&config, key), key->max * key->unit);
+        take_view(&config, &view);
+        assert_int_equal(config_for_view(&config, &view, &own), 0);
+        assert_int_equal(value_of(&own, key), key->min * key->unit); /* the user's own */
+        access_view_done(&view);
+        config_done(&config);
+    }
+}
+
+static void test_a_groups_number_counts_where_the_user_has_none(void **state)
+{
+    static const char text[] = "[Limits]\nJarsPerUser=3\n[Group 100]\nJarsPerUser=2\n"
+                               "SizeMax=1M\n[User alice]\nSizeMax=2M\n";
+    CLEANUP_BUF struct buf error = BUF_INIT(0);
+    struct config config;
+    struct config own;
+    struct access_view view;
+
+    (void)state;
+    assert_int_equal(load(&config, text, sizeof(text) - 1, &error), 0);
+    take_view(&config, &view);
+    assert_int_equal(config_for_view(&config, &view, &own), 0);
+    assert_int_equal(own.jars_per_user, 2);
+    assert_int_equal(own.cache_bytes, 2 << 20);
+    assert_int_equal(own.cookies_per_jar, 3000);
+    access_view_done(&view);
+    config_done(&config);
+}
+
 static void test_the_description_names_every_key_once(void **state)
 {
     CLEANUP_BUF struct buf text = BUF_INIT(0);
@@ -510,6 +605,8 @@ int main(void)
         cmocka_unit_test(
             test_the_daemons_proxy_has_the_login_of_its_url_and_the_kind_that_is_said),
         cmocka_unit_test(test_lines_of_a_list_add_up_to_a_limit),
+        cmocka_unit_test(test_every_number_is_overruled_for_some_or_refused_with_the_reason),
+        cmocka_unit_test(test_a_groups_number_counts_where_the_user_has_none),
         cmocka_unit_test(test_the_description_names_every_key_once),
     };
     return cmocka_run_group_tests(tests, make_file, remove_file);

@@ -9,7 +9,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "app/config.h"
 #include "app/cookie_stores.h"
+#include "app/uid_limits.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "loop/loop.h"
@@ -23,6 +25,7 @@ struct world {
     struct worker_pool *disk;
     struct suffix_table suffixes;
     struct cookie_stores *stores;
+    struct uid_limits limits;
     struct cookie_access access;
     char dir[64];
 };
@@ -41,7 +44,12 @@ static void world_open(struct world *world, bool per_user, bool in_memory)
 {
     static const char *const names[] = {"com", NULL};
     struct cookie_stores_options options = {.state_dir = in_memory ? "" : world->dir,
-                                            .per_user = per_user};
+                                            .per_user = per_user,
+                                            .limits = &world->limits};
+    struct config config;
+
+    config_init(&config);
+    world->limits = (struct uid_limits){.general = kept_limits_of(&config)};
 
     fake_clock_init(&world->clock, 1800000000);
     assert_int_equal(loop_new(&world->loop, &world->clock.clock), 0);

@@ -9,6 +9,7 @@
 
 #include "app/cookie_stores.h"
 #include "app/system_jar.h"
+#include "app/uid_limits.h"
 #include "loop/loop.h"
 #include "loop/worker.h"
 #include "policy/cookie_jar.h"
@@ -26,14 +27,18 @@ static struct suffix_table suffixes;
 static struct cookie_stores *stores;
 static struct cookie_access access_;
 static char dir[64];
+static struct uid_limits limits;
 
 static void open_stores(void)
 {
     static const char *const names[] = {"com", NULL};
     struct jar_grant team = {.id = TEAM, .is_group = true, .right = JAR_RIGHT_READ};
     const struct cookie_stores_options options = {
-        .state_dir = dir, .session_grace_us = GRACE, .system_grants = {&team, 1}};
+        .state_dir = dir, .limits = &limits, .system_grants = {&team, 1}};
 
+    limits = (struct uid_limits){.general = {.jars_max = 256,
+                                             .session_grace_us = GRACE,
+                                             .jar = cookie_jar_options_default()}};
     fake_clock_init(&fake, 1800000000);
     assert_int_equal(loop_new(&loop, &fake.clock), 0);
     assert_int_equal(worker_pool_new(&disk, loop, 1), 0);
@@ -204,8 +209,8 @@ static void test_a_jar_is_managed_by_its_owner_and_by_root_alone(void **state)
 static void test_the_machines_jar_is_the_administrators_to_give(void **state)
 {
     struct jar_grant write = {.id = ALICE, .right = JAR_RIGHT_WRITE};
-    const struct cookie_stores_options options = {.state_dir = dir,
-                                                  .system_grants = {&write, 1}};
+    const struct cookie_stores_options options = {
+        .state_dir = dir, .limits = &limits, .system_grants = {&write, 1}};
     char path[128];
 
     (void)state;

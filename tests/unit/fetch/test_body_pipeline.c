@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "fetch/body_pipeline.h"
+#include "http/coding.h"
 #include "support/test.h"
 
 /* "hello" by gzip -n, and the same with its checksum wrong. */
@@ -65,8 +66,9 @@ static void test_an_end_needs_no_credit(void **state)
 
         body_pipeline_init(&pipeline, 0, UINT64_MAX);
         if (i > 0)
-            assert_int_equal(
-                body_pipeline_set_coding(&pipeline, span_of(codings[i]), &decodes, &why), 0);
+            assert_int_equal(body_pipeline_set_coding(&pipeline, span_of(codings[i]),
+                                                      DECODER_CODINGS_MAX, &decodes, &why),
+                             0);
         assert_int_equal(next(&pipeline, &none, &bytes, &why), BODY_HUNGRY);
         body_pipeline_end(&pipeline);
         assert_int_equal(next(&pipeline, &none, &bytes, &why), BODY_WHOLE);
@@ -88,8 +90,9 @@ static void test_decoded_bytes_obey_credit_and_room(void **state)
         int r;
 
         body_pipeline_init(&pipeline, 0, UINT64_MAX);
-        assert_int_equal(
-            body_pipeline_set_coding(&pipeline, SPAN_LIT("x-gzip"), &decodes, &why), 0);
+        assert_int_equal(body_pipeline_set_coding(&pipeline, SPAN_LIT("x-gzip"),
+                                                  DECODER_CODINGS_MAX, &decodes, &why),
+                         0);
         assert_true(decodes);
         for (int i = 0; i < 20; i++) {
             uint64_t before = pipeline.body_bytes;
@@ -139,8 +142,9 @@ static void test_what_does_not_decode_is_told_by_its_kind(void **state)
         int r;
 
         body_pipeline_init(&pipeline, UINT64_MAX, UINT64_MAX);
-        assert_int_equal(
-            body_pipeline_set_coding(&pipeline, span_of(rows[i].coding), &decodes, &why), 0);
+        assert_int_equal(body_pipeline_set_coding(&pipeline, span_of(rows[i].coding),
+                                                  DECODER_CODINGS_MAX, &decodes, &why),
+                         0);
         do
             r = next(&pipeline, &input, &bytes, &why);
         while (r == BODY_BYTES);
@@ -165,13 +169,14 @@ static void test_ex04_five_codings_are_undone_and_six_refused(void **state)
     (void)state;
     body_pipeline_init(&pipeline, 0, UINT64_MAX);
     assert_int_equal(body_pipeline_set_coding(&pipeline, SPAN_LIT("gzip,gzip,gzip,gzip,gzip"),
-                                              &decodes, &why),
+                                              DECODER_CODINGS_MAX, &decodes, &why),
                      0);
     assert_true(decodes);
     body_pipeline_done(&pipeline);
     body_pipeline_init(&pipeline, 0, UINT64_MAX);
-    assert_int_equal(body_pipeline_set_coding(
-                         &pipeline, SPAN_LIT("gzip,gzip,gzip,gzip,gzip,gzip"), &decodes, &why),
+    assert_int_equal(body_pipeline_set_coding(&pipeline,
+                                              SPAN_LIT("gzip,gzip,gzip,gzip,gzip,gzip"),
+                                              DECODER_CODINGS_MAX, &decodes, &why),
                      -EINVAL);
     assert_int_equal(why.kind, FAILURE_LIMIT);
     body_pipeline_done(&pipeline);
@@ -190,8 +195,9 @@ static void test_codings_that_nobody_knows_are_passed_on(void **state)
         bool decodes = true;
 
         body_pipeline_init(&pipeline, UINT64_MAX, UINT64_MAX);
-        assert_int_equal(
-            body_pipeline_set_coding(&pipeline, span_of(unknown[i]), &decodes, &why), 0);
+        assert_int_equal(body_pipeline_set_coding(&pipeline, span_of(unknown[i]),
+                                                  DECODER_CODINGS_MAX, &decodes, &why),
+                         0);
         assert_false(decodes);
         assert_int_equal(next(&pipeline, &input, &bytes, &why), BODY_BYTES);
         assert_int_equal(bytes.len, 8);
@@ -210,7 +216,8 @@ static void test_ex06_the_limit_counts_decoded_bytes(void **state)
         bool decodes;
 
         body_pipeline_init(&pipeline, UINT64_MAX, max);
-        assert_int_equal(body_pipeline_set_coding(&pipeline, SPAN_LIT("gzip"), &decodes, &why),
+        assert_int_equal(body_pipeline_set_coding(&pipeline, SPAN_LIT("gzip"),
+                                                  DECODER_CODINGS_MAX, &decodes, &why),
                          0);
         int r = next(&pipeline, &input, &bytes, &why);
         assert_int_equal(r, max == 5 ? BODY_BYTES : -EINVAL);

@@ -433,7 +433,7 @@ static int build(struct access_policy **ret)
     for (size_t i = 0; r == 0 && i < sizeof(rows) / sizeof(rows[0]); i++)
         r = access_section_set(section, rows[i].key, rows[i].value, 2, &error);
     if (r == 0)
-        r = access_section_keep(section, "Limits", "RequestsPerUser", "1");
+        r = access_section_keep(section, "Limits", "RequestsPerUser", "1", 1);
     if (r < 0)
         access_policy_free(policy);
     else
