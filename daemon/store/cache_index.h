@@ -30,6 +30,7 @@ struct cache_item {
     struct link use;       /* in index->uses */
     struct cache_url *url; /* NULL: in no index */
     uint64_t id;
+    uint64_t order; /* of those stored since the start; 0: read from disk */
     uint8_t context[SHA256_BYTES];
     uint8_t vary_digest[SHA256_BYTES];
     char *vary; /* owned */

@@ -395,6 +395,7 @@ static int replace(struct cache_store *store, struct cache_item *old, struct cac
 
     if (r < 0)
         return r;
+    item->order = old->order;
     item->mark = old->mark;
     item->used_s = loop_wall_s(store->loop);
     cache_index_remove(&store->index, old);

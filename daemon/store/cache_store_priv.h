@@ -29,6 +29,7 @@ struct cache_store {
     struct link invalid; /* struct cache_invalid */
     unsigned n_invalid;
     unsigned n_writers;
+    uint64_t n_committed; /* writers, as their owners ended them */
     unsigned n_finds;
     unsigned n_hits;
     unsigned n_slow; /* jobs nobody waits for any more */

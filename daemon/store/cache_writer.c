@@ -37,6 +37,7 @@ struct cache_writer {
     bool is_full;
     int err; /* positive: it will not be stored */
     uint64_t announced_bytes;
+    uint64_t order; /* of those that were committed */
     struct buf filling;
     /* The job's while one runs. */
     uint64_t id;
@@ -206,7 +207,9 @@ static void writer_on_patience(void *owner)
     tell_room(writer);
 }
 
-/* In the place of what was stored for the same requests. Return: 0 or -ENOMEM. */
+/* In the place of what was stored for the same requests, unless that is newer: bodies are
+ * written by several threads, and a later answer may overtake. Return: 0, -ESTALE or -ENOMEM.
+ */
 static int enter_index(struct cache_writer *writer)
 {
     struct cache_store *store = writer->store;
@@ -217,8 +220,13 @@ static int enter_index(struct cache_writer *writer)
     if (r < 0)
         return r;
     struct cache_item *old = cache_index_same(&store->index, item, url);
+    if (old && old->order > writer->order) {
+        cache_item_free(item);
+        return -ESTALE;
+    }
     if (old)
         cache_store_remove(store, old);
+    item->order = writer->order;
     item->mark = writer->mark;
     item->used_s = loop_wall_s(store->loop);
     r = cache_index_add(&store->index, item, url);
@@ -358,6 +366,7 @@ static void end(struct cache_writer *writer, bool has_all)
 
 void cache_store_commit(struct cache_writer *writer)
 {
+    writer->order = ++writer->store->n_committed;
     end(writer, true);
 }
 

@@ -2,6 +2,7 @@
 """Requests held at each stage of their life, for tests that abort, leave or wait there."""
 import contextlib
 import socket
+import time
 
 from waiting import wait_until
 from wire import stream
@@ -65,6 +66,10 @@ def half_a_chunk(connection):
 STAGES = ("connect", "tls", "send", "wait", "head", "body", "chunk", "queue")
 
 
+class TooLate(Exception):
+    """The request's own time was up before it was at its stage: the machine is slow."""
+
+
 @contextlib.contextmanager
 def held_at(stage, client, origin, **more):
     """Bring a request of `client` to a stage and leave it there; yields its exchange."""
@@ -81,11 +86,13 @@ def held_at(stage, client, origin, **more):
     elif stage == "send":
         more.update(method="PUT", body=stream(1 << 30))
     elif stage == "queue":
+        before = len(origin.requests)
         others = [client.open(origin.url(f"/{n}")) for n in range(6)]
-        wait_until(lambda: len(origin.requests) == 6, "six busy connections")
+        wait_until(lambda: len(origin.requests) == before + 6, "six busy connections")
+    is_there = _sign_of(stage, origin)
     exchange = client.open(url, **more)
-    _wait_for(stage, client, origin, exchange)
     try:
+        _wait_for(stage, client, exchange, is_there)
         yield exchange
     finally:
         for other in others:
@@ -95,12 +102,41 @@ def held_at(stage, client, origin, **more):
             backlog.stop()
 
 
-def _wait_for(stage, client, origin, exchange):
+def _sign_of(stage, origin):
+    """Return: what says that a request to come is there, seen from the server."""
+    n_requests, n_connections = len(origin.requests), len(origin.connections)
+
+    def is_there():
+        if stage == "tls":
+            return any(connection.received for connection in origin.connections[n_connections:])
+        return len(origin.requests) > n_requests
+    return is_there
+
+
+def _wait_for(stage, client, exchange, is_there):
     if stage in ("connect", "queue"):
-        client.receive_until(lambda: exchange.states or exchange.ended)
-    elif stage == "tls":
-        wait_until(lambda: origin.connections and origin.connections[-1].received, "a TLS hello")
+        word = {"connect": "CONNECT", "queue": "QUEUED"}[stage]
+        client.receive_until(lambda: word in exchange.waits or exchange.ended)
+        is_there = lambda: word in exchange.waits  # noqa: E731
     elif stage in ("body", "chunk"):
         client.receive_until(lambda: exchange.body or exchange.ended)
+        is_there = lambda: exchange.body  # noqa: E731
     else:
-        wait_until(lambda: origin.requests, "the request")
+        def is_over():
+            client.drain()
+            return exchange.ended or is_there()
+        wait_until(is_over, "the request")
+    if exchange.failure and not is_there():
+        raise TooLate(exchange.text)
+
+
+def ended_in_time(stage, client, origin, **times):
+    """A request held at a stage until one of its times (in ms) is up; they are longer where the
+    machine takes longer to get there. Return: (the exchange, ms it took, its shortest time)."""
+    for factor in (1, 4, 16, 64):
+        longer = {name: value * factor for name, value in times.items()}
+        began = time.monotonic()
+        with contextlib.suppress(TooLate), held_at(stage, client, origin, **longer) as exchange:
+            client.finish(exchange)
+            return exchange, (time.monotonic() - began) * 1000, min(longer.values())
+    raise AssertionError(f"no request came to {stage}")

@@ -108,6 +108,12 @@ class Exchange:
         return kind_name(self.failed.failure.kind) if self.failed else None
 
     @property
+    def waits(self):
+        """What it was told to wait for: "DNS", "CONNECT" ..."""
+        return [fetch_pb2.WaitReason.Name(message.reason).removeprefix("WAIT_REASON_")
+                for name, message in self.events if name == "ready_state" and message.reason]
+
+    @property
     def text(self) -> str:
         return self.failed.failure.text.decode() if self.failed else ""
 
@@ -139,9 +145,6 @@ class Exchange:
             return
         assert not self.states or message.state > self.states[-1], (self.states, message.state)
         self.states.append(message.state)
-
-    def _on_question(self, message):
-        self.questions.append(message)
 
     def _on_hop(self, message):
         assert self.head is None, "an answer on the way behind the last"

@@ -315,6 +315,27 @@ static void test_the_newest_of_the_same_stays_alone(void **state)
     assert_int_equal(count_files(""), 2);
 }
 
+/* An empty body has nothing to wait for where the one before it waits for a thread. */
+static void test_an_older_answer_that_the_disk_is_late_with_is_not_the_newest(void **state)
+{
+    struct plug plugs[2];
+
+    (void)state;
+    plug_in(&plugs[0], bench.bodies);
+    plug_in(&plugs[1], bench.bodies);
+    struct cache_writer *older = begin_well("http://a.example/");
+    struct cache_writer *newer = begin_well("http://a.example/");
+    assert_true(cache_store_add(older, SPAN_LIT("older")));
+    cache_store_commit(older);
+    cache_store_commit(newer);
+    worker_drain(bench.names);
+    assert_int_equal(sem_post(&plugs[1].out), 0);
+    plug_out(&plugs[0]);
+    assert_int_equal(sem_destroy(&plugs[1].out), 0);
+    assert_string_equal(find("http://a.example/"), "");
+    assert_int_equal(count_files(""), 2);
+}
+
 static void test_a_reader_is_not_disturbed(void **state)
 {
     struct finder finder;
@@ -914,6 +935,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CACHE_TEST(test_what_is_stored_is_found_at_once_and_after_a_restart),
         CACHE_TEST(test_the_newest_of_the_same_stays_alone),
+        CACHE_TEST(test_an_older_answer_that_the_disk_is_late_with_is_not_the_newest),
         CACHE_TEST(test_a_reader_is_not_disturbed),
         CACHE_TEST(test_a_writer_that_is_dropped_or_lies_about_its_length_leaves_nothing),
         CACHE_TEST(test_what_is_too_long_is_not_begun_or_given_up),
