@@ -45,6 +45,7 @@ struct session {
     struct session_options options;
     struct watch watch;
     struct timer deadline; /* first frame, rest of a frame, half-closed poll, last word */
+    struct timer linger;
     struct deferred flush;
     struct buf in; /* the beginning of a frame */
     struct buf out;
@@ -58,6 +59,7 @@ struct session {
     enum session_state state;
     bool shared; /* the socket is somebody else's, too */
     bool congested;
+    bool lingers;      /* all that is queued was told lazily, and the timer runs */
     bool blocked;      /* the socket takes no more for now */
     bool write_failed; /* on_end is to be told from the round's end */
     unsigned gathered; /* rounds that the queue has waited for more */
@@ -72,6 +74,7 @@ struct session_options session_options_default(void)
         .fds_max = 8,
         .first_frame_us = INT64_C(5000000),
         .rest_of_frame_us = INT64_C(30000000),
+        .linger_us = 5000,
     };
 }
 
@@ -189,7 +192,7 @@ static void session_on_flush(void *owner)
 {
     struct session *session = owner;
 
-    if (session->state == SESSION_CLOSED)
+    if (session->state == SESSION_CLOSED || (session->lingers && !session->write_failed))
         return;
     if (may_gather(session)) {
         session->gathered++;
@@ -223,10 +226,35 @@ static int queue(struct session *session, size_t size)
     return r;
 }
 
+/* Return: whether it may wait; without memory for the timer it may not. */
+static bool begin_to_linger(struct session *session, size_t size)
+{
+    int64_t linger_us = session->options.linger_us;
+    bool is_first = session->out.len == size && session->state <= SESSION_HALF;
+
+    if (is_first && linger_us > 0 && !session->lingers && !session->blocked)
+        session->lingers = timer_arm(&session->linger, linger_us) == 0;
+    return session->lingers;
+}
+
+static void stop_lingering(struct session *session)
+{
+    session->lingers = false;
+    loop_defer(session->loop, &session->flush);
+}
+
+/* The timer of what went out in company is left to run: the next one moves it. */
+static void session_on_linger(void *owner)
+{
+    struct session *session = owner;
+
+    if (session->lingers)
+        stop_lingering(session);
+}
+
 static void queued(struct session *session)
 {
     set_busy(session);
-    loop_defer(session->loop, &session->flush);
     if (session->congested || session->out.len <= session->options.high_water_bytes)
         return;
     session->congested = true;
@@ -245,11 +273,25 @@ int session_reserve(struct session *session, size_t size, char **ret)
     return 0;
 }
 
-void session_commit(struct session *session, size_t size)
+static void commit(struct session *session, size_t size)
 {
     /* It fitted a moment ago, in session_reserve(). */
     INVARIANT(charge_take(&session->out_charge, session->quota, QUOTA_BYTES, size) == 0);
     buf_commit(&session->out, size);
+}
+
+void session_commit(struct session *session, size_t size)
+{
+    commit(session, size);
+    stop_lingering(session);
+    queued(session);
+}
+
+void session_commit_lazily(struct session *session, size_t size)
+{
+    commit(session, size);
+    if (!begin_to_linger(session, size))
+        loop_defer(session->loop, &session->flush);
     queued(session);
 }
 
@@ -293,6 +335,7 @@ int session_send_payload(struct session *session, struct span head, struct span 
     }
     INVARIANT(buf_append(&session->out, rest_of_head) == 0); /* reserved above */
     INVARIANT(buf_append(&session->out, rest) == 0);
+    stop_lingering(session);
     queued(session);
     return 0;
 }
@@ -553,6 +596,7 @@ int session_new(struct session **ret,
                                 .fd = fd};
     session->flush = (struct deferred){.fn = session_on_flush, .owner = session};
     timer_init(&session->deadline, loop, session_on_deadline, session);
+    timer_init(&session->linger, loop, session_on_linger, session);
     int r = watch_init(&session->watch, loop, fd, session_on_ready, session);
     if (r == 0)
         r = watch_set(&session->watch, WATCH_READ);
@@ -612,6 +656,7 @@ void session_close(struct session *session)
     session->state = SESSION_CLOSED;
     loop_defer_cancel(session->loop, &session->flush);
     timer_disarm(&session->deadline);
+    timer_disarm(&session->linger);
     watch_done(&session->watch);
     close(session->fd);
     for (unsigned i = 0; i < session->n_fds; i++) {
@@ -633,5 +678,5 @@ void session_close_after_flush(struct session *session)
     if (timer_arm(&session->deadline, session->options.rest_of_frame_us) < 0)
         session_close(session);
     else
-        loop_defer(session->loop, &session->flush);
+        stop_lingering(session);
 }

@@ -33,6 +33,7 @@ struct session_options {
     uint32_t fds_max;          /* 8 received and not yet taken */
     int64_t first_frame_us;    /* 5 s from accept to the first whole frame */
     int64_t rest_of_frame_us;  /* 30 s from a frame's first byte to its last */
+    int64_t linger_us;         /* 5 ms that what is told lazily waits for company; 0: none */
 };
 
 struct session_options session_options_default(void);
@@ -103,10 +104,14 @@ void session_close_after_flush(struct session *session);
  * session_reserve() - room in the queue for a frame to be written in place
  * @size: bytes of the frame with its length prefix
  * Return: 0 and where to write; -ENOMEM; -EDQUOT when the uid holds too much.
- * session_commit() must follow with the bytes really written.
+ * session_commit() or session_commit_lazily() must follow with the bytes really written.
  */
 MUST_CHECK int session_reserve(struct session *session, size_t size, char **ret);
 void session_commit(struct session *session, size_t size);
+
+/* As session_commit(), for what nobody waits for: it goes along with the next frame, and alone
+ * only if there is none for some milliseconds. The order stays. */
+void session_commit_lazily(struct session *session, size_t size);
 
 /**
  * session_send_payload() - a frame whose head is given and whose payload follows uncopied

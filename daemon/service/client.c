@@ -21,7 +21,8 @@
 /* ---- out ------------------------------------------------------------------------------------
  */
 
-static int queue_message(struct client *client, const Xhrd__V1__ServerMessage *message)
+static int
+queue_message(struct client *client, const Xhrd__V1__ServerMessage *message, bool lazily)
 {
     struct service *service = client->service;
     uint8_t prefix[WIRE_FRAME_PREFIX_MAX];
@@ -42,21 +43,35 @@ static int queue_message(struct client *client, const Xhrd__V1__ServerMessage *m
         memcpy(to + prefix_len, packed, size);
     else
         xhrd__v1__server_message__pack(message, (uint8_t *)to + prefix_len);
-    session_commit(client->session, prefix_len + size);
+    if (lazily)
+        session_commit_lazily(client->session, prefix_len + size);
+    else
+        session_commit(client->session, prefix_len + size);
     return 0;
 }
 
-void client_send(struct client *client, const Xhrd__V1__ServerMessage *message)
+static void
+send_message(struct client *client, const Xhrd__V1__ServerMessage *message, bool lazily)
 {
     if (client->closed || client->leave.queued)
         return;
-    int r = queue_message(client, message);
+    int r = queue_message(client, message, lazily);
     if (r == 0)
         return;
     log_warning(&client->log, "%s is sent away: a message could not be queued (%s)",
                 client->program, r == -EDQUOT ? "its user holds too much" : "no memory");
     /* Not at once: the caller may be one of its requests, in the middle of an event. */
     loop_defer(client->service->loop, &client->leave);
+}
+
+void client_send(struct client *client, const Xhrd__V1__ServerMessage *message)
+{
+    send_message(client, message, false);
+}
+
+void client_send_lazily(struct client *client, const Xhrd__V1__ServerMessage *message)
+{
+    send_message(client, message, true);
 }
 
 static void client_on_leave(void *owner)

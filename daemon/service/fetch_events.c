@@ -38,7 +38,10 @@ static void send_change(struct client_request *entry, Xhrd__V1__ReadyStateChange
     change.monotonic_us = (uint64_t)loop_now_us(entry->client->service->loop);
     message.kind_case = XHRD__V1__SERVER_MESSAGE__KIND_READY_STATE;
     message.ready_state = &change;
-    client_send(entry->client, &message);
+    if (change.state == XHRD__V1__READY_STATE__READY_STATE_OPENED) /* it goes on waiting */
+        client_send_lazily(entry->client, &message);
+    else
+        client_send(entry->client, &message);
 }
 
 static void send_ready_state(struct client_request *entry, Xhrd__V1__ReadyState state)

@@ -111,6 +111,9 @@ struct client {
  * the round. */
 void client_send(struct client *client, const Xhrd__V1__ServerMessage *message);
 
+/* The same for what it need not be woken for. */
+void client_send_lazily(struct client *client, const Xhrd__V1__ServerMessage *message);
+
 /* Tells why and closes; nothing of the client is served any more. */
 void client_refuse(struct client *client, Xhrd__V1__SessionError__Kind kind, const char *text);
 void client_close(struct client *client);

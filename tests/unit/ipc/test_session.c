@@ -51,7 +51,8 @@ static void say(struct world *world, const char *word)
     world->story_len += (size_t)n;
 }
 
-static void send_frame(struct world *world, size_t len)
+static void
+send_frame_by(struct world *world, size_t len, void (*commit)(struct session *, size_t))
 {
     uint8_t prefix[WIRE_FRAME_PREFIX_MAX];
     size_t n = wire_frame_prefix(prefix, len);
@@ -60,7 +61,17 @@ static void send_frame(struct world *world, size_t len)
     assert_int_equal(session_reserve(world->session, n + len, &to), 0);
     memcpy(to, prefix, n);
     memset(to + n, 'f', len);
-    session_commit(world->session, n + len);
+    commit(world->session, n + len);
+}
+
+static void send_frame(struct world *world, size_t len)
+{
+    send_frame_by(world, len, session_commit);
+}
+
+static void send_lazily(struct world *world, size_t len)
+{
+    send_frame_by(world, len, session_commit_lazily);
 }
 
 static void act_now(struct world *world)
@@ -629,6 +640,73 @@ static void test_answers_gather_for_some_rounds_when_the_loop_is_busy(void **sta
     world_done(&world);
 }
 
+static void test_what_is_told_lazily_goes_along_with_the_next_frame_in_order(void **state)
+{
+    struct world world;
+    char bytes[64];
+
+    (void)state;
+    world_init(&world, NULL);
+    for (int i = 0; i < 3; i++) { /* again and again: the timer of the first may still run */
+        send_lazily(&world, 5);
+        send_lazily(&world, 6);
+        settle(&world);
+        assert_int_equal(hear(&world), 0);
+        send_frame(&world, 7);
+        turn(&world);
+        assert_int_equal(recv(world.peer, bytes, sizeof(bytes), 0), 6 + 7 + 8);
+        assert_int_equal(bytes[0], 5);
+        assert_int_equal(bytes[6], 6);
+        assert_int_equal(bytes[13], 7);
+        fake_clock_advance_ms(&world.clock, 2);
+    }
+    fake_clock_advance_ms(&world.clock, 1000);
+    settle(&world);
+    assert_int_equal(hear(&world), 0);
+    world_done(&world);
+}
+
+static void test_what_is_told_lazily_goes_alone_after_some_milliseconds(void **state)
+{
+    struct world world;
+
+    (void)state;
+    world_init(&world, NULL);
+    session_share(world.session, &world.busy);
+    send_lazily(&world, 5);
+    settle(&world);
+    put(&world, "\x01z", 2); /* what is read brings nothing of it forward */
+    settle(&world);
+    assert_int_equal(hear(&world), 0);
+    assert_int_equal(world.busy, 1);
+    assert_story(&world, "<1:z>");
+    fake_clock_advance_ms(&world.clock, 5);
+    settle(&world);
+    assert_int_equal(hear(&world), 6);
+    assert_story(&world, "<1:z> quiet");
+    world_done(&world);
+}
+
+static void test_what_is_told_lazily_is_the_last_word_too(void **state)
+{
+    struct world world;
+
+    (void)state;
+    for (int after_flush = 0; after_flush < 2; after_flush++) {
+        world_init(&world, NULL);
+        send_lazily(&world, 5);
+        settle(&world);
+        if (after_flush)
+            session_close_after_flush(TAKE(world.session));
+        else
+            session_close(TAKE(world.session));
+        settle(&world);
+        assert_int_equal(hear(&world), 6);
+        assert_true(peer_sees_end(&world));
+        world_done(&world);
+    }
+}
+
 static void test_a_client_that_does_not_read_is_congested_once_and_drained_once(void **state)
 {
     struct world world;
@@ -1060,6 +1138,9 @@ int main(void)
         cmocka_unit_test(test_close_after_flush_gives_up_on_a_client_that_never_reads),
         cmocka_unit_test(test_frames_of_a_round_leave_with_one_write),
         cmocka_unit_test(test_answers_gather_for_some_rounds_when_the_loop_is_busy),
+        cmocka_unit_test(test_what_is_told_lazily_goes_along_with_the_next_frame_in_order),
+        cmocka_unit_test(test_what_is_told_lazily_goes_alone_after_some_milliseconds),
+        cmocka_unit_test(test_what_is_told_lazily_is_the_last_word_too),
         cmocka_unit_test(test_a_client_that_does_not_read_is_congested_once_and_drained_once),
         cmocka_unit_test(test_payloads_arrive_whole_however_little_the_socket_takes),
         cmocka_unit_test(test_what_does_not_fit_the_quota_is_refused_and_changes_nothing),

@@ -774,6 +774,31 @@ static void test_ip20_one_request_too_many_fails_and_the_connection_stays(void *
     service_world_done(&world);
 }
 
+static void test_a_wait_wakes_no_client_before_some_milliseconds_have_passed(void **state)
+{
+    struct service_world world;
+    struct fake_client client;
+
+    (void)state;
+    service_world_init(&world);
+    world.net.hold_connects = true;
+    world.options.session.linger_us = session_options_default().linger_us;
+    service_world_restart(&world);
+    client_ready(&client, &world, 1000);
+    client_get(&client, 1);
+    client_hears(&client);
+    assert_string_equal(client.story, "");
+    fake_clock_advance_ms(&world.net.clock, 5);
+    client_hears(&client);
+    assert_string_equal(client.story, "state(1,1) ");
+    client_get(&client, 2); /* and in its place when something else is told */
+    send_abort(&client, 2);
+    client_hears(&client);
+    assert_string_equal(client.story, "state(1,1) state(2,1) failed(2,aborted) ");
+    client_done(&client);
+    service_world_done(&world);
+}
+
 static void test_ip20_bodies_held_for_a_user_are_bounded(void **state)
 {
     static char bytes[300000];
@@ -1161,6 +1186,7 @@ int main(void)
         cmocka_unit_test(
             test_ip05_a_client_that_does_not_read_halts_its_servers_and_nobody_elses),
         cmocka_unit_test(test_ip20_one_request_too_many_fails_and_the_connection_stays),
+        cmocka_unit_test(test_a_wait_wakes_no_client_before_some_milliseconds_have_passed),
         cmocka_unit_test(test_ip20_bodies_held_for_a_user_are_bounded),
         cmocka_unit_test(
             test_ip20_descriptors_held_for_a_user_are_bounded_until_the_request_ends),

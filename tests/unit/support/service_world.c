@@ -108,6 +108,7 @@ void service_world_init(struct service_world *world)
         .state_dir = "/state",
         .socket_path = "/socket",
     };
+    world->options.session.linger_us = 0; /* stories tell what comes, not when */
     quota_init(&world->options.limits);
     service_world_restart(world);
 }
