@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "savefile.h"
@@ -452,6 +453,23 @@ static int to_memory(struct xhr_request *request)
     return 0;
 }
 
+/* What is lost with the power must not be what was there before. */
+static bool is_to_be_synced(const struct xhr_request *request)
+{
+    return !request->target->set.lazy || request->download->save.has_target;
+}
+
+/* Ours (ulimit -f), which the daemon does not share. */
+static bool has_limit(uint64_t *ret_bytes)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_FSIZE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
+        return false;
+    *ret_bytes = limit.rlim_cur;
+    return true;
+}
+
 static int to_file(struct xhr_request *request)
 {
     struct xhr_download *download = request->download;
@@ -461,7 +479,12 @@ static int to_file(struct xhr_request *request)
     fds.fds[0] = fcntl(download->save.fd, F_DUPFD_CLOEXEC, 3);
     if (fds.fds[0] < 0)
         return cut_for_file(request, -errno);
-    r = xhr_encode_body_to_fd(request, download->from, &fds);
+    struct xhr_fd_place place = {
+        .offset = download->from,
+        .sync = is_to_be_synced(request),
+    };
+    place.has_size_max = has_limit(&place.size_max);
+    r = xhr_encode_body_to_fd(request, &place, &fds);
     if (r < 0) {
         (void)close(fds.fds[0]);
         return cut_for_file(request, r);
@@ -604,6 +627,13 @@ int xhr_download_on_head(struct xhr_request *request)
 /* ---- the end
  * --------------------------------------------------------------------------------- */
 
+static enum xhr_save_sync sync_at_end(const struct xhr_request *request)
+{
+    if (!is_to_be_synced(request))
+        return XHR_SAVE_LAZY;
+    return request->download->place == PLACE_COMPLETE ? XHR_SAVE_ALL : XHR_SAVE_FOLDER;
+}
+
 int xhr_download_finish(struct xhr_request *request)
 {
     struct xhr_download *download = request->download;
@@ -617,7 +647,7 @@ int xhr_download_finish(struct xhr_request *request)
         *failure = (struct xhr_failure){0};
         size = download->there_bytes;
     }
-    r = xhr_savefile_commit(&download->save, size, download->place == PLACE_COMPLETE);
+    r = xhr_savefile_commit(&download->save, size, sync_at_end(request));
     if (r == 0)
         return 0;
     xhr_failure_set(failure, XHR_ERROR_WRITE, "%.200s: %s", xhr_request_file_path(request),

@@ -579,15 +579,20 @@ int xhr_encode_open(struct xhr_request *request, const struct xhr_outgoing *out)
 }
 
 int xhr_encode_body_to_fd(struct xhr_request *request,
-                          uint64_t offset,
+                          const struct xhr_fd_place *place,
                           const struct xhr_frame_fds *fds)
 {
     Xhrd__V1__ClientMessage message = XHRD__V1__CLIENT_MESSAGE__INIT;
     Xhrd__V1__BodyToFd body_to_fd = XHRD__V1__BODY_TO_FD__INIT;
     Xhrd__V1__ResponseFd to = XHRD__V1__RESPONSE_FD__INIT;
 
-    to.offset = offset;
-    to.sync = true;
+    to.offset = place->offset;
+    to.sync = place->sync;
+    to.at_position = place->is_at_position;
+    if (place->has_size_max) {
+        to.limit_case = XHRD__V1__RESPONSE_FD__LIMIT_SIZE_MAX;
+        to.size_max = place->size_max;
+    }
     body_to_fd.request_id = request->slot.id;
     body_to_fd.to = &to;
     message.kind_case = XHRD__V1__CLIENT_MESSAGE__KIND_BODY_TO_FD;

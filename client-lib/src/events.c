@@ -91,6 +91,7 @@ void xhr_request_finish(struct xhr_request *request)
 
     xhr_upload_stop(request);
     xhr_download_end(request);
+    xhr_rest_end(request);
     request->asked = XHR_ASKED_NOTHING;
     request->epoch++;
     epoch = request->epoch;
@@ -415,18 +416,24 @@ void xhr_request_grant(struct xhr_request *request)
     uint64_t half = xhr_request_credit_at_start(request) / 2;
     uint64_t batch = half < XHR_GRANT_BYTES ? half : XHR_GRANT_BYTES;
     struct xhr_failure why;
+    bool has_rest = request->rest_fd >= 0;
+    int r;
 
-    if (request->is_paused || request->consumed == 0 || request->consumed < batch ||
-        request->slot.id == 0)
+    if (request->is_paused || request->consumed == 0 || request->slot.id == 0 ||
+        (!has_rest && request->consumed < batch))
         return;
-    if (xhr_encode_simple(request->client, XHRD__V1__CLIENT_MESSAGE__KIND_CREDIT,
-                          request->slot.id, (uint32_t)request->consumed) < 0) {
+    if (has_rest)
+        r = xhr_rest_hand_over(request);
+    else
+        r = xhr_encode_simple(request->client, XHRD__V1__CLIENT_MESSAGE__KIND_CREDIT,
+                              request->slot.id, (uint32_t)request->consumed);
+    if (r < 0) {
         xhr_failure_set(&why, XHR_ERROR_MEMORY, "no memory to go on with the answer");
         xhr_request_cut(request, &why);
-        return;
+    } else if (!has_rest) {
+        request->credit += request->consumed;
+        request->consumed = 0;
     }
-    request->credit += request->consumed;
-    request->consumed = 0;
 }
 
 static size_t memory_max(const struct xhr_request *request)

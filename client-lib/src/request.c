@@ -26,6 +26,7 @@ int xhr_request_new(struct xhr_client *client, struct xhr_request **ret)
     request->slot.ops = &xhr_request_ops;
     request->options.set.size = sizeof(request->options.set);
     request->response_fd = -1;
+    request->rest_fd = -1;
     request->client = client;
     request->next = client->requests;
     if (request->next)
@@ -53,6 +54,7 @@ static void destroy(struct xhr_request *request)
     xhr_fields_done(&request->fields);
     xhr_options_done(&request->options);
     close_response_fd(request);
+    xhr_rest_end(request);
     xhr_download_done(request);
     free(request->method);
     free(request->url);

@@ -313,11 +313,11 @@ static int sync_folder(const struct xhr_savefile *save)
     return fsync(save->dir_fd) < 0 && errno != EINVAL && errno != EBADF ? -errno : 0;
 }
 
-int xhr_savefile_commit(struct xhr_savefile *save, uint64_t size, bool sync)
+int xhr_savefile_commit(struct xhr_savefile *save, uint64_t size, enum xhr_save_sync sync)
 {
     int r = cut_to(save->fd, size);
 
-    if (r == 0 && sync && fsync(save->fd) < 0)
+    if (r == 0 && sync == XHR_SAVE_ALL && fsync(save->fd) < 0)
         r = -errno;
     if (r < 0 || save->kind == XHR_SAVE_TARGET)
         return r;
@@ -327,7 +327,7 @@ int xhr_savefile_commit(struct xhr_savefile *save, uint64_t size, bool sync)
     if (save->kind == XHR_SAVE_PART)
         xhr_part_forget_info(save);
     save->kind = XHR_SAVE_NONE; /* its name is not ours to take away any more */
-    return sync_folder(save);
+    return sync == XHR_SAVE_LAZY ? 0 : sync_folder(save);
 }
 
 void xhr_savefile_done(struct xhr_savefile *save)

@@ -81,13 +81,19 @@ int xhr_savefile_open_part(struct xhr_savefile *save,
  * one; -errno. */
 int xhr_savefile_open_target(struct xhr_savefile *save, uint64_t *ret_size);
 
+/* What is brought to the disk before the end is told. */
+enum xhr_save_sync {
+    XHR_SAVE_LAZY,   /* nothing: there was no target that could be lost */
+    XHR_SAVE_FOLDER, /* the name; somebody did it with the bytes */
+    XHR_SAVE_ALL,
+};
+
 /**
  * xhr_savefile_commit() - what was written takes the target's place
  * @size: that it must have; what lies behind it is cut off
- * @sync: bring it to the disk first; else somebody did
  * Return: 0 or -errno, and the target is as it was.
  */
-int xhr_savefile_commit(struct xhr_savefile *save, uint64_t size, bool sync);
+int xhr_savefile_commit(struct xhr_savefile *save, uint64_t size, enum xhr_save_sync sync);
 
 /* Closes. A temporary goes, a part of more than nothing stays. */
 void xhr_savefile_done(struct xhr_savefile *save);

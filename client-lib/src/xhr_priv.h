@@ -433,6 +433,7 @@ struct xhr_request {
     char *url;
     struct xhr_fields fields;
     int response_fd;               /* -1: none */
+    int rest_fd;                   /* goes to the daemon when credit is used up; -1: none */
     struct xhr_target *target;     /* the file the program wants it in; NULL: none */
     struct xhr_download *download; /* on its way there; only while it is sent */
     uint64_t response_offset;
@@ -550,6 +551,20 @@ void xhr_answer_take_timing(struct xhr_answer *answer, const Xhrd__V1__Timing *t
 
 /* encode.c: Return: 0, -EMSGSIZE, -ENOMEM, -EBADF, -EINVAL. */
 int xhr_encode_open(struct xhr_request *request, const struct xhr_outgoing *out);
+/* Where in a passed descriptor the body goes, or the rest of it. */
+struct xhr_fd_place {
+    uint64_t offset;
+    bool sync;
+    bool is_at_position; /* where the descriptor itself stands; offset is 0 */
+    bool has_size_max;
+    uint64_t size_max; /* of the file */
+};
+
+/* rest.c */
+/* In place of more credit; nothing while some is left. Return: 0, -EMSGSIZE, -ENOMEM. */
+int xhr_rest_hand_over(struct xhr_request *request);
+void xhr_rest_end(struct xhr_request *request);
+
 /* @kind: abort, credit or body_end. */
 int xhr_encode_simple(struct xhr_client *client,
                       Xhrd__V1__ClientMessage__KindCase kind,
@@ -558,7 +573,7 @@ int xhr_encode_simple(struct xhr_client *client,
 
 /* The body of an answer goes to @fds, which are the link's if this succeeds. */
 int xhr_encode_body_to_fd(struct xhr_request *request,
-                          uint64_t offset,
+                          const struct xhr_fd_place *place,
                           const struct xhr_frame_fds *fds);
 
 /* upload.c */

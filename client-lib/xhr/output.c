@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -123,13 +124,36 @@ int output_write(struct output *output, const void *bytes, size_t len)
     return r;
 }
 
+bool output_may_be_shared(const struct output *output)
+{
+    struct rlimit limit;
+
+    return output->fd >= 0 && output->error == 0 && getrlimit(RLIMIT_FSIZE, &limit) == 0 &&
+           limit.rlim_cur == RLIM_INFINITY;
+}
+
+static int commit_save(struct output *output)
+{
+    struct xhr_savefile *save = &output->save;
+
+    if (output->is_shared) { /* the daemon wrote behind us */
+        off_t end = lseek(save->fd, 0, SEEK_CUR);
+
+        if (end < 0)
+            return -errno;
+        output->size = (uint64_t)end;
+    }
+    return xhr_savefile_commit(save, output->size,
+                               save->has_target ? XHR_SAVE_ALL : XHR_SAVE_LAZY);
+}
+
 int output_finish(struct output *output)
 {
     if (output->fd < 0 && !output->to_stdout && output->error == 0)
         output->error = open_file(output);
     if (output->as_file) {
         if (output->error == 0)
-            output->error = xhr_savefile_commit(&output->save, output->size, true);
+            output->error = commit_save(output);
         xhr_savefile_done(&output->save);
     } else if (output->fd >= 0 && !output->to_stdout && close(output->fd) < 0 &&
                output->error == 0) {

@@ -17,9 +17,10 @@ struct output {
     bool explicitly; /* -o -: also to a terminal, whatever it is */
     bool regular;    /* a file that can be removed again */
     bool append;
-    bool as_file;  /* libxhr writes it: nothing comes here but the body of an error */
-    bool appends;  /* of as_file: behind what is there */
-    uint64_t size; /* written to @save */
+    bool as_file;   /* libxhr writes it: nothing comes here but the body of an error */
+    bool appends;   /* of as_file: behind what is there */
+    bool is_shared; /* the daemon writes, too: where the file ends is to be asked */
+    uint64_t size;  /* written to @save */
     struct xhr_savefile save;
     bool written; /* at least a byte */
     int error;    /* the first -errno */
@@ -41,6 +42,10 @@ void output_to(struct output *ret, const char *file, bool append);
 
 /* Return: 0 or -errno; -EILSEQ for bytes that would garble the terminal. */
 int output_write(struct output *output, const void *bytes, size_t len);
+
+/* Whether somebody else may write behind what was written: not beyond our limit of a file's
+ * size, which is nobody else's. */
+bool output_may_be_shared(const struct output *output);
 
 /* Makes an empty file where nothing was written, and closes. Return: 0 or -errno, also of an
  * earlier write. */

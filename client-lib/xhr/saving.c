@@ -127,6 +127,7 @@ void saving_file(const struct output *output,
         .exclusive = options->no_clobber || options->remote_header_name,
         .choose_path = options->remote_header_name ? choose : NULL,
         .choose_user = user,
+        .lazy = true,
     };
 }
 

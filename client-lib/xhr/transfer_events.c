@@ -13,6 +13,9 @@
 #define DISCARD_BYTES_MAX 65536
 #define DISCARD_US_MAX    500000
 
+/* Short answers pay nothing for what long ones gain. */
+#define REST_BYTES_MIN 65536
+
 void transfer_fail(struct transfer *t, const struct trouble *why)
 {
     if (t->trouble.exit_code == 0)
@@ -280,6 +283,17 @@ static void discard(struct transfer *t, size_t len)
     (void)xhr_request_abort(t->request);
 }
 
+/* What is long and goes to a file need not come through here: see xhr_request_set_rest_fd().
+ * --events tells of each piece as it comes. */
+static void share_rest(struct transfer *t)
+{
+    if (t->is_rest_settled || t->body.size < REST_BYTES_MIN)
+        return;
+    t->is_rest_settled = true;
+    if (!t->options->events && output_may_be_shared(&t->body))
+        t->body.is_shared = xhr_request_set_rest_fd(t->request, t->body.fd) == 0;
+}
+
 static void t_on_body(struct xhr_request *request, const void *bytes, size_t len, void *user)
 {
     struct transfer *t = user;
@@ -297,6 +311,8 @@ static void t_on_body(struct xhr_request *request, const void *bytes, size_t len
     int r = output_write(&t->body, bytes, len);
     if (r < 0)
         fail_write(t, &t->body, r);
+    else
+        share_rest(t);
 }
 
 static void finish(struct transfer *t, struct output *output)

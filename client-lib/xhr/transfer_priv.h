@@ -27,7 +27,8 @@ struct transfer {
     struct trouble trouble;
     bool done;
     bool discarding;
-    bool by_library; /* libxhr writes the file of a success */
+    bool by_library;      /* libxhr writes the file of a success */
+    bool is_rest_settled; /* who writes what is left of a long body */
     uint64_t discarded_bytes;
     uint64_t discard_by_us;
     uint64_t start_us;

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/fault.h"
@@ -14,6 +16,13 @@
 #include "loop/worker.h"
 
 #define BLOCK_BYTES (256 * 1024)
+
+/* What it is that is written to. */
+enum sink_kind {
+    SINK_FILE,
+    SINK_STREAM,
+    SINK_NULL,
+};
 
 struct block {
     size_t start; /* of a stream: what has been written */
@@ -33,10 +42,12 @@ struct fd_sink {
     struct watch watch;    /* of a stream that is full */
     struct passed_stream stream;
     uint64_t offset;
+    uint64_t size_max;
     int fd;
     int err;
     int write_err; /* the thread's; ours when it is done */
-    bool is_file;
+    enum sink_kind kind;
+    bool at_position;
     bool must_sync;  /* nothing is left to do before it is on the disk */
     bool is_syncing; /* the job under way ends with that */
     bool is_blocked; /* the stream is full */
@@ -84,14 +95,27 @@ static void tell_flushed(struct fd_sink *sink)
 
 /* ---- files, on a thread ------------------------------------------------------------------ */
 
+/* As write(2). */
+static ssize_t write_some(struct fd_sink *sink, const char *from, size_t len)
+{
+    if (sink->at_position)
+        return write(sink->fd, from, len);
+    if (sink->offset >= sink->size_max) {
+        errno = EFBIG;
+        return -1;
+    }
+    if (len > sink->size_max - sink->offset)
+        len = (size_t)(sink->size_max - sink->offset);
+    return pwrite(sink->fd, from, len, (off_t)sink->offset);
+}
+
 static void sink_run(struct job *job)
 {
     struct fd_sink *sink = (struct fd_sink *)(void *)job;
     struct block *block = sink->writing;
 
     while (block->start < block->len && sink->write_err == 0) {
-        ssize_t n = pwrite(sink->fd, block->bytes + block->start, block->len - block->start,
-                           (off_t)sink->offset);
+        ssize_t n = write_some(sink, block->bytes + block->start, block->len - block->start);
 
         if (n < 0 && errno == EINTR)
             continue;
@@ -189,11 +213,11 @@ static bool write_stream(struct fd_sink *sink)
 static void sink_on_step(void *owner)
 {
     struct fd_sink *sink = owner;
-    bool has_moved = !sink->is_file && sink->err == 0 && write_stream(sink);
+    bool has_moved = sink->kind == SINK_STREAM && sink->err == 0 && write_stream(sink);
 
     if (sink->err)
         tell_failed(sink);
-    else if (sink->flushing && sink->filling->len == 0)
+    else if (sink->flushing && (sink->kind == SINK_NULL || sink->filling->len == 0))
         tell_flushed(sink);
     else if (has_moved && !sink->flushing)
         sink->events->on_room(sink->owner);
@@ -207,10 +231,29 @@ static void sink_on_writable(void *owner, unsigned ready)
 
 /* ---- life -------------------------------------------------------------------------------- */
 
+bool fd_sink_is_null(const struct stat *st)
+{
+    return S_ISCHR(st->st_mode) && st->st_rdev == makedev(1, 3);
+}
+
+static int open_block(struct block **ret)
+{
+    struct block *block = mem_alloc(sizeof(*block));
+
+    if (!block)
+        return fault(-ENOMEM);
+    block->start = 0;
+    block->len = 0;
+    *ret = block;
+    return 0;
+}
+
 static int open_stream(struct fd_sink *sink)
 {
-    int r = passed_stream_init(&sink->stream, sink->fd);
+    int r = open_block(&sink->filling);
 
+    if (r == 0)
+        r = passed_stream_init(&sink->stream, sink->fd);
     if (r == 0)
         r = watch_init(&sink->watch, sink->loop, sink->fd, sink_on_writable, sink);
     return r;
@@ -218,12 +261,9 @@ static int open_stream(struct fd_sink *sink)
 
 static int open_file(struct fd_sink *sink)
 {
-    sink->writing = mem_alloc(sizeof(*sink->writing));
-    if (!sink->writing)
-        return fault(-ENOMEM);
-    sink->writing->start = 0;
-    sink->writing->len = 0;
-    return 0;
+    int r = open_block(&sink->filling);
+
+    return r == 0 ? open_block(&sink->writing) : r;
 }
 
 static int open_fd(struct fd_sink *sink, int fd)
@@ -231,13 +271,16 @@ static int open_fd(struct fd_sink *sink, int fd)
     sink->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     if (sink->fd < 0)
         return fault(-errno);
-    sink->filling = mem_alloc(sizeof(*sink->filling));
-    if (!sink->filling)
-        return fault(-ENOMEM);
-    sink->filling->start = 0;
-    sink->filling->len = 0;
-    sink->is_file = lseek(sink->fd, 0, SEEK_CUR) >= 0;
-    return sink->is_file ? open_file(sink) : open_stream(sink);
+    struct stat st;
+
+    if (fstat(sink->fd, &st) < 0)
+        return fault(-errno);
+    if (fd_sink_is_null(&st)) {
+        sink->kind = SINK_NULL;
+        return 0;
+    }
+    sink->kind = S_ISREG(st.st_mode) ? SINK_FILE : SINK_STREAM;
+    return sink->kind == SINK_FILE ? open_file(sink) : open_stream(sink);
 }
 
 int fd_sink_new(struct fd_sink **ret,
@@ -257,7 +300,9 @@ int fd_sink_new(struct fd_sink **ret,
     sink->events = events;
     sink->owner = owner;
     sink->offset = options->offset;
+    sink->size_max = options->size_max;
     sink->must_sync = options->sync;
+    sink->at_position = options->at_position;
     int r = open_fd(sink, options->fd);
     if (r < 0) {
         free_now(sink);
@@ -271,15 +316,19 @@ size_t fd_sink_room(const struct fd_sink *sink)
 {
     if (sink->err || sink->flushing)
         return 0;
+    if (sink->kind == SINK_NULL)
+        return SIZE_MAX;
     return BLOCK_BYTES - sink->filling->len +
-           (sink->is_file && is_idle(sink) ? BLOCK_BYTES : 0);
+           (sink->kind == SINK_FILE && is_idle(sink) ? BLOCK_BYTES : 0);
 }
 
 void fd_sink_write(struct fd_sink *sink, struct span bytes)
 {
     INVARIANT(bytes.len <= fd_sink_room(sink));
+    if (sink->kind == SINK_NULL)
+        return;
     bytes = span_drop(bytes, fill(sink->filling, bytes));
-    if (!sink->is_file) {
+    if (sink->kind == SINK_STREAM) {
         if (!sink->is_blocked)
             loop_defer(sink->loop, &sink->step);
         return;
@@ -293,7 +342,7 @@ void fd_sink_write(struct fd_sink *sink, struct span bytes)
 void fd_sink_flush(struct fd_sink *sink)
 {
     sink->flushing = true;
-    if (!sink->is_file)
+    if (sink->kind != SINK_FILE)
         loop_defer(sink->loop, &sink->step);
     else if (is_idle(sink))
         start(sink); /* an empty block is fine: on_flushed comes from the loop */

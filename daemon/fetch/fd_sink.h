@@ -6,7 +6,7 @@
  * blocks take turns: one fills while the other is being written. A pipe or a socket is
  * written from the loop, as much as it takes at the end of each round: who does not read it
  * holds no thread. A file that was opened with O_APPEND is written behind its end. Of a socket
- * neither half is shut down: it is its owner's.
+ * neither half is shut down: it is its owner's. What goes to the null device goes nowhere.
  */
 
 #include <stdbool.h>
@@ -29,10 +29,18 @@ struct fd_sink_events {
 struct fd_sink_options {
     struct loop *loop;
     struct worker_pool *workers;
-    int fd;          /* a regular file, a pipe or a connected stream socket; duplicated */
-    uint64_t offset; /* for a regular file */
-    bool sync;       /* the same: on the disk before on_flushed */
+    int fd;            /* a regular file, a pipe, a connected stream socket, the null device;
+                          duplicated */
+    uint64_t offset;   /* for a regular file */
+    bool sync;         /* the same: on the disk before on_flushed */
+    uint64_t size_max; /* the same: beyond is EFBIG; not with at_position */
+    bool at_position;  /* the same: written where it stands, which moves, for everybody who has
+                          it */
 };
+
+struct stat;
+
+bool fd_sink_is_null(const struct stat *st);
 
 /* Return: 0 or -errno. */
 MUST_CHECK int fd_sink_new(struct fd_sink **ret,

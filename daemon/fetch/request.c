@@ -679,6 +679,9 @@ static int open_sink(struct request *request)
         .fd = request->options.response_fd,
         .offset = request->options.response_offset,
         .sync = request->options.response_sync,
+        .at_position = request->options.response_at_position,
+        .size_max = request->options.has_response_size_max ? request->options.response_size_max
+                                                           : UINT64_MAX,
     };
     return fd_sink_new(&request->sink, &sink, &events, request);
 }
@@ -689,12 +692,17 @@ static int refuse_fd_now(struct failure *ret_why, const char *what)
     return -EINVAL;
 }
 
-int request_give_to_fd(
-    struct request *request, int fd, uint64_t offset, bool sync, struct failure *ret_why)
+int request_give_to_fd(struct request *request,
+                       int fd,
+                       const struct response_place *place,
+                       struct failure *ret_why)
 {
     if (!request->sink) {
-        request->options.response_offset = offset;
-        request->options.response_sync = sync;
+        request->options.response_offset = place->offset;
+        request->options.response_sync = place->sync;
+        request->options.response_at_position = place->at_position;
+        request->options.has_response_size_max = place->has_size_max;
+        request->options.response_size_max = place->size_max;
     }
     int r = request_options_set_response_fd(&request->options, fd, ret_why);
     if (r < 0)
@@ -703,9 +711,11 @@ int request_give_to_fd(
         return refuse_fd_now(ret_why, "the body goes to a descriptor already");
     if (request->state != REQUEST_RECEIVING)
         return refuse_fd_now(ret_why, "wants to come after the head");
-    if (request->pipeline.body_bytes > 0)
+    if (request->pipeline.body_bytes > 0 && !place->at_position)
         return refuse_fd_now(ret_why, "bytes of the body were sent already; open with "
                                       "response_credit_bytes 0");
+    if (place->at_position && request->pipeline.credit > 0)
+        return refuse_fd_now(ret_why, "at_position wants all credit to be used up");
     r = open_sink(request);
     if (r < 0) {
         failure_set(ret_why, FAILURE_INTERNAL, "the answer's descriptor: %s",

@@ -139,16 +139,26 @@ void request_fail(struct request *request, const struct failure *why);
 
 void request_add_credit(struct request *request, uint64_t bytes);
 
+/* Where in a descriptor an answer goes: see request_options_set_response_fd(). */
+struct response_place {
+    uint64_t offset;
+    bool sync;        /* on the disk before on_done */
+    bool at_position; /* where it stands */
+    bool has_size_max;
+    uint64_t size_max; /* of the file: beyond is EFBIG */
+};
+
 /**
  * request_give_to_fd() - from now on the body goes to a descriptor instead of on_body
- * @fd:     a regular file or a pipe; taken, whatever the result
- * @offset: of the first byte, in a regular file
- * @sync:   a regular file is on the disk before on_done
- * Only between on_head and the first on_body.
+ * @fd: taken, whatever the result
+ * Between on_head and the first on_body; at_position also later, when all credit is used up:
+ * then the owner has all there is before it.
  * Return: 0; -EINVAL or another -errno with *ret_why filled, and the request is as it was.
  */
-MUST_CHECK int request_give_to_fd(
-    struct request *request, int fd, uint64_t offset, bool sync, struct failure *ret_why);
+MUST_CHECK int request_give_to_fd(struct request *request,
+                                  int fd,
+                                  const struct response_place *place,
+                                  struct failure *ret_why);
 
 /* Nothing goes to the owner while it is congested, and the network is not read. */
 void request_set_congested(struct request *request, bool congested);

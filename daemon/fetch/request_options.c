@@ -8,6 +8,7 @@
 
 #include "base/fault.h"
 #include "base/mem.h"
+#include "fetch/fd_sink.h"
 #include "fetch/passed_stream.h"
 #include "http/auth_basic.h"
 #include "http/auth_bearer.h"
@@ -254,27 +255,33 @@ int request_options_set_inline_body(struct request_options *options,
     return 0;
 }
 
-/* A regular file, a pipe or a socket that is open the right way; O_PATH can do neither. */
+/* O_PATH can do neither. */
 static bool fd_is_open_for(int fd, int unwanted_mode, struct stat *ret_st)
 {
     int flags = fcntl(fd, F_GETFL);
 
-    if (flags < 0 || (flags & O_PATH) || (flags & O_ACCMODE) == unwanted_mode ||
-        fstat(fd, ret_st) < 0)
-        return false;
+    return flags >= 0 && !(flags & O_PATH) && (flags & O_ACCMODE) != unwanted_mode &&
+           fstat(fd, ret_st) == 0;
+}
+
+static bool is_file_or_stream(int fd, const struct stat *ret_st)
+{
     return S_ISREG(ret_st->st_mode) || S_ISFIFO(ret_st->st_mode) ||
            (S_ISSOCK(ret_st->st_mode) && passed_stream_is_socket(fd));
 }
 
-static int refuse_fd(int fd, struct failure *ret_why, const char *whose, const char *wanted)
+static int refuse_fd(int fd, struct failure *ret_why, bool is_answers)
 {
+    const char *whose = is_answers ? "the answer's" : "the body's";
+
     if (fd < 0)
         failure_set(ret_why, FAILURE_ARGUMENT, "%s descriptor did not come along", whose);
     else
         failure_set(ret_why, FAILURE_ARGUMENT,
-                    "%s descriptor: wants a regular file, a pipe or a connected stream socket, "
-                    "open for %s",
-                    whose, wanted);
+                    "%s descriptor: wants a regular file, a pipe%s or a connected stream "
+                    "socket, open for %s",
+                    whose, is_answers ? ", the null device" : "",
+                    is_answers ? "writing" : "reading");
     return -EINVAL;
 }
 
@@ -293,8 +300,8 @@ int request_options_set_fd_body(struct request_options *options,
     close_fd(&options->body_fd);
     options->body_fd = fd;
     options->body_kind = REQUEST_BODY_FD;
-    if (fd < 0 || !fd_is_open_for(fd, O_WRONLY, &st))
-        return refuse_fd(fd, ret_why, "the body's", "reading");
+    if (fd < 0 || !fd_is_open_for(fd, O_WRONLY, &st) || !is_file_or_stream(fd, &st))
+        return refuse_fd(fd, ret_why, false);
     if (!S_ISREG(st.st_mode) && options->body_offset > 0)
         return refuse_place(ret_why, "the body's", "a pipe or a socket wants offset 0");
     if (S_ISREG(st.st_mode) && !options->body_has_length) {
@@ -314,15 +321,25 @@ int request_options_set_response_fd(struct request_options *options,
 
     close_fd(&options->response_fd);
     options->response_fd = fd;
-    if (fd < 0 || !fd_is_open_for(fd, O_RDONLY, &st))
-        return refuse_fd(fd, ret_why, "the answer's", "writing");
-    if (!S_ISREG(st.st_mode) && (options->response_offset > 0 || options->response_sync))
+    if (fd < 0 || !fd_is_open_for(fd, O_RDONLY, &st) ||
+        (!is_file_or_stream(fd, &st) && !fd_sink_is_null(&st)))
+        return refuse_fd(fd, ret_why, true);
+    if (!S_ISREG(st.st_mode) && (options->response_offset > 0 || options->response_sync ||
+                                 options->has_response_size_max))
         return refuse_place(ret_why, "the answer's",
-                            "a pipe or a socket wants offset 0 and no sync");
-    if (options->response_offset > 0 && (fcntl(fd, F_GETFL) & O_APPEND))
+                            "what is no regular file wants offset 0, no sync and no size_max");
+    if (options->response_at_position &&
+        (options->response_offset > 0 || options->has_response_size_max ||
+         !(S_ISREG(st.st_mode) || fd_sink_is_null(&st))))
+        return refuse_place(ret_why, "the answer's",
+                            "at_position is of a regular file or the null device, and wants "
+                            "offset 0 and no size_max");
+    if ((options->response_offset > 0 || options->has_response_size_max) &&
+        (fcntl(fd, F_GETFL) & O_APPEND))
         return refuse_place(
             ret_why, "the answer's",
-            "opened with O_APPEND it is written behind its end and wants offset 0");
+            "opened with O_APPEND it is written behind its end and wants offset 0 and "
+            "no size_max");
     return 0;
 }
 

@@ -126,6 +126,9 @@ struct request_options {
     int response_fd; /* owned, -1: none */
     uint64_t response_offset;
     bool response_sync;
+    bool response_at_position; /* written where it stands; no offset, no size_max */
+    bool has_response_size_max;
+    uint64_t response_size_max; /* of the file it is written to */
     bool has_response_max;
     uint64_t response_max; /* decoded bytes */
     uint64_t response_credit;
@@ -213,8 +216,8 @@ MUST_CHECK int request_options_set_inline_body(struct request_options *options,
  * it; only a file has an offset. */
 MUST_CHECK int
 request_options_set_fd_body(struct request_options *options, int fd, struct failure *ret_why);
-/* The same for the answer: response_offset and response_sync are of a regular file, no offset
- * of one that is open with O_APPEND. */
+/* The same for the answer, or the null device: response_offset, response_sync and
+ * response_at_position are of a regular file, no offset of one that is open with O_APPEND. */
 MUST_CHECK int request_options_set_response_fd(struct request_options *options,
                                                int fd,
                                                struct failure *ret_why);

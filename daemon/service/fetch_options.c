@@ -91,6 +91,10 @@ static int take_response(struct client *client,
         return 0;
     to->response_offset = message->response_fd->offset;
     to->response_sync = message->response_fd->sync;
+    to->response_at_position = message->response_fd->at_position;
+    to->has_response_size_max =
+        message->response_fd->limit_case == XHRD__V1__RESPONSE_FD__LIMIT_SIZE_MAX;
+    to->response_size_max = message->response_fd->size_max;
     int taken = session_take_fd(client->session);
     return taken == -EDQUOT ? refuse_fd(why) : request_options_set_response_fd(to, taken, why);
 }

@@ -210,7 +210,15 @@ static int give_to_fd(struct client_request *entry,
             close(fd);
         return -EDQUOT;
     }
-    return request_give_to_fd(entry->request, fd, to->offset, to->sync, ret_why);
+    struct response_place place = {
+        .offset = to->offset,
+        .sync = to->sync,
+        .at_position = to->at_position,
+        .has_size_max = to->limit_case == XHRD__V1__RESPONSE_FD__LIMIT_SIZE_MAX,
+        .size_max = to->size_max,
+    };
+
+    return request_give_to_fd(entry->request, fd, &place, ret_why);
 }
 
 /* The descriptor leaves the session's queue whatever has become of the request. */

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "support/fd_count.h"
 #include "support/peer.h"
 
 #define HEADERS XHRD__V1__READY_STATE__READY_STATE_HEADERS_RECEIVED
@@ -108,6 +109,101 @@ static void test_a_paused_request_gives_no_credit_until_it_is_resumed(void **sta
     assert_int_equal(credit_given(&scene), 16 * CHUNK);
     peer_finish(&scene.peer, scene.id, 16 * CHUNK);
     end(&scene, "1 2 headers 3 down(1048576) 4 load");
+}
+
+#define TO_FD XHRD__V1__CLIENT_MESSAGE__KIND_BODY_TO_FD
+
+static void test_the_rest_goes_to_a_descriptor_when_credit_is_used_up(void **state)
+{
+    struct xhr_request_options options = {.size = sizeof(options), .credit_bytes = 10};
+    int file = memfd_create("rest", MFD_CLOEXEC);
+    struct scene scene;
+    char got[16] = "";
+
+    (void)state;
+    make(&scene, &options);
+    assert_int_equal(xhr_request_set_rest_fd(scene.request, file), -EINVAL); /* not in flight */
+    send_it(&scene, NULL);
+    give_head(&scene);
+    peer_body(&scene.peer, scene.id, "01234", 5);
+    peer_turn(&scene.peer);
+    assert_int_equal(peer_expect(&scene.peer, CREDIT)->credit->bytes, 5);
+    assert_int_equal(xhr_request_set_rest_fd(scene.request, file), 0);
+    assert_int_equal(xhr_request_pause(scene.request), 0);
+    peer_body(&scene.peer, scene.id, "5678901", 7);
+    assert_int_equal(credit_given(&scene), 0); /* 3 are on their way */
+    peer_body(&scene.peer, scene.id, "234", 3);
+    assert_int_equal(credit_given(&scene), 0); /* paused */
+    assert_int_equal(xhr_request_resume(scene.request), 0);
+    const Xhrd__V1__ClientMessage *message = peer_expect(&scene.peer, TO_FD);
+    int passed = peer_take_fd(&scene.peer);
+    assert_int_equal(message->body_to_fd->request_id, scene.id);
+    assert_true(message->body_to_fd->to->at_position);
+    assert_false(message->body_to_fd->to->sync);
+    assert_int_equal(message->body_to_fd->to->offset, 0);
+    assert_int_equal(write(passed, "rest", 4), 4);
+    assert_int_equal(pread(file, got, sizeof(got), 0), 4);
+    assert_string_equal(got, "rest");
+    close(passed);
+    assert_int_equal(xhr_request_set_rest_fd(scene.request, file), -EINVAL); /* twice */
+    peer_finish(&scene.peer, scene.id, 19);
+    end(&scene, "1 2 headers 3 down(19) 4 load");
+    close(file);
+}
+
+static void test_a_short_answer_hands_no_descriptor_over(void **state)
+{
+    int before = count_fds();
+    int file = memfd_create("rest", MFD_CLOEXEC);
+    struct scene scene;
+
+    (void)state;
+    make(&scene, NULL);
+    send_it(&scene, NULL);
+    give_head(&scene);
+    peer_body(&scene.peer, scene.id, "01234", 5);
+    peer_turn(&scene.peer);
+    assert_int_equal(xhr_request_set_rest_fd(scene.request, file), 0);
+    assert_int_equal(xhr_request_set_rest_fd(scene.request, file), 0);
+    assert_int_equal(credit_given(&scene), 0);
+    peer_finish(&scene.peer, scene.id, 5);
+    end(&scene, "1 2 headers 3 down(5) 4 load");
+    close(file);
+    assert_int_equal(count_fds(), before);
+}
+
+static void test_the_rest_goes_to_files_and_the_null_device_alone(void **state)
+{
+    struct scene scene;
+    int ends[2];
+
+    (void)state;
+    assert_int_equal(pipe(ends), 0);
+    make(&scene, NULL);
+    send_it(&scene, NULL);
+    give_head(&scene);
+    peer_turn(&scene.peer);
+    const struct {
+        int fd;
+        int result;
+    } rows[] = {
+        {ends[1], -ESPIPE},
+        {ends[0], -EBADF},
+        {open("/dev/zero", O_WRONLY), -ESPIPE},
+        {open("/dev/null", O_RDONLY), -EBADF},
+        {open("/tmp", O_PATH), -EBADF},
+        {-1, -EBADF},
+        {open("/dev/null", O_WRONLY), 0},
+        {open("/tmp", O_TMPFILE | O_WRONLY | O_APPEND, 0600), 0},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        assert_int_equal(xhr_request_set_rest_fd(scene.request, rows[i].fd), rows[i].result);
+        if (rows[i].fd >= 0)
+            close(rows[i].fd);
+    }
+    close(ends[0]);
+    peer_finish(&scene.peer, scene.id, 0);
+    end(&scene, "1 2 headers 3 4 load");
 }
 
 static void test_a_small_credit_never_runs_dry(void **state)
@@ -652,6 +748,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_consumed_bytes_are_given_back_in_batches_of_256_kib),
         cmocka_unit_test(test_a_paused_request_gives_no_credit_until_it_is_resumed),
+        cmocka_unit_test(test_the_rest_goes_to_a_descriptor_when_credit_is_used_up),
+        cmocka_unit_test(test_a_short_answer_hands_no_descriptor_over),
+        cmocka_unit_test(test_the_rest_goes_to_files_and_the_null_device_alone),
         cmocka_unit_test(test_a_small_credit_never_runs_dry),
         cmocka_unit_test(test_a_daemon_that_sends_past_its_credit_is_hung_up_on),
         cmocka_unit_test(test_an_end_that_counts_another_body_is_not_believed),

@@ -768,7 +768,7 @@ def test_cd03_descriptors_of_another_sort_or_mode_are_refused(client, origin_raw
     left, right = socket.socketpair(type=socket.SOCK_SEQPACKET)
     reader, writer = os.pipe()
     for fd in (os.open(shelf / "a", os.O_RDONLY | os.O_APPEND), os.dup(left.fileno()), reader,
-               os.open("/dev/null", os.O_WRONLY), os.open(shelf, os.O_RDONLY),
+               os.open("/dev/zero", os.O_WRONLY), os.open(shelf, os.O_RDONLY),
                os.open(shelf / "a", os.O_PATH)):
         exchange = client.open(origin_raw.url(), fds=[fd], response_fd=fetch_pb2.ResponseFd())
         os.close(fd)

@@ -520,6 +520,22 @@ XHR_API int xhr_request_set_options(struct xhr_request *request,
  */
 XHR_API int xhr_request_set_response_fd(struct xhr_request *request, int fd, uint64_t offset);
 
+/**
+ * xhr_request_set_rest_fd() - of a long body the daemon writes the rest to @fd itself
+ * @fd: duplicated; a regular file, or /dev/null, that is open for writing
+ *
+ * For a program that writes to @fd, with write(), what on_body brings, before that returns: it
+ * gets the same bytes in the file, and is spared those that come when the credit of the
+ * beginning (credit_bytes) is used up. The daemon writes where the descriptor stands and moves
+ * it, O_APPEND or not. Of what it writes on_body hears nothing, and a pause holds it up no
+ * more; progress is told as ever. Trouble with @fd then fails the request with class write.
+ *
+ * From inside on_headers or on_body, for this answer alone.
+ * Return: 0; -ESPIPE for a descriptor of another sort, -EBADF; -EINVAL when the request is not
+ * in flight, has no on_body, or has its answer written somewhere already.
+ */
+XHR_API int xhr_request_set_rest_fd(struct xhr_request *request, int fd);
+
 struct xhr_file {
     size_t size; /* sizeof(struct xhr_file) */
     const char *path;
@@ -530,6 +546,8 @@ struct xhr_file {
     /* Asked when the head is in. Return: another path than @path, or NULL. */
     const char *(*choose_path)(struct xhr_request *request, void *choose_user);
     void *choose_user;
+    bool lazy; /* a new file need not be on the disk before onload: the kernel brings it there
+                  in its own time. One that replaces another always is */
 };
 
 /**

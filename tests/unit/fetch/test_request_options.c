@@ -242,7 +242,9 @@ test_ip14_cd03_descriptors_are_files_pipes_or_sockets_open_the_right_way(void **
         {socket(AF_UNIX, SOCK_STREAM, 0), false, false},
         {open("/tmp", O_RDONLY | O_DIRECTORY), false, false},
         {open("/etc/passwd", O_PATH), false, false},
-        {open("/dev/null", O_RDWR), false, false},
+        {open("/dev/null", O_RDWR), false, true},
+        {open("/dev/null", O_RDONLY), false, false},
+        {open("/dev/zero", O_RDWR), false, false},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         assert_true(rows[i].fd >= 0);
@@ -282,14 +284,24 @@ static void test_cd03_only_a_file_has_an_offset_and_none_that_appends(void **sta
                    "wants offset 0");
     options.response_offset = 1;
     assert_refused(request_options_set_response_fd(&options, dup(pipes[1]), &why),
-                   FAILURE_ARGUMENT, "wants offset 0 and no sync");
+                   FAILURE_ARGUMENT, "wants offset 0, no sync");
     int appending = open("/tmp", O_TMPFILE | O_WRONLY | O_APPEND, 0600);
     assert_refused(request_options_set_response_fd(&options, appending, &why), FAILURE_ARGUMENT,
                    "O_APPEND");
     options.response_offset = 0;
     options.response_sync = true;
     assert_refused(request_options_set_response_fd(&options, dup(pipes[1]), &why),
-                   FAILURE_ARGUMENT, "wants offset 0 and no sync");
+                   FAILURE_ARGUMENT, "wants offset 0, no sync");
+    options.response_sync = false;
+    options.response_at_position = true;
+    assert_refused(request_options_set_response_fd(&options, dup(pipes[1]), &why),
+                   FAILURE_ARGUMENT, "at_position");
+    int file = open("/tmp", O_TMPFILE | O_WRONLY, 0600);
+    options.response_offset = 1;
+    assert_refused(request_options_set_response_fd(&options, dup(file), &why), FAILURE_ARGUMENT,
+                   "at_position");
+    options.response_offset = 0;
+    assert_int_equal(request_options_set_response_fd(&options, file, &why), 0);
     anew();
     close(pipes[0]);
     close(pipes[1]);

@@ -119,6 +119,14 @@ static void begin_without_credit(struct fetch_world *world, struct teller *telle
     server_begins(world, 10);
 }
 
+static int
+give(struct teller *teller, int fd, uint64_t offset, bool sync, struct failure *ret_why)
+{
+    struct response_place place = {.offset = offset, .sync = sync};
+
+    return request_give_to_fd(teller->request, fd, &place, ret_why);
+}
+
 static void
 test_cd02_a_file_given_after_the_head_gets_what_has_come_and_what_comes(void **state)
 {
@@ -139,7 +147,7 @@ test_cd02_a_file_given_after_the_head_gets_what_has_come_and_what_comes(void **s
         begin_without_credit(&world, &teller);
         server_says(&world, "HELLO");
         assert_story(&teller, "head(200,10) ");
-        assert_int_equal(request_give_to_fd(teller.request, fd, 3, syncs[i], &why), 0);
+        assert_int_equal(give(&teller, fd, 3, syncs[i], &why), 0);
         world_turn(&world);
         server_says(&world, "WORLD");
         world_settle_files(&world);
@@ -169,7 +177,7 @@ static void test_an_answer_that_is_whole_already_waits_for_its_file(void **state
     server_says(&world, "HELLOWORLD");
     world_pass_ms(&world, 600000); /* it is the client's turn: nobody is timed out */
     assert_story(&teller, "head(200,10) ");
-    assert_int_equal(request_give_to_fd(teller.request, fd, 0, true, &why), 0);
+    assert_int_equal(give(&teller, fd, 0, true, &why), 0);
     world_turn(&world);
     world_settle_files(&world);
     assert_story(&teller, "head(200,10)  done");
@@ -189,32 +197,116 @@ static void test_a_file_comes_too_early_too_late_or_twice(void **state)
     world_init(&world);
     teller_init(&teller, &world);
     teller_get(&teller, "http://a.com/");
-    assert_int_equal(request_give_to_fd(teller.request, memfd_create("a", 0), 0, false, &why),
-                     -EINVAL);
+    assert_int_equal(give(&teller, memfd_create("a", 0), 0, false, &why), -EINVAL);
     assert_non_null(strstr(why.text, "after the head"));
     server_begins(&world, 10);
     server_says(&world, "HELLO");
-    assert_int_equal(request_give_to_fd(teller.request, memfd_create("a", 0), 0, false, &why),
-                     -EINVAL);
+    assert_int_equal(give(&teller, memfd_create("a", 0), 0, false, &why), -EINVAL);
     assert_non_null(strstr(why.text, "response_credit_bytes 0"));
     server_says(&world, "WORLD");
     assert_false(teller.has_failed);
 
     teller_init(&teller, &world);
     begin_without_credit(&world, &teller);
-    assert_int_equal(
-        request_give_to_fd(teller.request, open("/dev/null", O_WRONLY), 0, false, &why),
-        -EINVAL);
-    assert_non_null(strstr(why.text, "wants a regular file, a pipe or a connected"));
-    assert_int_equal(request_give_to_fd(teller.request, memfd_create("a", 0), 0, false, &why),
-                     0);
-    assert_int_equal(request_give_to_fd(teller.request, memfd_create("b", 0), 0, false, &why),
-                     -EINVAL);
+    assert_int_equal(give(&teller, open("/dev/zero", O_WRONLY), 0, false, &why), -EINVAL);
+    assert_non_null(
+        strstr(why.text, "wants a regular file, a pipe, the null device or a connected"));
+    assert_int_equal(give(&teller, memfd_create("a", 0), 0, false, &why), 0);
+    assert_int_equal(give(&teller, memfd_create("b", 0), 0, false, &why), -EINVAL);
     assert_non_null(strstr(why.text, "already"));
     server_says(&world, "HELLOWORLD");
     world_settle_files(&world);
     assert_false(teller.has_failed);
     assert_int_equal(teller.n_done, 1);
+    world_done(&world);
+    assert_int_equal(count_fds(), before);
+}
+
+static int give_rest(struct teller *teller, int fd, struct failure *ret_why)
+{
+    struct response_place place = {.at_position = true};
+
+    return request_give_to_fd(teller->request, fd, &place, ret_why);
+}
+
+/* As a program does that has written the beginning itself. */
+static void begin_with_credit(struct fetch_world *world,
+                              struct teller *teller,
+                              size_t credit,
+                              size_t length)
+{
+    struct request_options options;
+
+    teller_init(teller, world);
+    options_get(&options, "http://a.com/");
+    options.response_credit = credit;
+    assert_int_equal(teller_try(teller, &options), 0);
+    request_options_done(&options);
+    world_turn(world);
+    server_begins(world, length);
+}
+
+static void test_the_rest_of_an_answer_is_written_where_the_descriptor_stands(void **state)
+{
+    static const int flags[] = {O_RDWR, O_RDWR | O_APPEND};
+    int before = count_fds();
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
+        struct fetch_world world;
+        struct teller teller;
+        struct failure why;
+        char got[32] = "";
+        int fd = open("/tmp", O_TMPFILE | O_CLOEXEC | flags[i], 0600);
+        int kept = dup(fd); /* the same description: one position for both */
+
+        world_init(&world);
+        begin_with_credit(&world, &teller, 5, 15);
+        assert_int_equal(give_rest(&teller, memfd_create("b", 0), &why), -EINVAL);
+        assert_non_null(strstr(why.text, "all credit"));
+        assert_int_equal(write(kept, "before ", 7), 7);
+        server_says(&world, "HELLOWORLD");
+        assert_story(&teller, "head(200,15) HELLO");
+        assert_int_equal(write(kept, "HELLO", 5), 5);
+        teller.into_fd = true;
+        assert_int_equal(give_rest(&teller, fd, &why), 0);
+        world_turn(&world);
+        server_says(&world, "AGAIN");
+        world_settle_files(&world);
+        assert_int_equal(teller.n_done, 1);
+        assert_false(teller.has_failed);
+        assert_int_equal(teller.totals.body_bytes, 15);
+        assert_int_equal(write(kept, " behind", 7), 7);
+        assert_int_equal(pread(kept, got, sizeof(got), 0), 29);
+        assert_string_equal(got, "before HELLOWORLDAGAIN behind");
+        close(kept);
+        world_done(&world);
+    }
+    assert_int_equal(count_fds(), before);
+}
+
+static void test_what_goes_to_the_null_device_is_counted_and_gone(void **state)
+{
+    struct fetch_world world;
+    struct teller teller;
+    struct failure why;
+    size_t said = 0;
+    int before = count_fds();
+
+    (void)state;
+    world_init(&world);
+    begin_with_credit(&world, &teller, 5, sizeof(pattern));
+    said += server_says_bytes(&world, world_server(&world), (struct span){pattern, 5});
+    teller.into_fd = true;
+    assert_int_equal(give_rest(&teller, open("/dev/null", O_WRONLY | O_CLOEXEC), &why), 0);
+    world_turn(&world);
+    while (said < sizeof(pattern))
+        said += server_says_bytes(&world, world_server(&world),
+                                  (struct span){pattern + said, sizeof(pattern) - said});
+    world_turn(&world);
+    assert_int_equal(teller.n_done, 1);
+    assert_false(teller.has_failed);
+    assert_int_equal(teller.totals.body_bytes, sizeof(pattern));
     world_done(&world);
     assert_int_equal(count_fds(), before);
 }
@@ -414,6 +506,41 @@ static void test_cd03_a_file_that_takes_no_more_fails_that_request_only(void **s
     world_done(&world);
 }
 
+static void test_a_file_grows_to_the_clients_limit_and_no_further(void **state)
+{
+    static const struct {
+        uint64_t offset;
+        size_t size;
+        bool fits;
+    } cases[] = {{3, 7, true}, {3, 8, false}, {10, 1, false}, {11, 1, false}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct fetch_world world;
+        struct teller teller;
+        struct failure why;
+        int fd = memfd_create("answer", MFD_CLOEXEC);
+        int kept = dup(fd);
+        struct response_place place = {
+            .offset = cases[i].offset, .has_size_max = true, .size_max = 10};
+
+        world_init(&world);
+        begin_with_credit(&world, &teller, 0, cases[i].size);
+        teller.into_fd = true;
+        assert_int_equal(request_give_to_fd(teller.request, fd, &place, &why), 0);
+        (void)server_says_bytes(&world, world_server(&world),
+                                (struct span){pattern, cases[i].size});
+        world_settle_files(&world);
+        assert_int_equal(teller.n_done, 1);
+        assert_int_equal(teller.has_failed, !cases[i].fits);
+        if (!cases[i].fits)
+            assert_int_equal(teller.failure.sys_errno, EFBIG);
+        assert_int_equal(lseek(kept, 0, SEEK_END), cases[i].offset == 3 ? 10 : 0);
+        close(kept);
+        world_done(&world);
+    }
+}
+
 static void test_an_offset_that_no_file_has_fails(void **state)
 {
     struct fetch_world world;
@@ -563,11 +690,14 @@ int main(void)
             test_cd02_a_file_given_after_the_head_gets_what_has_come_and_what_comes),
         cmocka_unit_test(test_an_answer_that_is_whole_already_waits_for_its_file),
         cmocka_unit_test(test_a_file_comes_too_early_too_late_or_twice),
+        cmocka_unit_test(test_the_rest_of_an_answer_is_written_where_the_descriptor_stands),
+        cmocka_unit_test(test_what_goes_to_the_null_device_is_counted_and_gone),
         cmocka_unit_test(test_an_answer_that_says_itself_that_it_is_too_long_is_not_fetched),
         cmocka_unit_test(test_a_stream_gets_what_has_come_without_waiting_for_more),
         cmocka_unit_test(test_a_full_stream_halts_the_server_and_holds_no_thread),
         cmocka_unit_test(test_cd03_a_stream_without_reader_fails_that_request_only),
         cmocka_unit_test(test_cd03_a_file_that_takes_no_more_fails_that_request_only),
+        cmocka_unit_test(test_a_file_grows_to_the_clients_limit_and_no_further),
         cmocka_unit_test(test_an_offset_that_no_file_has_fails),
         cmocka_unit_test(test_an_answer_that_ends_early_fails_and_keeps_what_came),
         cmocka_unit_test(test_an_answer_that_stands_still_fails_and_keeps_what_came),
