@@ -49,6 +49,7 @@ struct io_tls {
     bool got_handshake; /* and a message in one */
     struct io_tls_trouble trouble;
     unsigned n_post_handshake;
+    unsigned n_released_for; /* of them: those whose buffers were given back */
     struct tls_info info;
     char offers[IO_TLS_ALPN_MAX];
     char alpn[IO_TLS_ALPN_MAX];
@@ -467,6 +468,15 @@ static ssize_t read_once(struct io_tls *tls, char *buf, size_t len)
     }
 }
 
+/* For a ticket or a key update OpenSSL sets up a buffer to write its answer, too, and keeps it
+ * until something is written: on a connection that waits that can be never. */
+static void release_buffers(struct io_tls *tls)
+{
+    if (tls->n_released_for != tls->n_post_handshake && !SSL_has_pending(tls->ssl) &&
+        SSL_free_buffers(tls->ssl) == 1)
+        tls->n_released_for = tls->n_post_handshake;
+}
+
 static ssize_t tls_read(struct io *io, char *buf, size_t len)
 {
     struct io_tls *tls = tls_of(io);
@@ -482,6 +492,7 @@ static ssize_t tls_read(struct io *io, char *buf, size_t len)
         if (n > 0)
             total += (size_t)n;
     } while (n > 0 && total < len && SSL_has_pending(tls->ssl)); /* else the socket will tell */
+    release_buffers(tls);
     if (n < 0 && n != -EAGAIN) {
         if (total == 0)
             return io_fail(io, (int)n);

@@ -5,6 +5,7 @@
  * bytes go through io_pair; one test uses real sockets.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <openssl/err.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -1415,6 +1416,33 @@ static void flood(struct client *client, bool with_tickets, int n)
     }
 }
 
+/* Under a sanitizer, whose allocator tells nothing, always true. */
+static void test_a_connection_that_waits_keeps_no_buffers_after_its_tickets(void **state)
+{
+    enum { MANY = 16 }; /* more than are kept at hand */
+    static struct client clients[MANY];
+    struct net *net = *state;
+
+    for (int i = 0; i < MANY; i++) {
+        clients[i] = (struct client){0};
+        connect_ok(net, &clients[i]);
+    }
+    size_t before = mallinfo2().uordblks;
+    for (int i = 0; i < MANY; i++) {
+        io_set_interest(clients[i].io, IO_READ);
+        turn(net, 3);
+        assert_int_equal(io_read(clients[i].io, &(char){0}, 1), -EAGAIN);
+    }
+    size_t after = mallinfo2().uordblks;
+    assert_true(after < before + MANY * 8192);
+    for (int i = 0; i < MANY; i++) { /* and goes on as before */
+        tls_peer_write(&clients[i].peer, SPAN_LIT("!"));
+        turn(net, 3);
+        assert_int_equal(io_read(clients[i].io, &(char){0}, 1), 1);
+        end(&clients[i]);
+    }
+}
+
 static void test_ts12_floods_of_tickets_and_key_updates_end_the_connection(void **state)
 {
     struct net *net = *state;
@@ -1651,6 +1679,7 @@ int main(void)
         WITH_NET(test_a_session_outlived_by_its_certificate_or_lifetime_is_not_resumed),
         WITH_NET(test_a_cut_connection_does_not_cost_its_tickets),
         WITH_NET(test_ts10_tickets_on_their_way_when_the_io_is_closed_harm_nobody),
+        WITH_NET(test_a_connection_that_waits_keeps_no_buffers_after_its_tickets),
         WITH_NET(test_ts12_floods_of_tickets_and_key_updates_end_the_connection),
         WITH_NET(test_ts13_renegotiation_is_refused),
         WITH_NET(test_every_failed_allocation_of_a_tls_stream_is_survived),
