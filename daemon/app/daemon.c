@@ -744,7 +744,7 @@ struct daemon *daemon_free(struct daemon *daemon)
     uid_limits_done(&daemon->uid_limits);
     daemon->suffixes = suffix_list_free(daemon->suffixes);
     daemon->disk = worker_pool_free(daemon->disk);
-    daemon->files = worker_pool_free(daemon->files);
+    daemon->files = worker_pool_leave(daemon->files, WORKER_LEAVE_US);
     daemon->network = network_free(daemon->network);
     daemon->resolver = resolver_free(daemon->resolver);
     daemon->tls_contexts = tls_contexts_free(daemon->tls_contexts);

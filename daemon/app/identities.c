@@ -337,7 +337,8 @@ struct identities *identities_free(struct identities *identities)
 {
     if (!identities)
         return NULL;
-    identities->threads = worker_pool_free(identities->threads);
+    if (worker_pool_leave(identities->threads, WORKER_LEAVE_US))
+        return NULL; /* a thread hangs, and uses the rest */
     forget(identities);
     map_done(&identities->names);
     return mem_free(identities);

@@ -4,12 +4,14 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "app/daemon.h"
 #include "app/options.h"
 #include "app/signals.h"
 #include "base/log.h"
 #include "base/message_id.h"
+#include "loop/worker.h"
 #include "net/tls_memory.h"
 
 /* Freed buffers are kept: giving them back to the kernel after each reply costs more CPU than
@@ -86,5 +88,7 @@ int main(int argc, char **argv)
 
     r = serve(&options, &sockets, kept);
     sockets_done(&sockets);
+    if (worker_has_left_any())
+        _exit(r < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
     return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -4,7 +4,9 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/fault.h"
@@ -15,6 +17,10 @@
 
 #define THREADS_MAX    32
 #define RING_TRIES_MAX 100
+#define USEC_PER_SEC   1000000
+#define NSEC_PER_SEC   1000000000
+
+static atomic_bool has_left_any;
 
 struct worker_pool {
     struct loop *loop;
@@ -24,6 +30,7 @@ struct worker_pool {
     unsigned max_threads;
     unsigned n_idle;      /* under lock */
     unsigned n_queued;    /* under lock */
+    unsigned n_running;   /* under lock */
     unsigned n_pending;   /* submitted, done() not called yet; loop's thread only */
     bool stopping;        /* under lock */
     struct link queued;   /* under lock */
@@ -60,11 +67,13 @@ static void *thread_main(void *arg)
         struct job *job = CONTAINER_OF(list_first(&pool->queued), struct job, link);
         link_remove(&job->link);
         pool->n_queued--;
+        pool->n_running++;
         job->state = JOB_RUNNING;
         pthread_mutex_unlock(&pool->lock);
         job->run(job);
         pthread_mutex_lock(&pool->lock);
         job->state = JOB_FINISHED;
+        pool->n_running--;
         bool first = list_is_empty(&pool->finished);
         list_append(&pool->finished, &job->link);
         pthread_cond_signal(&pool->completed);
@@ -155,6 +164,16 @@ static void cancel_all(struct worker_pool *pool)
     pthread_mutex_unlock(&pool->lock);
 }
 
+/* Of what is finished, to owners that do not want it any more. */
+static void deliver_cancelled(struct worker_pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    LIST_FOREACH (at, &pool->finished)
+        CONTAINER_OF(at, struct job, link)->cancelled = true;
+    pthread_mutex_unlock(&pool->lock);
+    deliver(pool);
+}
+
 struct worker_pool *worker_pool_free(struct worker_pool *pool)
 {
     if (!pool)
@@ -162,9 +181,7 @@ struct worker_pool *worker_pool_free(struct worker_pool *pool)
     cancel_all(pool);
     for (unsigned i = 0; i < pool->n_threads; i++)
         pthread_join(pool->threads[i], NULL);
-    LIST_FOREACH (at, &pool->finished)
-        CONTAINER_OF(at, struct job, link)->cancelled = true;
-    deliver(pool);
+    deliver_cancelled(pool);
     watch_done(&pool->watch);
     if (pool->event_fd >= 0)
         close(pool->event_fd);
@@ -172,6 +189,44 @@ struct worker_pool *worker_pool_free(struct worker_pool *pool)
     pthread_cond_destroy(&pool->wake);
     pthread_mutex_destroy(&pool->lock);
     return mem_free(pool);
+}
+
+/* Return: whether no job runs any more. */
+static bool rests(struct worker_pool *pool, int64_t wait_us)
+{
+    struct timespec end;
+    int r = 0;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &end);
+    int64_t end_ns = end.tv_nsec + wait_us % USEC_PER_SEC * 1000;
+    end.tv_sec += wait_us / USEC_PER_SEC + end_ns / NSEC_PER_SEC;
+    end.tv_nsec = end_ns % NSEC_PER_SEC;
+    pthread_mutex_lock(&pool->lock);
+    while (pool->n_running > 0 && r == 0)
+        r = pthread_cond_clockwait(&pool->completed, &pool->lock, CLOCK_MONOTONIC, &end);
+    bool rest = pool->n_running == 0;
+    pthread_mutex_unlock(&pool->lock);
+    return rest;
+}
+
+struct worker_pool *worker_pool_leave(struct worker_pool *pool, int64_t wait_us)
+{
+    if (!pool)
+        return NULL;
+    cancel_all(pool);
+    if (rests(pool, wait_us))
+        return worker_pool_free(pool);
+    log_notice(NULL, "leaving without what hangs: %u look-ups of names or reads of files",
+               pool->n_running);
+    atomic_store(&has_left_any, true);
+    deliver_cancelled(pool);
+    watch_done(&pool->watch);
+    return pool;
+}
+
+bool worker_has_left_any(void)
+{
+    return atomic_load(&has_left_any);
 }
 
 /* Signals are the main thread's. */

@@ -8,9 +8,14 @@
  */
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/cleanup.h"
 #include "base/list.h"
+
+#define WORKER_LEAVE_US                                                                        \
+    (1000 * 1000) /* what the end of the process has for a job that runs                       \
+                   */
 
 struct loop;
 struct worker_pool;
@@ -33,6 +38,15 @@ MUST_CHECK int worker_pool_new(struct worker_pool **ret, struct loop *loop, unsi
  * with cancelled set. */
 struct worker_pool *worker_pool_free(struct worker_pool *pool);
 DEFINE_CLEANUP(worker_pool, worker_pool_free)
+
+/* For the end of the process, where a job may never come back: a name server or a file system
+ * that hangs. As worker_pool_free(), but jobs that still run after @wait_us are left to
+ * themselves: their done() is never called, and what they use, the pool too, must stay until
+ * _exit(). Return: NULL, or @pool when a job was left. */
+MUST_CHECK struct worker_pool *worker_pool_leave(struct worker_pool *pool, int64_t wait_us);
+
+/* Whether a job was left: the process must end by _exit(). */
+bool worker_has_left_any(void);
 
 /* The threads start with the first job. Return: 0, or -EAGAIN when no thread could be made. */
 MUST_CHECK int worker_submit(struct worker_pool *pool, struct job *job);

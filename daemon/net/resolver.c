@@ -447,7 +447,8 @@ struct resolver *resolver_free(struct resolver *resolver)
 {
     if (!resolver)
         return NULL;
-    (void)worker_pool_free(resolver->pool);
+    if (worker_pool_leave(resolver->pool, WORKER_LEAVE_US))
+        return NULL; /* a name server hangs, and with it a thread that uses the rest */
     resolver_flush(resolver);
     INVARIANT(resolver->queries.count == 0);
     map_done(&resolver->queries);

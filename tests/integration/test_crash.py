@@ -6,7 +6,8 @@ import threading
 
 import pytest
 from libxhr import PATH, LibraryClient
-from origins import response
+from origins import ScriptedOrigin, response
+from programs import BUILD, SANITIZED
 
 from waiting import wait_until
 from wire import Closed, envelope_pb2
@@ -96,6 +97,32 @@ def test_daemon_asked_to_leave_ends_a_held_request_with_shutdown(xhrd, client, o
         assert client.error.kind == envelope_pb2.SessionError.KIND_SHUTDOWN
     assert xhrd.process.wait(30) == 0
     xhrd.start()
+
+
+@pytest.mark.shallow
+def test_a_name_server_that_hangs_does_not_hold_up_the_end(make_xhrd, folder):
+    """A thread is in getaddrinfo() and does not come back: the daemon leaves without it, after it
+    has put away what it was told, and takes its path along."""
+    held = folder / "held"
+    held.touch()
+    daemon = make_xhrd(env={
+        "LD_PRELOAD": str(BUILD / "tests/libpreload.so"), "HELD_NAMES": str(held),
+        **({"ASAN_OPTIONS": "verify_asan_link_order=0:detect_leaks=0"} if SANITIZED else {})})
+    origin = ScriptedOrigin()
+    origin.reply(response(b"", fields=[("Set-Cookie", "kept=1; Max-Age=900")]))
+    with daemon.client() as client:
+        assert client.fetch(origin.url()).done
+        exchange = client.open("http://held.test/", connect_ms=60000)
+        client.receive_until(lambda: exchange.waits == ["DNS"])
+        os.kill(daemon.pid, signal.SIGTERM)
+        assert client.finish(exchange).failure == "SHUTDOWN"
+    assert daemon.process.wait(60) == 0
+    assert "leaving without what hangs: 1 look-up" in daemon.log()
+    held.unlink()
+    daemon.start()
+    with daemon.client() as client:
+        assert [cookie.name for cookie in client.cookies()] == [b"kept"]
+    origin.stop()
 
 
 @pytest.mark.shallow

@@ -17,13 +17,15 @@ from container import why_not
 from libxhr import PATH as LIBRARY
 from libxhr import Client as LibraryClient
 from origins import ScriptedOrigin, response, tls_server
+from stages import FullBacklog, half_a_body
 from test_users import as_user
 from waiting import wait_until
-from wire import Client, ClientMessage, Closed, admin_pb2, framed
+from wire import Client, ClientMessage, Closed, admin_pb2, envelope_pb2, framed, stream
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=str(why_not()))
 
 ANN, BOB = 4001, 4002
+SessionError = envelope_pb2.SessionError
 
 
 @pytest.fixture
@@ -140,27 +142,57 @@ def unread(client) -> int:
     return answer[0]
 
 
-def killed(machine):
+def killed(machine, origin=None):
     machine.systemctl("kill", "--kill-who=main", "--signal=KILL", "xhrd.service")
 
 
-def aborted(machine):
+def aborted(machine, origin):
     machine.systemctl("kill", "--kill-who=main", "--signal=ABRT", "xhrd.service")
 
 
-def restarted(machine):
+def restarted(machine, origin):
     machine.systemctl("restart", "xhrd.service")
 
 
-def stuck(machine):
+def stuck(machine, origin):
     """SD04: a loop that turns no more is found by the watchdog, which kills it."""
     machine.systemctl("kill", "--kill-who=main", "--signal=STOP", "xhrd.service")
     wait_until(lambda: "watchdog" in str(machine.journal(
         "--unit=xhrd.service", "UNIT_RESULT=watchdog")), "the watchdog to act")
 
 
+@contextlib.contextmanager
+def little_memory(pid, limit=8 << 20):
+    """So much more memory for the process, by a control group outside of the container's, where a
+    systemd in a container may have no MemoryMax= of its own. Yields: whether it was killed for it."""
+    lines = pathlib.Path("/proc/self/cgroup").read_text().splitlines()
+    own = next((line.split(":")[2] for line in lines if line.split(":")[1] == "memory"), None)
+    if own is None:
+        pytest.skip("no memory controller that we may use (cgroup v1)")
+    group = pathlib.Path("/sys/fs/cgroup/memory") / own.lstrip("/") / f"xhrd-{pid}"
+    group.mkdir()
+    try:
+        (group / "memory.limit_in_bytes").write_text(str(limit))
+        (group / "cgroup.procs").write_text(str(pid))
+        yield lambda: "oom_kill 1\n" in (group / "memory.oom_control").read_text()
+    finally:
+        wait_until(lambda: not (group / "cgroup.procs").read_text(), "its end")
+        group.rmdir()
+
+
+def out_of_memory(machine, origin):
+    """More than MemoryMax= allows: the kernel kills it. What is asked of it here is within a user's quota."""
+    with little_memory(machine.pid_outside(machine.main_pid())) as was_killed, \
+            connect(machine, BOB) as greedy:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            for _ in range(15):
+                greedy.open(origin.url("/held"), "POST", body=bytes(1_000_000))
+        greedy.wait_closed()
+        assert was_killed()
+
+
 @pytest.mark.parametrize("end", [
-    pytest.param(killed, id="kill -9"), pytest.param(aborted, id="crash"),
+    pytest.param(killed, id="kill -9"), pytest.param(out_of_memory, id="out of memory"), pytest.param(aborted, id="crash"),
     pytest.param(restarted, id="restart"), pytest.param(stuck, id="watchdog")])
 def test_sd03_sd04_clients_with_nothing_under_way_do_not_notice(machine, origin, crowd, end):
     if end is stuck:
@@ -175,7 +207,7 @@ def test_sd03_sd04_clients_with_nothing_under_way_do_not_notice(machine, origin,
         wait_until(lambda: sum(r.target == "/held" for r in origin.requests) == 3,
                    "requests to be under way")
         pid = machine.main_pid()
-        end(machine)
+        end(machine, origin)
         wait_until(lambda: machine.main_pid() not in (0, pid), "the next process")
         if end is restarted:
             busy.finish(*exchanges)
@@ -195,7 +227,8 @@ def test_sd03_sd04_clients_with_nothing_under_way_do_not_notice(machine, origin,
 
 
 @pytest.mark.skipif(not LIBRARY.exists(), reason="no library that python can load")
-def test_sd03_libxhr_tells_one_error_for_each_request_and_goes_on(machine, origin):
+@pytest.mark.parametrize("end", [killed, out_of_memory])
+def test_sd03_libxhr_tells_one_error_for_each_request_and_goes_on(machine, origin, end):
     """With a client that systemd holds: its end comes from the next process."""
     held = threading.Event()
     origin.answer = lambda request: (request.target == "/held" and held.wait(),
@@ -210,7 +243,7 @@ def test_sd03_libxhr_tells_one_error_for_each_request_and_goes_on(machine, origi
         request.open(origin.url("/held"))
         assert request.send() == 0
     library.pump_until(lambda: sum(r.target == "/held" for r in origin.requests) == 2)
-    killed(machine)
+    end(machine, origin)
     for request in requests[1:]:
         request.finish()
         request.check()
@@ -267,6 +300,73 @@ def test_sd06_sixty_crashes_in_a_row_are_sixty_requests_served(machine, origin):
     with connect(machine) as client:
         assert client.fetch(origin.url()).done
     assert len(pids) == 60 and machine.is_active("xhrd.socket") == "active"
+
+
+def black_hole(machine):
+    """A name server that takes each question and answers none. Return: its socket."""
+    with machine.network():
+        server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        server.bind(("127.0.0.77", 53))
+    (machine.root / "etc/resolv.conf").unlink(missing_ok=True)  # it may be a link out of /etc
+    (machine.root / "etc/resolv.conf").write_text(
+        "nameserver 127.0.0.77\noptions timeout:30 attempts:5\n")
+    return server
+
+
+def test_a_stop_while_all_hangs_tells_everybody_and_needs_no_kill(machine, origin):
+    """A name server that is silent, servers in each phase, a client that reads nothing, one in half
+    a frame: each request has its end, and systemd has no reason to be harder than SIGTERM."""
+    origin.script = lambda connection: (connection.request_head(), connection.wait_gone())
+    with black_hole(machine) as server:
+        with machine.network():
+            poured, backlog = ScriptedOrigin(), FullBacklog()
+        poured.script = half_a_body
+        with connect(machine) as client, connect(machine, BOB) as deaf_one, \
+                connect(machine, BOB) as half:
+            exchanges = {
+                "dns": client.open("http://nobody-answers.example/"),
+                "connect": client.open(f"http://127.0.0.1:{backlog.port}/"),
+                "tls": client.open(origin.url().replace("http:", "https:")),
+                "upload": client.open(origin.url("/up"), "PUT", body=stream(1 << 30),
+                                      suppressed_headers=[b"Expect"]),
+                "wait": client.open(origin.url("/wait")),
+                "body": client.open(poured.url("/body"))}
+            deaf_one.open(poured.url("/deaf"))
+            half.send_bytes(b"\x50half")
+            assert server.recv(512), "the question"
+            client.receive_until(lambda: exchanges["body"].body)
+            wait_until(lambda: {r.target for r in origin.requests} == {"/up", "/wait"}, "requests")
+            machine.systemctl("stop", "xhrd.service")
+            client.finish(*exchanges.values())
+            assert {name: e.failure for name, e in exchanges.items()} == \
+                dict.fromkeys(exchanges, "SHUTDOWN")
+            assert client.wait_closed().kind == SessionError.KIND_SHUTDOWN
+        backlog.stop()
+    poured.stop()
+    assert machine.show("xhrd.service", "Result") == "success"
+    assert machine.show("xhrd.service", "ExecMainStatus") == "0"
+    said = machine.journalctl("--unit=xhrd.service")
+    assert "leaving without what hangs: 1 look-up" in said and "Killing" not in said
+
+
+@pytest.fixture
+def hogs(machine):
+    """One for each processor, without end."""
+    units = [f"hog-{n}.service" for n in range(os.cpu_count())]
+    for unit in units:
+        machine.run("systemd-run", f"--unit={unit}", "--quiet", "sh", "-c", "while :; do :; done")
+    yield units
+    machine.systemctl("kill", "--signal=KILL", *units)
+
+
+def test_neighbours_that_take_all_of_the_processor_end_no_request(machine, origin, hogs):
+    assert machine.show("xhrd.service", "CPUWeight") == "200", "twice a service's share"
+    with connect(machine) as client:
+        pid = client.status().pid
+        for n in range(50):
+            assert client.fetch(origin.url(f"/{n}"), no_keep_alive=n % 2).body == b"hello\n"
+        assert client.status().pid == pid == machine.main_pid(), "no watchdog"
+        assert [machine.is_active(unit) for unit in hogs] == ["active"] * len(hogs)
 
 
 def test_sd07_jars_are_whole_after_stop_and_start(machine, origin):

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
+#include <semaphore.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "loop/loop.h"
 #include "loop/timer.h"
 #include "loop/watch.h"
@@ -283,6 +285,56 @@ static void test_every_job_is_done_exactly_once_cancelled_or_not(void **state)
     }
 }
 
+struct hanger {
+    struct job job; /* first */
+    sem_t begun, over;
+    int n_done;
+};
+
+static void hanger_run(struct job *job)
+{
+    struct hanger *hanger = (struct hanger *)(void *)job;
+
+    (void)sem_post(&hanger->begun);
+    (void)sem_wait(&hanger->over);
+}
+
+static void hanger_done(struct job *job)
+{
+    ((struct hanger *)(void *)job)->n_done++;
+}
+
+static void test_a_job_that_hangs_is_left_at_the_end_and_no_other(void **state)
+{
+    CLEANUP(loop_free) struct loop *loop = NULL;
+    static struct worker_pool *pool; /* static: a thread uses them for ever */
+    static struct hanger hangs, waits;
+    struct worker_pool *quick = NULL;
+
+    (void)state;
+    log_set_level(LOG_LEVEL_ERR);
+    assert_int_equal(loop_new(&loop, clock_system()), 0);
+    hangs.job = (struct job){.run = hanger_run, .done = hanger_done};
+    waits.job = hangs.job;
+    assert_int_equal(sem_init(&hangs.begun, 0, 0) + sem_init(&hangs.over, 0, 0), 0);
+    assert_int_equal(worker_pool_new(&pool, loop, 1), 0);
+    assert_int_equal(worker_submit(pool, &hangs.job), 0);
+    assert_int_equal(worker_submit(pool, &waits.job), 0);
+    assert_int_equal(sem_wait(&hangs.begun), 0);
+
+    assert_int_equal(worker_pool_new(&quick, loop, 1), 0);
+    assert_null(worker_pool_leave(quick, INT64_C(60000000)));
+    assert_null(worker_pool_leave(NULL, 0));
+    assert_false(worker_has_left_any());
+
+    assert_ptr_equal(worker_pool_leave(pool, 1000), pool);
+    assert_true(worker_has_left_any());
+    assert_int_equal(hangs.n_done, 0);
+    assert_int_equal(waits.n_done, 1);
+    assert_true(waits.job.cancelled);
+    log_set_level(LOG_LEVEL_NOTICE);
+}
+
 struct waker {
     struct fake_clock clock;
     struct timer timer;
@@ -342,6 +394,7 @@ int main(void)
             test_a_task_for_the_next_round_may_go_on_for_ever_without_stopping_others),
         cmocka_unit_test(test_a_watch_without_interest_is_silent),
         cmocka_unit_test(test_every_job_is_done_exactly_once_cancelled_or_not),
+        cmocka_unit_test(test_a_job_that_hangs_is_left_at_the_end_and_no_other),
     };
 
     return cmocka_run_group_tests_name("loop/loop", tests, NULL, NULL);
