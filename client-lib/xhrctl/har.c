@@ -253,7 +253,10 @@ static void add_response(struct json *json, const Xhrd__V1__RequestRecord *recor
     json_bytes(json, "redirectURL", location.ptr, location.len);
     json_i64(json, "headersSize",
              record->header_bytes > 0 ? (int64_t)record->header_bytes : -1);
-    json_u64(json, "bodySize", record->wire_bytes);
+    if (record->is_hop)
+        json_i64(json, "bodySize", -1); /* it was not waited for */
+    else
+        json_u64(json, "bodySize", record->wire_bytes);
     json_object_end(json);
 }
 
@@ -277,10 +280,11 @@ static int64_t after(int64_t before, uint64_t step)
     return us > before ? us : before;
 }
 
-/* They add up to @total; ssl is a part of connect. */
-static void add_timings(struct json *json, const Xhrd__V1__Timing *timing, int64_t total)
+/* From @begin on they add up to @total; ssl is a part of connect. */
+static void
+add_timings(struct json *json, const Xhrd__V1__Timing *timing, int64_t begin, int64_t total)
 {
-    int64_t dns = after(0, timing->name_lookup_us);
+    int64_t dns = after(begin, timing->name_lookup_us);
     int64_t tcp = after(dns, timing->connect_us);
     int64_t connected = after(tcp, timing->tls_us);
     int64_t ready = after(connected, timing->queued_us);
@@ -295,7 +299,7 @@ static void add_timings(struct json *json, const Xhrd__V1__Timing *timing, int64
     dns = dns > tcp ? tcp : dns;
     json_object_begin(json, "timings");
     add_ms(json, "blocked", ready - connected);
-    add_ms(json, "dns", timing->name_lookup_us ? dns : -1);
+    add_ms(json, "dns", timing->name_lookup_us ? dns - begin : -1);
     add_ms(json, "connect", timing->connect_us ? connected - dns : -1);
     add_ms(json, "ssl", timing->tls_us ? connected - tcp : -1);
     add_ms(json, "send", sent - ready);
@@ -337,16 +341,17 @@ static void add_entry(struct json *json, const Xhrd__V1__RequestRecord *record)
 {
     static const Xhrd__V1__Timing none;
     const Xhrd__V1__Timing *timing = record->timing ? record->timing : &none;
-    int64_t total = (int64_t)timing->total_us;
+    int64_t begin = (int64_t)record->hop_us;
+    int64_t total = after(begin, timing->total_us);
 
     json_object_begin(json, NULL);
-    add_date(json, "startedDateTime", record->started_us);
-    add_ms(json, "time", total);
+    add_date(json, "startedDateTime", record->started_us + begin);
+    add_ms(json, "time", total - begin);
     add_request(json, record);
     add_response(json, record);
     json_object_begin(json, "cache");
     json_object_end(json);
-    add_timings(json, timing, total);
+    add_timings(json, timing, begin, total);
     add_more(json, record);
     json_object_end(json);
 }
@@ -361,15 +366,6 @@ static void add_log_begin(struct json *json)
     json_text(json, "version", XHR_VERSION_TEXT);
     json_object_end(json);
     json_array_begin(json, "entries");
-}
-
-void har_format(const Xhrd__V1__RequestRecord *record, struct strbuf *out)
-{
-    struct json json = {.out = out};
-
-    add_log_begin(&json);
-    add_entry(&json, record);
-    strbuf_add_text(out, LOG_END);
 }
 
 /* ---- a file that grows ---- */
@@ -435,7 +431,24 @@ struct asking {
     struct strbuf *out;
     struct trouble *why;
     int result;
+    bool has_begun;
 };
+
+/* One answer of the request; a last one ends the archive. */
+static void add_answer(struct asking *asking, const Xhrd__V1__RequestRecord *record, bool more)
+{
+    struct json json = {.out = asking->out};
+
+    if (asking->has_begun)
+        strbuf_add_text(asking->out, ",\n");
+    else
+        add_log_begin(&json);
+    json = (struct json){.out = asking->out};
+    add_entry(&json, record);
+    asking->has_begun = true;
+    if (!more)
+        strbuf_add_text(asking->out, LOG_END);
+}
 
 static void
 on_reply(const Xhrd__V1__AdminReply *reply, const struct xhr_error *error, void *user)
@@ -445,7 +458,7 @@ on_reply(const Xhrd__V1__AdminReply *reply, const struct xhr_error *error, void 
     if (error)
         asking->result = ctl_trouble(error, asking->why);
     else if (reply && reply->record)
-        har_format(reply->record, asking->out);
+        add_answer(asking, reply->record, reply->more);
 }
 
 static bool parse_request(const char *text, uint64_t *ret)

@@ -20,6 +20,3 @@ struct har {
 int har_open(struct har *har, const char *name);
 int har_add(struct har *har, const Xhrd__V1__RequestRecord *record);
 int har_close(struct har *har);
-
-/* An archive of one request. */
-void har_format(const Xhrd__V1__RequestRecord *record, struct strbuf *out);

@@ -58,6 +58,7 @@ static const char *kind_name(Xhrd__V1__MonitorEvent__Kind kind)
     case XHRD__V1__MONITOR_EVENT__KIND__KIND_REDIRECTED: return "redirected";
     case XHRD__V1__MONITOR_EVENT__KIND__KIND_HEAD: return "head";
     case XHRD__V1__MONITOR_EVENT__KIND__KIND_CLOSED: return "closed";
+    case XHRD__V1__MONITOR_EVENT__KIND__KIND_HOP:
     case XHRD__V1__MONITOR_EVENT__KIND__KIND_OVER:
     case XHRD__V1__MONITOR_EVENT__KIND__KIND_UNSPECIFIED:
     default: return "done";
@@ -202,11 +203,14 @@ static void say_lost(struct monitoring *monitoring, uint64_t lost)
 
 static void take_event(struct monitoring *monitoring, const Xhrd__V1__MonitorEvent *event)
 {
-    if (monitoring->options->json)
+    bool is_hop = event->kind == XHRD__V1__MONITOR_EVENT__KIND__KIND_HOP;
+
+    if (monitoring->options->json && !is_hop)
         add_json(&monitoring->line, event);
-    else
+    else if (!is_hop) /* a redirect is told anyway */
         add_text(&monitoring->line, event);
-    write_line(monitoring);
+    if (!is_hop)
+        write_line(monitoring);
     if (!monitoring->options->har || !event->record->is_over || monitoring->is_over)
         return;
     int r = har_add(&monitoring->har, event->record);

@@ -441,7 +441,7 @@ void request_tell_hop(struct request *request)
     struct request_head told;
     struct headers shown;
 
-    if (!request->options.tells_hops || request->state == REQUEST_DONE)
+    if (request->state == REQUEST_DONE)
         return;
     describe_head(request, proxy, &told);
     headers_init(&shown, 2 * HEADERS_BYTES_MAX, HEADERS_COUNT_MAX); /* encoding makes longer */

@@ -133,7 +133,6 @@ struct request_options {
     uint64_t response_max; /* decoded bytes */
     uint64_t response_credit;
     bool raw;
-    bool tells_hops; /* on_hop for each answer that is not the last */
 
     bool follow_redirects;
     unsigned redirects_max;

@@ -348,7 +348,7 @@ tell_head(struct client_request *entry, const struct request_head *head, bool is
     enum jar_right right = request_jar_right(entry->request, &owner_uid);
 
     client_hold_session(entry->client, owner_uid);
-    if (is_last) /* a request has one record, and that is of its answer */
+    if (is_last)
         note_head(entry, head);
     headers_init(&sent, HEADERS_BYTES_MAX * 2, HEADERS_COUNT_MAX * 2);
     arena_reset(arena);
@@ -376,7 +376,11 @@ tell_head(struct client_request *entry, const struct request_head *head, bool is
 
 static void entry_on_hop(void *owner, const struct request_head *head)
 {
-    tell_head(owner, head, false);
+    struct client_request *entry = owner;
+
+    note_hop(entry, head);
+    if (entry->tell_hops)
+        tell_head(entry, head, false);
 }
 
 static void entry_on_head(void *owner, const struct request_head *head)

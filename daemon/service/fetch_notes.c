@@ -27,6 +27,29 @@ static void source_of(struct client_request *entry,
     };
 }
 
+/* The record of the request itself; NULL: there is none yet, or its place was taken. */
+static struct record *own_record(const struct client_request *entry)
+{
+    return entry->record && !entry->record->is_hop ? entry->record : NULL;
+}
+
+/* Adds one, where the last answer ended. */
+static struct record *
+add_record(struct client_request *entry, const struct request_head *head, bool is_hop)
+{
+    struct record *before = entry->record;
+    struct record_source source;
+
+    source_of(entry, head, &source);
+    source.is_hop = is_hop;
+    if (before) {
+        source.hop_us = before->is_over ? before->timing.total_us : 0;
+        before->holder = NULL;
+        entry->record = NULL;
+    }
+    return history_add(&entry->client->service->histories, &source);
+}
+
 static bool is_watched(const struct client_request *entry)
 {
     return !list_is_empty(&entry->client->service->monitors);
@@ -66,15 +89,32 @@ static void count_head(const struct client_request *entry, const struct request_
 
 void note_head(struct client_request *entry, const struct request_head *head)
 {
-    struct service *service = entry->client->service;
-    struct record_source source;
-
     entry->from_network = head->from_cache == REQUEST_FROM_NETWORK;
     count_head(entry, head);
-    source_of(entry, head, &source);
-    struct record *record = history_add(&service->histories, &source);
+    struct record *record = add_record(entry, head, false);
     if (is_watched(entry))
-        monitor_tell(service, XHRD__V1__MONITOR_EVENT__KIND__KIND_HEAD, record);
+        monitor_tell(entry->client->service, XHRD__V1__MONITOR_EVENT__KIND__KIND_HEAD, record);
+}
+
+void note_hop(struct client_request *entry, const struct request_head *head)
+{
+    const struct request_totals none = {.header_bytes = head->exchange->response_head_bytes,
+                                        .upload_bytes = head->exchange->request_body_bytes,
+                                        .request_bytes = head->exchange->request_bytes};
+    struct request_timing timing;
+    struct request_row row;
+    struct record *record = add_record(entry, head, true);
+
+    if (!record)
+        return;
+    request_get_timing(entry->request, &timing);
+    request_describe(entry->request, &row);
+    timing.total_us = row.age_us;
+    record_end(record, NULL, &none, &timing);
+    entry->record = record; /* where the next begins */
+    record->holder = &entry->record;
+    if (is_watched(entry))
+        monitor_tell(entry->client->service, XHRD__V1__MONITOR_EVENT__KIND__KIND_HOP, record);
 }
 
 static void count_end(const struct client_request *entry,
@@ -98,14 +138,11 @@ void note_end(struct client_request *entry,
               const struct request_timing *timing)
 {
     struct service *service = entry->client->service;
-    struct record *record = entry->record;
-    struct record_source source;
+    struct record *record = own_record(entry);
 
     count_end(entry, why, totals, timing);
-    if (!record) {
-        source_of(entry, NULL, &source);
-        record = history_add(&service->histories, &source);
-    }
+    if (!record)
+        record = add_record(entry, NULL, false);
     if (record)
         record_end(record, why, totals, timing);
     if (is_watched(entry))
@@ -114,7 +151,7 @@ void note_end(struct client_request *entry,
 
 void note_closed(struct client_request *entry)
 {
-    struct record *record = entry->record;
+    struct record *record = own_record(entry);
     struct request_totals totals;
     struct request_timing times;
     struct failure why;

@@ -82,7 +82,6 @@ static int take_response(struct client *client,
 {
     to->response_credit = message->response_credit_bytes;
     to->raw = message->raw;
-    to->tells_hops = message->tell_hops;
     if (message->body_limit_case == XHRD__V1__OPEN_REQUEST__BODY_LIMIT_RESPONSE_BYTES_MAX) {
         to->has_response_max = true;
         to->response_max = message->response_bytes_max;

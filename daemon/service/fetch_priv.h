@@ -18,10 +18,12 @@ struct client_request {
     struct charge place;   /* one of QUOTA_REQUESTS */
     struct charge bytes;   /* what its message brought */
     struct charge fds;     /* that it holds */
-    struct record *record; /* of the last requests; NULL: none, or gone */
+    struct record *record; /* among the last requests, or of an answer that was not the last;
+                              NULL: none, or gone */
     uint32_t number;
     bool loading_told;
     bool tell_sent;
+    bool tell_hops;
     bool from_network; /* its answer came from a server */
 };
 
@@ -40,6 +42,7 @@ void client_request_send_failed(struct client *client,
 void note_started(struct client_request *entry);
 void note_redirected(struct client_request *entry, unsigned status);
 void note_head(struct client_request *entry, const struct request_head *head);
+void note_hop(struct client_request *entry, const struct request_head *head); /* not the last */
 void note_end(struct client_request *entry,
               const struct failure *why,
               const struct request_totals *totals,

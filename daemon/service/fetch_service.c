@@ -127,6 +127,7 @@ static int open_request(struct client *client,
         entry->client = client;
         entry->number = message->request_id;
         entry->tell_sent = message->tell_sent_headers;
+        entry->tell_hops = message->tell_hops;
         r = begin(entry, &options, ret_why);
     }
     request_options_done(&options);

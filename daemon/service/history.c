@@ -262,6 +262,8 @@ static void fill(struct record *record, const struct record_source *source, size
     record->id = source->id;
     record->client_id = source->client_id;
     record->begun_us = source->begun_us;
+    record->hop_us = source->hop_us;
+    record->is_hop = source->is_hop;
     record->partition = *source->partition;
     record->slots = (struct header_slot *)(void *)(record + 1);
     record->failure.kind = FAILURE_NONE;
@@ -392,15 +394,19 @@ struct record *history_add(struct histories *histories, const struct record_sour
     return record;
 }
 
-static const struct record *find_in(struct history *history, uint64_t id)
+/* The first of this id behind @after (NULL: of all), and with @is_whole one that is no hop. */
+static const struct record *
+find_in(struct history *history, uint64_t id, const struct record *after, bool is_whole)
 {
     uint32_t at = history->first;
+    bool is_behind = !after;
 
     for (uint32_t i = 0; i < history->count; i++) {
         const struct record *record = record_at(history, at);
 
-        if (!record->is_gap && record->id == id)
+        if (is_behind && !record->is_gap && record->id == id && !(is_whole && record->is_hop))
             return record;
+        is_behind |= record == after;
         at += record->size;
         if (at == HISTORY_BYTES)
             at = 0;
@@ -412,8 +418,26 @@ const struct record *
 history_find(const struct histories *histories, uint32_t uid, bool any_uid, uint64_t id)
 {
     for (size_t i = 0; i < HISTORY_USERS && histories->at[i]; i++) {
-        const struct record *found =
-            any_uid || histories->at[i]->uid == uid ? find_in(histories->at[i], id) : NULL;
+        const struct record *found = any_uid || histories->at[i]->uid == uid
+                                         ? find_in(histories->at[i], id, NULL, true)
+                                         : NULL;
+
+        if (found)
+            return found;
+    }
+    return NULL;
+}
+
+const struct record *history_next_hop(const struct histories *histories,
+                                      uint32_t uid,
+                                      bool any_uid,
+                                      uint64_t id,
+                                      const struct record *before)
+{
+    for (size_t i = 0; i < HISTORY_USERS && histories->at[i]; i++) {
+        const struct record *found = any_uid || histories->at[i]->uid == uid
+                                         ? find_in(histories->at[i], id, before, false)
+                                         : NULL;
 
         if (found)
             return found;

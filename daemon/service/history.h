@@ -5,7 +5,8 @@
  * The last requests of a uid, for who asks afterwards what happened: everything about them but
  * bodies and secrets. One block of memory for a uid, records one behind the other in it, the
  * oldest overwritten; a record costs two copies of each list of field lines, and no allocation.
- * A record is made with the head, or with the end of a request that had none.
+ * A record is made with the head, or with the end of a request that had none; each answer that
+ * is not the last (a redirect, a login that is asked for) has one of its own, of the same id.
  *
  * Bounded whoever comes: HISTORY_BYTES for a uid, HISTORY_USERS of them; then the one used
  * longest ago goes.
@@ -40,10 +41,12 @@ struct record {
     bool reused;
     bool tls_resumed;
     bool from_cache;
+    bool is_hop;            /* of an answer that was not the last of its request */
     struct record **holder; /* who ends it; set to NULL there when its place is taken */
     uint64_t id;
     uint64_t client_id;
     int64_t begun_us;
+    int64_t hop_us; /* so long after that the hop began: the answer before had come */
     struct partition partition;
     unsigned status;
     unsigned http_version;
@@ -85,6 +88,8 @@ struct record_source {
     uint64_t id;
     uint64_t client_id;
     int64_t begun_us;
+    int64_t hop_us;
+    bool is_hop;
     const struct partition *partition;
     struct span program;
     struct span method;
@@ -107,3 +112,11 @@ void record_end(struct record *record,
 /* Of @uid, or with @any_uid of anybody. Return: NULL: none of the last ones. */
 const struct record *
 history_find(const struct histories *histories, uint32_t uid, bool any_uid, uint64_t id);
+
+/* @before: NULL: the first. Return: the next record of the same request, its answers in order
+ * and the last of them, or how it ended, behind them; NULL: that was all. */
+const struct record *history_next_hop(const struct histories *histories,
+                                      uint32_t uid,
+                                      bool any_uid,
+                                      uint64_t id,
+                                      const struct record *before);

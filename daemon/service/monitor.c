@@ -118,6 +118,8 @@ put_record(const struct client *client, const struct record *from, struct record
     to->record.method = bytes_of_span(from->method);
     to->record.url = bytes_of_span(from->url);
     to->record.started_us = wall_us() - age_us;
+    to->record.is_hop = from->is_hop;
+    to->record.hop_us = (uint64_t)from->hop_us;
     if (from->has_head)
         put_connection(from, to);
     if (from->is_over)
@@ -154,7 +156,7 @@ tell(struct monitor *monitor, struct record_message *to, const struct record *re
     Xhrd__V1__MonitorEvent event = XHRD__V1__MONITOR_EVENT__INIT;
 
     if (monitor->client->closed || !monitor->client->session ||
-        !may_see(monitor->client, record))
+        !may_see(monitor->client, record) || (record->is_hop && !monitor->with_headers))
         return;
     put_record(monitor->client, record, to);
     if (monitor->with_headers)
@@ -240,29 +242,50 @@ void monitor_close_all(struct client *client)
     }
 }
 
-void history_service_command(struct client *client, const Xhrd__V1__AdminCommand *message)
+/* Return: whether it was told. */
+static bool tell_record(struct client *client,
+                        uint32_t command_id,
+                        const struct record *record,
+                        bool is_last)
 {
-    Xhrd__V1__AdminReply reply = XHRD__V1__ADMIN_REPLY__INIT;
     CLEANUP_MEM struct record_message *to = mem_alloc(sizeof(*to));
-    const struct record *record = history_find(&client->service->histories, client->peer.uid,
-                                               client_sees_all(client), message->request);
+    Xhrd__V1__AdminReply reply = XHRD__V1__ADMIN_REPLY__INIT;
 
-    if (!to || !record) {
-        admin_send_failure(client, message->command_id,
-                           record ? FAILURE_INTERNAL : FAILURE_ARGUMENT,
-                           record ? "out of memory"
-                                  : "request: none of yours among the last ones; see "
-                                    "xhrctl monitor, xhr -v or the journal for numbers");
-        return;
+    if (!to) {
+        admin_send_failure(client, command_id, FAILURE_INTERNAL, "out of memory");
+        return false;
     }
     put_record(client, record, to);
     put_lines(record, to);
-    reply.command_id = message->command_id;
+    reply.command_id = command_id;
+    reply.more = !is_last;
     reply.record = &to->record;
-    if (!quota_has_spare(&client->user->quota, QUOTA_BYTES,
-                         xhrd__v1__admin_reply__get_packed_size(&reply)))
-        admin_send_failure(client, message->command_id, FAILURE_QUOTA,
-                           "this user holds too much already");
-    else
+    if (quota_has_spare(&client->user->quota, QUOTA_BYTES,
+                        xhrd__v1__admin_reply__get_packed_size(&reply))) {
         admin_send(client, &reply);
+        return true;
+    }
+    admin_send_failure(client, command_id, FAILURE_QUOTA, "this user holds too much already");
+    return false;
+}
+
+void history_service_command(struct client *client, const Xhrd__V1__AdminCommand *message)
+{
+    const struct histories *all = &client->service->histories;
+    bool sees_all = client_sees_all(client);
+    uint32_t uid = client->peer.uid;
+    const struct record *record = history_next_hop(all, uid, sees_all, message->request, NULL);
+
+    if (!record)
+        admin_send_failure(client, message->command_id, FAILURE_ARGUMENT,
+                           "request: none of yours among the last ones; see "
+                           "xhrctl monitor, xhr -v or the journal for numbers");
+    while (record) {
+        const struct record *next =
+            history_next_hop(all, uid, sees_all, message->request, record);
+
+        if (!tell_record(client, message->command_id, record, !next))
+            return;
+        record = next;
+    }
 }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What an administrator runs: metrics, monitor, archives, drain, reload, log level. Everything is
 read back by somebody else's parser, or from what the daemon does next."""
+import datetime
 import fcntl
 import json
 import os
@@ -543,6 +544,75 @@ def test_har_of_a_request_that_is_over(xhrctl, xhr, xhrd, client, origin_raw):
         assert client.fetch(origin_raw.url()).done
     assert "none of yours" in xhrctl("har", "2", check=2).err, "the last ones are remembered"
     check_har(xhrctl("har", "1002", check=0).out)
+
+
+def lead(origin):
+    """A redirect that sets a cookie, a login that is asked for, then the answer."""
+    def answer(request):
+        if request.target.startswith("/from"):
+            return response(b"moved", status="302 Found", fields=[
+                ("Location", "/to?token=t0ken"), ("Set-Cookie", "sid=s3cr3t; Path=/")])
+        if not request.get("Authorization"):
+            return response(b"who?", status="401 Unauthorized", fields=[
+                ("WWW-Authenticate", 'Digest realm="x", nonce="n"')])
+        return response(b"hello", fields=[("Content-Type", "text/plain")])
+
+    origin.answer = answer
+
+
+def check_hops(entries, origin):
+    assert [entry["response"]["status"] for entry in entries] == [302, 401, 200]
+    assert [entry["request"]["url"] for entry in entries] == [
+        origin.url("/from?token=***"), *[origin.url("/to?token=***")] * 2]
+    assert entries[0]["response"]["redirectURL"].endswith("/to?token=***")
+    assert entries[1]["response"]["redirectURL"] == ""
+    assert entries[0]["response"]["cookies"][0]["value"] == "***"
+    for entry in entries[1:]:
+        assert entry["request"]["cookies"] == [{"name": "sid", "value": "***"}]
+    sent = [{pair["name"]: pair["value"] for pair in entry["request"]["headers"]}
+            for entry in entries]
+    assert [line.get("Authorization") for line in sent] == [None, None, "Digest ***"]
+    assert [entry["response"]["bodySize"] for entry in entries] == [-1, -1, entries[2][
+        "response"]["bodySize"]]
+    assert entries[2]["response"]["content"]["size"] == 5
+    assert entries[0]["timings"]["connect"] >= 0 and entries[1]["timings"]["connect"] == -1
+    assert len({entry["connection"] for entry in entries}) == 1
+    starts = [datetime.datetime.fromisoformat(entry["startedDateTime"].replace("Z", "+00:00"))
+              for entry in entries]
+    assert starts == sorted(starts)
+    assert len({entry["_request"] for entry in entries}) == 1
+
+
+def test_every_answer_on_the_way_is_an_entry(xhrctl, xhr, xhrd, origin_raw, folder):
+    lead(origin_raw)
+    path = folder / "hops.har"
+    monitor = Monitor(xhrctl, xhrd, "--har", path)
+    xhr("-L", "--digest", "-u", "me:hunter2", origin_raw.url("/from?token=t0ken"), check=0)
+    wait_until(lambda: entries_in(path) == 3, "all three")
+    monitor.end()
+    for text in (path.read_text(), xhrctl("har", "1", check=0).out):
+        check_hops(check_har(text), origin_raw)
+        assert not any(secret in text for secret in SECRETS)
+
+
+def test_a_request_that_fails_after_a_redirect_has_the_answer_and_its_end(xhrctl, xhr, origin_raw):
+    origin_raw.reply(response(status="302 Found", fields=[("Location", "http://127.0.0.1:1/")]))
+    xhr("-L", origin_raw.url(), check=7)
+    first, last = check_har(xhrctl("har", "1", check=0).out)
+    assert first["response"]["status"] == 302 and "_error" not in first
+    assert last["response"]["status"] == 0 and last["_error"]
+    assert last["request"]["url"] == "http://127.0.0.1:1/"
+
+
+def test_who_runs_in_circles_leaves_the_last_hops(xhrctl, xhr, client, origin_raw):
+    """The history is bounded whatever a server does."""
+    origin_raw.reply(response(status="302 Found", fields=[
+        ("Location", "/"), *[(f"X-{i}", "y" * 900) for i in range(10)]]))
+    xhr("-L", "--max-redirs", "40", origin_raw.url(), check=47)
+    entries = check_har(xhrctl("har", "1", check=0).out)
+    assert 5 < len(entries) < 41
+    assert all(entry["response"]["status"] == 302 for entry in entries[:-1])
+    assert entries[-1]["_error"] == "too many redirects"
 
 
 def test_har_of_tls_tells_how_long_the_handshake_took(xhrctl, xhr, make_tls_origin, ca):

@@ -184,13 +184,13 @@ static void hops_of(struct fetch_world *world,
     struct request_options options;
 
     options_get(&options, url);
-    options.tells_hops = true;
     options.redirects_max = redirects_max;
     teller_init(teller, world);
+    teller->tell_hops = true;
     teller_send(teller, &options);
 }
 
-static void test_answers_before_the_last_are_told_to_who_wants_them(void **state)
+static void test_answers_before_the_last_are_told(void **state)
 {
     static const char away[] = "HTTP/1.1 302 Go\r\nLocation: /2\r\nContent-Length: 0\r\n\r\n";
     struct fetch_world world;
@@ -1474,7 +1474,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_answer_is_told_in_order_with_one_end),
         cmocka_unit_test(test_what_goes_out_is_what_was_asked_for_and_the_defaults),
-        cmocka_unit_test(test_answers_before_the_last_are_told_to_who_wants_them),
+        cmocka_unit_test(test_answers_before_the_last_are_told),
         cmocka_unit_test(test_redirects_are_followed_told_and_counted),
         cmocka_unit_test(test_a_redirect_is_delivered_when_it_is_not_to_be_followed),
         cmocka_unit_test(test_rd15_one_redirect_too_many_fails),

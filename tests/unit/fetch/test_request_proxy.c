@@ -234,7 +234,6 @@ static void test_lb03_a_407_that_wants_a_body_twice_fails_with_rewind(void **sta
     assert_int_equal(write(ends[1], "body", 4), 4);
     close(ends[1]);
     get(&scene, "http://a.com/1");
-    scene.options.tells_hops = true;
     assert_int_equal(request_options_set_method(&scene.options, SPAN_LIT("PUT"), &why), 0);
     assert_int_equal(request_options_set_fd_body(&scene.options, ends[0], &why), 0);
     set_proxies(&scene, "http://u:p@p", NULL, AUTH_SCHEME_DIGEST, NULL);
@@ -242,6 +241,7 @@ static void test_lb03_a_407_that_wants_a_body_twice_fails_with_rewind(void **sta
     world_pass_ms(&scene.world, 1000); /* Expect */
     world_settle_files(&scene.world);
     assert_non_null(strstr(hears(&scene), "body"));
+    scene.teller.tell_hops = true;
     server_says(&scene.world, ASK_DIGEST);
     assert_story(&scene.teller, "hop(407)  failed:rewind");
     assert_non_null(strstr(scene.teller.failure.text, "the proxy asks for a login"));

@@ -301,6 +301,38 @@ static void test_a_record_for_the_moment_fits_or_is_none(void **state)
     bench_done(&bench);
 }
 
+static void test_answers_on_the_way_are_found_in_order_and_only_so(void **state)
+{
+    struct bench bench;
+    const struct record *at = NULL;
+
+    (void)state;
+    bench_init(&bench);
+    bench.source.is_hop = true;
+    for (int i = 0; i < 3; i++) {
+        bench.source.hop_us = i;
+        assert_non_null(history_add(&bench.histories, &bench.source));
+        bench.source.id = 7; /* another's between them */
+        assert_non_null(history_add(&bench.histories, &bench.source));
+        bench.source.id = 1;
+    }
+    assert_null(find(&bench, 1000, 1)); /* none is the request's own */
+    bench.source.is_hop = false;
+    bench.source.hop_us = 3;
+    assert_non_null(history_add(&bench.histories, &bench.source));
+    assert_int_equal(find(&bench, 1000, 1)->hop_us, 3);
+    for (int i = 0; i < 4; i++) {
+        at = history_next_hop(&bench.histories, 1000, false, 1, at);
+        assert_non_null(at);
+        assert_int_equal(at->hop_us, i);
+        assert_int_equal(at->is_hop, i < 3);
+    }
+    assert_null(history_next_hop(&bench.histories, 1000, false, 1, at));
+    assert_null(history_next_hop(&bench.histories, 1001, false, 1, NULL));
+    assert_non_null(history_next_hop(&bench.histories, 1001, true, 1, NULL));
+    bench_done(&bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -314,6 +346,7 @@ int main(void)
         cmocka_unit_test(test_a_user_is_forgotten_with_all_his_requests),
         cmocka_unit_test(test_without_memory_there_is_no_record),
         cmocka_unit_test(test_a_record_for_the_moment_fits_or_is_none),
+        cmocka_unit_test(test_answers_on_the_way_are_found_in_order_and_only_so),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

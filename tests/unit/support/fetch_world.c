@@ -660,6 +660,8 @@ static void teller_on_hop(void *owner, const struct request_head *head)
     struct teller *teller = must_live(owner);
 
     must_not_go_back(teller, READY_OPENED);
+    if (!teller->tell_hops)
+        return;
     say(teller, "hop(%u) ", head->status);
     act_now(teller);
 }

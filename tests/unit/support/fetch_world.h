@@ -128,6 +128,7 @@ struct teller {
     char story[4096];
     size_t story_len;
     bool tell_waits; /* else they are not part of the story */
+    bool tell_hops;
     bool tell_taken;
     bool into_fd; /* no on_body comes */
     bool follows; /* says yes to redirects, from inside the question */
