@@ -61,6 +61,8 @@ struct session {
     bool congested;
     bool lingers;      /* all that is queued was told lazily, and the timer runs */
     bool blocked;      /* the socket takes no more for now */
+    bool yielded;      /* other tasks of this round go first */
+    bool spoke;        /* something has been written */
     bool write_failed; /* on_end is to be told from the round's end */
     unsigned gathered; /* rounds that the queue has waited for more */
 };
@@ -102,6 +104,7 @@ static void end(struct session *session, enum session_end why)
 static void took(struct session *session, size_t n)
 {
     buf_consume(&session->out, n);
+    session->spoke |= n > 0;
     if (session->out_charge.quota) /* none any more while the last word goes out */
         charge_give_back(&session->out_charge, n);
     /* Between the two it is a client that is sent much, and soon again. */
@@ -188,18 +191,33 @@ static bool may_gather(const struct session *session)
            loop_is_busy(session->loop);
 }
 
+/* Return: whether it is put off, and will be called again. */
+static bool waits_for_more(struct session *session)
+{
+    /* Others may have more for us. Not before the first word, hello: that stands before all
+     * that is done for the client, which repeats what no hello has answered. */
+    if (!session->yielded && session->spoke && loop_has_tasks(session->loop)) {
+        session->yielded = true;
+        loop_defer(session->loop, &session->flush);
+        return true;
+    }
+    session->yielded = false;
+    if (may_gather(session)) {
+        session->gathered++;
+        loop_defer_next(session->loop, &session->flush);
+        return true;
+    }
+    session->gathered = 0;
+    return false;
+}
+
 static void session_on_flush(void *owner)
 {
     struct session *session = owner;
 
-    if (session->state == SESSION_CLOSED || (session->lingers && !session->write_failed))
+    if (session->state == SESSION_CLOSED || (session->lingers && !session->write_failed) ||
+        waits_for_more(session))
         return;
-    if (may_gather(session)) {
-        session->gathered++;
-        loop_defer_next(session->loop, &session->flush);
-        return;
-    }
-    session->gathered = 0;
     if (!session->blocked)
         write_queue(session);
     if (session->state == SESSION_LEAVING && (session->out.len == 0 || session->write_failed)) {

@@ -5,10 +5,11 @@
  * One client's connection: bytes to frames, frames to bytes. It knows nothing of what the
  * frames say.
  *
- * Out: frames are put together in a queue and written once at the end of the round; a large
- * body payload is written straight from the caller's memory behind what is queued, and only
- * what the socket does not take is copied. Above the high-water mark on_congested tells the
- * owner to stop producing, at the low-water mark on_drained to go on.
+ * Out: frames are put together in a queue and written once at the end of the round, after all
+ * else that is due in it; a large body payload is written straight from the caller's memory
+ * behind what is queued, and only what the socket does not take is copied. Above the high-water
+ * mark on_congested tells the owner to stop producing, at the low-water mark on_drained to go
+ * on.
  *
  * In: a frame is borrowed for the call. Descriptors that came along wait in order until the
  * owner takes them; those that no frame took end the session.

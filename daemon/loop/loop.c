@@ -238,6 +238,11 @@ void loop_defer_free(struct loop *loop, struct reap *reap, void (*free_fn)(struc
     loop->dead = reap;
 }
 
+bool loop_has_tasks(const struct loop *loop)
+{
+    return loop->tasks != NULL;
+}
+
 bool loop_is_busy(const struct loop *loop)
 {
     return loop->n_ready >= BUSY_READY_MIN;

@@ -82,6 +82,9 @@ void loop_defer_turn(struct loop *loop, struct deferred *task);
  */
 void loop_defer_free(struct loop *loop, struct reap *reap, void (*free_fn)(struct reap *self));
 
+/* From a task: others come after it in this round. */
+bool loop_has_tasks(const struct loop *loop);
+
 /* So many descriptors were ready in this round that the next one will find more. */
 bool loop_is_busy(const struct loop *loop);
 

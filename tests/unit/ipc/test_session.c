@@ -585,6 +585,42 @@ static void test_frames_of_a_round_leave_with_one_write(void **state)
     world_done(&world);
 }
 
+struct late {
+    struct deferred task;
+    struct world *world;
+    size_t heard; /* before it */
+};
+
+static void send_late(void *owner)
+{
+    struct late *late = owner;
+
+    late->heard = hear(late->world);
+    send_frame(late->world, 20);
+}
+
+static void test_what_later_tasks_of_a_round_say_leaves_with_the_same_write(void **state)
+{
+    (void)state;
+    for (int greeted = 0; greeted < 2; greeted++) {
+        struct world world;
+        struct late late = {.task = {.fn = send_late, .owner = &late}, .world = &world};
+
+        world_init(&world, NULL);
+        send_frame(&world, 10);
+        if (greeted) {
+            turn(&world);
+            assert_int_equal(hear(&world), 11);
+            send_frame(&world, 20);
+        }
+        loop_defer(world.loop, &late.task);
+        turn(&world);
+        assert_int_equal(late.heard, greeted ? 0 : 11); /* hello stands before all deeds */
+        assert_int_equal(hear(&world), greeted ? 42 : 21);
+        world_done(&world);
+    }
+}
+
 static void on_other(void *owner, unsigned ready)
 {
     (void)owner;
@@ -1137,6 +1173,7 @@ int main(void)
         cmocka_unit_test(test_close_after_flush_waits_for_a_slow_reader_and_then_closes),
         cmocka_unit_test(test_close_after_flush_gives_up_on_a_client_that_never_reads),
         cmocka_unit_test(test_frames_of_a_round_leave_with_one_write),
+        cmocka_unit_test(test_what_later_tasks_of_a_round_say_leaves_with_the_same_write),
         cmocka_unit_test(test_answers_gather_for_some_rounds_when_the_loop_is_busy),
         cmocka_unit_test(test_what_is_told_lazily_goes_along_with_the_next_frame_in_order),
         cmocka_unit_test(test_what_is_told_lazily_goes_alone_after_some_milliseconds),
