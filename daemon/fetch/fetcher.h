@@ -12,6 +12,7 @@
 #include "base/partition.h"
 #include "base/span.h"
 #include "base/spare.h"
+#include "fetch/known_origins.h"
 #include "http/coding.h"
 #include "http/headers.h"
 #include "policy/auth_cache.h"
@@ -197,6 +198,7 @@ struct fetcher {
     struct link requests;            /* all that are not done */
     uint64_t n_requests;
     uint64_t last_id;
+    struct known_origins origins;
     struct spares spares; /* memory of requests that are done */
     char scratch[FETCH_SCRATCH_BYTES];
 };

@@ -32,6 +32,7 @@ void fetcher_done(struct fetcher *fetcher)
 {
     auth_cache_done(&fetcher->logins);
     fetcher->warned_of_tls = hsts_free(fetcher->warned_of_tls);
+    known_origins_done(&fetcher->origins);
     spares_done(&fetcher->spares);
 }
 
@@ -165,7 +166,7 @@ static enum failure_phase phase_of(struct request *request)
     case REQUEST_AWAITING:
         if (request->exchange)
             exchange_info(request->exchange, &request->info);
-        if (request->upload.acked < request->upload.sent)
+        if (request->upload && request->upload->acked < request->upload->sent)
             return PHASE_SEND; /* by us, but not taken by the peer */
         return request->info.first_byte_us > 0 ? PHASE_HEAD : PHASE_WAIT;
     case REQUEST_ASKING: return PHASE_WAIT;
@@ -197,10 +198,9 @@ static void release(struct request *request)
         exchange_info(request->exchange, &request->info);
     request_drop_connection(request);
     fetcher->counters.bytes_down += request->pipeline.wire_bytes;
-    fetcher->counters.bytes_up += request->upload.sent;
+    fetcher->counters.bytes_up += request->upload ? request->upload->sent : 0;
     timer_disarm(&request->phase);
     timer_disarm(&request->total);
-    timer_disarm(&request->acks);
     loop_defer_cancel(fetcher->loop, &request->next);
     if (fetcher->network)
         network_wait_cancel(fetcher->network, &request->network_wait);
@@ -215,25 +215,50 @@ static void release(struct request *request)
     fetcher->n_requests--;
 }
 
+struct kept_answer *request_keep(struct request *request)
+{
+    struct kept_answer *kept = request->kept;
+
+    if (kept)
+        return kept;
+    kept = request->kept = mem_zalloc(sizeof(*kept));
+    if (!kept)
+        return NULL;
+    headers_init(&kept->headers, HEADERS_BYTES_MAX, HEADERS_COUNT_MAX);
+    headers_init(&kept->masked, HEADERS_BYTES_MAX, HEADERS_COUNT_MAX);
+    headers_init(&kept->trailers, HEADERS_BYTES_MAX, HEADERS_COUNT_MAX);
+    return kept;
+}
+
+static void kept_answer_free(struct kept_answer *kept)
+{
+    if (!kept)
+        return;
+    headers_done(&kept->headers);
+    headers_done(&kept->masked);
+    headers_done(&kept->trailers);
+    buf_done(&kept->reason);
+    mem_free(kept);
+}
+
 static void request_reap(struct reap *reap)
 {
     struct request *request = (struct request *)(void *)reap;
 
     body_pipeline_done(&request->pipeline);
     headers_done(&request->sent);
-    headers_done(&request->head_headers);
-    headers_done(&request->trailers);
-    headers_done(&request->masked);
     request_credential_done(request);
-    buf_done(&request->head_reason);
+    kept_answer_free(request->kept);
     buf_done(&request->coding);
-    buf_done(&request->upload.pending);
+    upload_free(request);
     certificates_free(request->certificates);
+    mem_free(request->cache);
     redirect_free(request->redirect);
     url_free(request->first_url);
     request_auth_done(request);
     request_proxy_done(request);
     request_options_done(&request->options);
+    known_origins_put(&request->fetcher->origins, request->origin);
     failure_drop(request->failure);
     failure_drop(request->asking.broken);
     mem_free(request->rungs);
@@ -248,14 +273,14 @@ static void log_end(const struct request *request, const struct failure *why)
         return;
     if (why)
         log_info(&request->log, "%s %s%.*s failed in %lld ms: %s: %s", request->options.method,
-                 request->origin_text, (int)request->options.url.path.len,
+                 known_origin_text(request->origin), (int)request->options.url.path.len,
                  request->options.url.path.ptr, ms, failure_kind_name(why->kind), why->text);
     else
         log_info(&request->log, "%s %s%.*s %u, %llu bytes in %lld ms%s",
-                 request->options.method, request->origin_text,
+                 request->options.method, known_origin_text(request->origin),
                  (int)request->options.url.path.len, request->options.url.path.ptr,
                  request->head.status, (unsigned long long)request->pipeline.body_bytes, ms,
-                 request->cache.from != REQUEST_FROM_NETWORK ? ", stored"
+                 request->from_cache != REQUEST_FROM_NETWORK ? ", stored"
                  : request->info.reused                      ? ", reused connection"
                                                              : "");
 }
@@ -336,8 +361,11 @@ int request_new(struct request **ret,
     request->owner = owner;
     request->options = *options;
     request->has_body = request->options.body_kind != REQUEST_BODY_NONE;
-    int r = open_sink(request);
+    int r = upload_new(request);
+    if (r == 0)
+        r = open_sink(request);
     if (r < 0) {
+        upload_free(request);
         spares_put(&fetcher->spares, request);
         return r;
     }
@@ -350,17 +378,12 @@ int request_new(struct request **ret,
         (struct log_subject){.request_id = request->id,
                              .uid = request->options.partition.uid,
                              .has_uid = true,
-                             .origin = request->origin_text,
-                             .jar = request->options.jar[0] ? request->options.jar : "default",
+                             .jar = request->options.jar ? request->options.jar : "default",
                              .unit = request->options.unit};
     headers_init(&request->sent, HEADERS_BYTES_MAX * 2, HEADERS_COUNT_MAX * 2);
-    headers_init(&request->head_headers, HEADERS_BYTES_MAX, HEADERS_COUNT_MAX);
-    headers_init(&request->masked, HEADERS_BYTES_MAX, HEADERS_COUNT_MAX);
-    headers_init(&request->trailers, HEADERS_BYTES_MAX, HEADERS_COUNT_MAX);
     request->next = (struct deferred){.fn = request_on_next, .owner = request};
     timer_init(&request->phase, fetcher->loop, request_on_idle, request);
     timer_init(&request->total, fetcher->loop, request_on_total, request);
-    upload_watch_init(request);
     body_pipeline_init(
         &request->pipeline, request->sink ? UINT64_MAX : request->options.response_credit,
         request->options.has_response_max ? request->options.response_max : UINT64_MAX);
@@ -370,6 +393,20 @@ int request_new(struct request **ret,
     request_later(request, REQUEST_STEP_DECIDE);
     *ret = request;
     return 0;
+}
+
+static int find_origin(struct request *request)
+{
+    struct known_origins *origins = &request->fetcher->origins;
+    const struct origin *origin;
+    int r = known_origins_get(origins, &request->options.url, &origin);
+
+    if (r != ORIGIN_OK)
+        return r;
+    known_origins_put(origins, request->origin);
+    request->origin = origin;
+    request->log.origin = known_origin_text(origin);
+    return ORIGIN_OK;
 }
 
 void request_decide(struct request *request)
@@ -384,12 +421,12 @@ void request_decide(struct request *request)
     }
     if (!request_upgrade(request))
         return;
-    int r = origin_of_url(&request->options.url, &request->origin);
+    int r = find_origin(request);
     if (r != ORIGIN_OK) {
-        request_finish_kind(request, FAILURE_URL, origin_outcome_text(r));
+        request_finish_kind(request, r < 0 ? FAILURE_INTERNAL : FAILURE_URL,
+                            r < 0 ? "out of memory" : origin_outcome_text(r));
         return;
     }
-    (void)origin_format(&request->origin, request->origin_text);
     if (request_may_go(request) && request_open_jar(request) && request_cache_decide(request))
         request_acquire(request, false);
 }
@@ -429,8 +466,8 @@ describe_head(struct request *request, char proxy[PROXY_TEXT_SIZE], struct reque
         .proxy = {proxy, format_proxy(request, proxy)},
         .is_tunnel =
             request->proxy_way == PROXY_WAY_CONNECT || request->proxy_way == PROXY_WAY_SOCKS5,
-        .from_cache = request->cache.from,
-        .age_s = request->cache.age_s,
+        .from_cache = request->from_cache,
+        .age_s = request->stored_age_s,
         .certificates = request->certificates,
     };
 }
@@ -735,13 +772,15 @@ uint64_t request_id(const struct request *request)
 
 void request_get_totals(const struct request *request, struct request_totals *ret)
 {
+    const struct upload *upload = request->upload;
+    bool is_whole = upload && upload->whole;
+
     *ret = (struct request_totals){
         .body_bytes = request->pipeline.body_bytes,
         .wire_bytes = request->pipeline.wire_bytes,
-        .upload_bytes = request->upload.acked,
-        .has_upload_total = request->options.body_has_length || request->upload.whole,
-        .upload_total =
-            request->upload.whole ? request->upload.taken : request->options.body_length,
+        .upload_bytes = upload ? upload->acked : 0,
+        .has_upload_total = request->options.body_has_length || is_whole,
+        .upload_total = is_whole ? upload->taken : request->options.body_length,
         .header_bytes = request->info.response_head_bytes,
         .request_bytes = request->info.request_bytes,
         .cookies_not_persisted = request->cookies_not_persisted,
@@ -750,7 +789,9 @@ void request_get_totals(const struct request *request, struct request_totals *re
 
 const struct headers *request_trailers(const struct request *request)
 {
-    return &request->trailers;
+    static const struct headers none;
+
+    return request->kept ? &request->kept->trailers : &none;
 }
 
 void request_get_timing(const struct request *request, struct request_timing *ret)

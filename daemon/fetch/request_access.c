@@ -52,7 +52,7 @@ static bool may_reroute(struct trial *trial, const struct request *request)
 
 static bool may_go(struct trial *trial, const struct request *request)
 {
-    const struct origin *origin = &request->origin;
+    const struct origin *origin = request->origin;
     bool is_unchecked = origin->is_https && request->options.tls.insecure;
 
     return access_allows_method(trial->view, span_of(request->options.method), NULL,

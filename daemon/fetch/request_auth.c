@@ -180,7 +180,7 @@ static int add_basic(struct request *request, struct login *login)
 
 static struct auth_place place_of(const struct request *request)
 {
-    return (struct auth_place){&request->options.partition, &request->origin};
+    return (struct auth_place){&request->options.partition, request->origin};
 }
 
 static bool has_body_bytes(const struct request *request)
@@ -316,7 +316,7 @@ static int choose(const struct request *request,
     int r = find_login(request, &login);
     struct auth_question question = {
         .scheme = login.scheme,
-        .is_https = request->origin.is_https,
+        .is_https = request->origin->is_https,
         .may_be_basic = login.is_asked,
         .has_body_bytes = has_body_bytes(request),
         .domain = login.domain,
@@ -380,7 +380,7 @@ static void tell_challenge(struct request *request, const struct auth_offers *of
 {
     struct request_challenge challenge = {
         .offers = offers,
-        .origin = request->origin_text,
+        .origin = known_origin_text(request->origin),
         .attempt = request->auth.asked,
     };
 
@@ -493,7 +493,7 @@ void request_take_login(struct request *request)
     request_tell_hop(request);
     if (request->state == REQUEST_DONE)
         return;
-    if (auth->login.token || answer(request, &request->head_headers))
+    if (auth->login.token || answer(request, &request->kept->headers))
         return;
     request_finish_kind(request, FAILURE_ARGUMENT,
                         "credentials: the server offers nothing that a user and a password "

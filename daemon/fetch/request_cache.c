@@ -31,9 +31,9 @@ static struct cache_answer answer_of(const struct cache_entry *entry)
 
 static void judge(const struct request *request, struct cache_judgement *ret)
 {
-    struct cache_answer answer = answer_of(&request->cache.hit->entry);
+    struct cache_answer answer = answer_of(&request->cache->hit->entry);
 
-    cache_judge(&answer, &request->cache.control, now_of(request), ret);
+    cache_judge(&answer, &request->cache->control, now_of(request), ret);
 }
 
 /* ---- telling the owner what is stored -------------------------------------------------- */
@@ -47,8 +47,8 @@ static void serve_nothing(struct request *request)
                                            .reason = SPAN_LIT("Gateway Timeout"),
                                            .headers = &none,
                                            .has_length = true};
-    request->cache.from = REQUEST_FROM_NETWORK;
-    request->cache.is_served = true;
+    request->from_cache = REQUEST_FROM_NETWORK;
+    request->cache->is_served = true;
     request_take_head(request);
     request_resume_input(request);
 }
@@ -56,12 +56,12 @@ static void serve_nothing(struct request *request)
 /* §5.1: how old it is, in place of how old it was. */
 static int set_age(struct request *request)
 {
-    struct cache_entry *entry = &request->cache.hit->entry;
+    struct cache_entry *entry = &request->cache->hit->entry;
     struct cache_answer answer = answer_of(entry);
     CLEANUP_BUF struct buf text = BUF_INIT(0);
 
-    request->cache.age_s = cache_age_s(&answer, now_of(request));
-    int r = buf_append_u64(&text, (uint64_t)request->cache.age_s);
+    request->stored_age_s = cache_age_s(&answer, now_of(request));
+    int r = buf_append_u64(&text, (uint64_t)request->stored_age_s);
     return r == 0 ? headers_set(&entry->headers, SPAN_LIT("Age"), buf_span(&text)) : r;
 }
 
@@ -73,7 +73,7 @@ static bool is_head(const struct request *request)
 /* To a HEAD, what is stored of the GET without its body. */
 static void serve(struct request *request, enum request_from_cache from)
 {
-    struct request_cache *cache = &request->cache;
+    struct request_cache *cache = request->cache;
     const struct cache_entry *entry = &cache->hit->entry;
     uint64_t body_bytes = is_head(request) ? 0 : entry->body_bytes;
 
@@ -82,7 +82,7 @@ static void serve(struct request *request, enum request_from_cache from)
         return;
     }
     request_rest(request);
-    cache->from = from;
+    request->from_cache = from;
     cache->is_served = true;
     cache->left = body_bytes;
     if (from != REQUEST_FROM_CACHE_STILL) { /* what was sent, and to whom, is not its story */
@@ -110,7 +110,7 @@ static void serve(struct request *request, enum request_from_cache from)
 /* Somebody has cut it off since it was found. */
 static void on_damage(struct request *request, int err)
 {
-    const struct cache_hit *hit = request->cache.hit;
+    const struct cache_hit *hit = request->cache->hit;
     const struct cache_access *access = access_of(request);
     struct failure why;
 
@@ -125,7 +125,7 @@ static void on_damage(struct request *request, int err)
 static void request_on_block(void *owner, struct span bytes, int err)
 {
     struct request *request = owner;
-    struct request_cache *cache = &request->cache;
+    struct request_cache *cache = request->cache;
 
     cache->is_reading = false;
     if (err || bytes.len == 0) {
@@ -145,16 +145,16 @@ static int open_source(struct request *request)
     struct fd_source_options options = {
         .loop = request->fetcher->loop,
         .workers = request->fetcher->cache_files,
-        .fd = request->cache.hit->body_fd,
-        .length = request->cache.left,
+        .fd = request->cache->hit->body_fd,
+        .length = request->cache->left,
     };
 
-    return fd_source_new(&request->cache.source, &options, &events, request);
+    return fd_source_new(&request->cache->source, &options, &events, request);
 }
 
 static void read_more(struct request *request)
 {
-    struct request_cache *cache = &request->cache;
+    struct request_cache *cache = request->cache;
 
     if (cache->left == 0) {
         if (request->pipeline.ended)
@@ -174,12 +174,12 @@ static void read_more(struct request *request)
 
 void request_resume_input(struct request *request)
 {
-    const struct request_cache *cache = &request->cache;
+    const struct request_cache *cache = request->cache;
 
     if (request->exchange) {
-        if (!cache->is_full)
+        if (!cache || !cache->is_full)
             exchange_resume(request->exchange);
-    } else if (cache->is_served && !cache->is_reading && !request->congested &&
+    } else if (cache && cache->is_served && !cache->is_reading && !request->congested &&
                request->state == REQUEST_RECEIVING && !request_is_failing(request)) {
         read_more(request);
     }
@@ -191,7 +191,7 @@ static void request_on_found(void *owner, struct cache_hit *hit)
 {
     struct request *request = owner;
 
-    request->cache.hit = hit;
+    request->cache->hit = hit;
     request_later(request, REQUEST_STEP_DECIDE);
 }
 
@@ -213,14 +213,14 @@ static struct span jar_of(const struct request *request)
 {
     if (!request->has_jar || request->options.private_jar)
         return (struct span){0};
-    return request->options.jar[0] ? span_of(request->options.jar) : SPAN_LIT("default");
+    return request->options.jar ? span_of(request->options.jar) : SPAN_LIT("default");
 }
 
 /* Return: enum cache_find_outcome. */
 static int find(struct request *request)
 {
     const struct cache_access *access = access_of(request);
-    struct request_cache *cache = &request->cache;
+    struct request_cache *cache = request->cache;
     CLEANUP_BUF struct buf url = BUF_INIT(0);
 
     if (request_build_fields(request) < 0 || cache_key_of(&request->options.url, &url) < 0 ||
@@ -239,7 +239,7 @@ static int find(struct request *request)
 /* Return: whether it has to be waited for. */
 static bool ask(struct request *request)
 {
-    struct request_cache *cache = &request->cache;
+    struct request_cache *cache = request->cache;
 
     cache->was_asked = true;
     cache_control_of(&request->options.headers, &cache->control);
@@ -252,7 +252,7 @@ static bool ask(struct request *request)
 /* With what was found. Return: whether to go to the network. */
 static bool decide_hit(struct request *request)
 {
-    struct request_cache *cache = &request->cache;
+    struct request_cache *cache = request->cache;
     struct cache_judgement judgement;
 
     judge(request, &judgement);
@@ -273,10 +273,15 @@ static bool decide_hit(struct request *request)
 
 bool request_cache_decide(struct request *request)
 {
-    struct request_cache *cache = &request->cache;
-
     if (!request->options.cache || !access_of(request)->owner)
         return true;
+    if (!request->cache)
+        request->cache = mem_zalloc(sizeof(*request->cache));
+    struct request_cache *cache = request->cache;
+    if (!cache) {
+        request_finish_kind(request, FAILURE_INTERNAL, "out of memory");
+        return false;
+    }
     if (!cache->was_asked && ask(request))
         return false;
     if (cache->lookup.find)
@@ -290,10 +295,12 @@ bool request_cache_decide(struct request *request)
 
 int request_cache_on_send(struct request *request)
 {
-    const struct request_cache *cache = &request->cache;
+    struct request_cache *cache = request->cache;
 
-    request->cache.asked_s = now_of(request);
-    request->cache.from = REQUEST_FROM_NETWORK; /* an earlier hop may have been another */
+    request->from_cache = REQUEST_FROM_NETWORK; /* an earlier hop may have been another */
+    if (!cache)
+        return 0;
+    cache->asked_s = now_of(request);
     return cache->validates && cache->hit
                ? cache_add_conditions(&cache->hit->entry.headers, &request->sent)
                : 0;
@@ -305,7 +312,7 @@ static void request_on_room(void *owner)
 {
     struct request *request = owner;
 
-    request->cache.is_full = false;
+    request->cache->is_full = false;
     if (request->draining && request->exchange)
         exchange_resume(request->exchange);
     else if (request->state == REQUEST_RECEIVING)
@@ -350,7 +357,7 @@ static int describe(const struct request *request,
         r = cache_keep_headers(head->headers, &entry->headers);
     if (r < 0 || jar.len > CACHE_JAR_BYTES_MAX)
         return r < 0 ? r : -EMSGSIZE;
-    memcpy(entry->context, request->cache.context, SHA256_BYTES);
+    memcpy(entry->context, request->cache->context, SHA256_BYTES);
     if (jar.len > 0)
         memcpy(entry->jar, jar.ptr, jar.len);
     entry->url = mem_dup(buf_span(&url));
@@ -359,7 +366,7 @@ static int describe(const struct request *request,
     entry->status = head->status;
     entry->http_version = head->http_version;
     entry->had_credentials = is_personal(request, head);
-    entry->request_time_s = request->cache.asked_s;
+    entry->request_time_s = request->cache->asked_s;
     entry->response_time_s = now_of(request);
     entry->body_bytes = head->has_body && head->has_length ? head->body_bytes : 0;
     return entry->url && entry->vary && entry->reason ? 0 : fault(-ENOMEM);
@@ -388,7 +395,7 @@ static void begin_keeping(struct request *request, const struct response_head *h
     int r = describe(request, head, &entry);
     if (r == 0)
         r = access->write(access->owner, &request->options.partition, &entry, &events, request,
-                          &request->cache.writer);
+                          &request->cache->writer);
     if (r < 0)
         log_debug(&request->log, "not kept: %s", strerrordesc_np(-r));
     cache_entry_done(&entry);
@@ -396,9 +403,9 @@ static void begin_keeping(struct request *request, const struct response_head *h
 
 void request_cache_on_body(struct request *request, struct span bytes)
 {
-    struct request_cache *cache = &request->cache;
+    struct request_cache *cache = request->cache;
 
-    if (!cache->writer || access_of(request)->add(cache->writer, bytes))
+    if (!cache || !cache->writer || access_of(request)->add(cache->writer, bytes))
         return;
     cache->is_full = true;
     exchange_pause(request->exchange);
@@ -435,7 +442,7 @@ static void invalidate(struct request *request, const struct response_head *head
 static int take_304(struct request *request, const struct response_head *head)
 {
     const struct cache_access *access = access_of(request);
-    struct cache_entry *entry = &request->cache.hit->entry;
+    struct cache_entry *entry = &request->cache->hit->entry;
     CLEANUP_BUF struct buf vary = BUF_INIT(0);
     struct cache_entry copy;
     struct headers merged;
@@ -448,7 +455,7 @@ static int take_304(struct request *request, const struct response_head *head)
     }
     headers_done(&entry->headers);
     entry->headers = merged;
-    entry->request_time_s = request->cache.asked_s;
+    entry->request_time_s = request->cache->asked_s;
     entry->response_time_s = now_of(request);
     cache_entry_init(&copy);
     r = cache_vary_of(&entry->headers, &vary);
@@ -457,18 +464,18 @@ static int take_304(struct request *request, const struct response_head *head)
     if (r == 0)
         r = cache_entry_copy(entry, &copy);
     if (r == 0)
-        access->freshen(access->owner, &request->options.partition, request->cache.hit->id,
+        access->freshen(access->owner, &request->options.partition, request->cache->hit->id,
                         &copy);
     else
         access->forget(access->owner, &request->options.partition, span_of(entry->url),
-                       request->cache.hit->id);
+                       request->cache->hit->id);
     cache_entry_done(&copy);
     return 0;
 }
 
 static void on_304(struct request *request, const struct response_head *head)
 {
-    struct request_cache *cache = &request->cache;
+    struct request_cache *cache = request->cache;
 
     cache->is_still_good = cache_304_fits(&cache->hit->entry.headers, head->headers) &&
                            take_304(request, head) == 0;
@@ -479,7 +486,7 @@ static void on_304(struct request *request, const struct response_head *head)
 static void compare(struct request *request, const struct response_head *head)
 {
     const struct cache_access *access = access_of(request);
-    const struct cache_hit *hit = request->cache.hit;
+    const struct cache_hit *hit = request->cache->hit;
 
     if (hit && head->status == hit->entry.status &&
         cache_head_contradicts(&hit->entry.headers, head->headers))
@@ -496,7 +503,8 @@ static bool may_rescue(const struct request *request)
 {
     struct cache_judgement judgement;
 
-    if (!request->cache.hit || request->cache.is_served || request->cache.must_repeat)
+    if (!request->cache || !request->cache->hit || request->cache->is_served ||
+        request->cache->must_repeat)
         return false;
     judge(request, &judgement);
     return judgement.serves_on_error;
@@ -504,13 +512,13 @@ static bool may_rescue(const struct request *request)
 
 bool request_cache_takes_head(struct request *request, const struct response_head *head)
 {
-    struct request_cache *cache = &request->cache;
+    struct request_cache *cache = request->cache;
 
     if (!access_of(request)->owner)
         return false;
     if (cache_invalidates(span_of(request->options.method), head->status))
         invalidate(request, head);
-    if (!cache->is_used)
+    if (!cache || !cache->is_used)
         return false;
     if (cache->validates && cache->hit && head->status == 304) {
         on_304(request, head);
@@ -531,8 +539,10 @@ bool request_cache_takes_head(struct request *request, const struct response_hea
 
 bool request_cache_on_whole(struct request *request)
 {
-    struct request_cache *cache = &request->cache;
+    struct request_cache *cache = request->cache;
 
+    if (!cache)
+        return false;
     cache->is_whole = cache->writer != NULL;
     if (cache->is_still_good) {
         serve(request, REQUEST_FROM_CACHE_STILL);
@@ -576,8 +586,10 @@ bool request_cache_rescues(struct request *request, const struct failure *why)
 void request_cache_end(struct request *request, bool good)
 {
     const struct cache_access *access = access_of(request);
-    struct request_cache *cache = &request->cache;
+    struct request_cache *cache = request->cache;
 
+    if (!cache)
+        return;
     if (cache->lookup.find)
         access->find_cancel(&cache->lookup);
     if (cache->writer && good && cache->is_whole)
@@ -587,5 +599,5 @@ void request_cache_end(struct request *request, bool good)
     if (cache->source)
         fd_source_close(cache->source);
     cache_hit_free(cache->hit);
-    *cache = (struct request_cache){.from = cache->from, .age_s = cache->age_s};
+    *cache = (struct request_cache){0}; /* there until the end: somebody may look at it */
 }

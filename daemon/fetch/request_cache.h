@@ -38,8 +38,6 @@ struct request_cache {
     struct fd_source *source;    /* owned; the stored body on its way out */
     uint64_t left;               /* of that body */
     uint8_t context[SHA256_BYTES];
-    enum request_from_cache from;
-    int64_t age_s;
     int64_t asked_s;    /* when the request went out */
     bool was_asked;     /* the cache, for this hop */
     bool is_used;       /* this hop may be answered from it, and kept */

@@ -32,7 +32,7 @@ static struct cookie_request hop_of(const struct request *request)
         .site = origin_of(sites ? &sites->site : NULL),
         .top_level = origin_of(sites ? &sites->top_level : NULL),
         .now_s = loop_wall_s(request->fetcher->loop),
-        .is_secure = request->origin.is_https,
+        .is_secure = request->origin->is_https,
         .is_navigation = options->top_level_navigation,
         .is_unsafe = !method_is_safe(span_of(request->options.method)),
     };

@@ -18,7 +18,7 @@ static const struct access_credential *find(const struct request *request)
 {
     const struct fetch_rights *rights = request->options.rights;
 
-    return rights && rights->access ? access_view_credential(rights->access, &request->origin)
+    return rights && rights->access ? access_view_credential(rights->access, request->origin)
                                     : NULL;
 }
 
@@ -36,7 +36,7 @@ bool request_may_have_credential(struct request *request)
     failure_set(&why, FAILURE_POLICY,
                 "%s: not to %.60s, where a login of the administrator's goes along "
                 "(Credential=, line %u)",
-                around, request->origin.host, credential->line);
+                around, request->origin->host, credential->line);
     request_finish(request, &why);
     return false;
 }
@@ -122,8 +122,6 @@ int request_mask_head(struct request *request,
                       const struct response_head *head,
                       struct response_head *ret)
 {
-    int r = 0;
-
     *ret = *head;
     if (!request->secrets)
         return 0;
@@ -131,10 +129,12 @@ int request_mask_head(struct request *request,
         ret->reason = (struct span){0};
     if (!fields_tell(request, head->headers))
         return 0;
-    headers_clear(&request->masked);
-    r = request_mask_fields(request, head->headers, &request->masked);
-    ret->headers = &request->masked;
-    return r;
+    struct kept_answer *kept = request_keep(request);
+    if (!kept)
+        return fault(-ENOMEM);
+    headers_clear(&kept->masked);
+    ret->headers = &kept->masked;
+    return request_mask_fields(request, head->headers, &kept->masked);
 }
 
 void request_credential_done(struct request *request)

@@ -21,14 +21,17 @@ int request_keep_head(struct request *request)
 {
     struct response_head *head = &request->head;
 
-    if (head->headers == &request->head_headers)
-        return 0;
-    int r = headers_add_all(&request->head_headers, head->headers);
+    struct kept_answer *kept = request_keep(request);
 
+    if (!kept)
+        return fault(-ENOMEM);
+    if (head->headers == &kept->headers)
+        return 0;
+    int r = headers_add_all(&kept->headers, head->headers);
     if (r == 0)
-        r = buf_append(&request->head_reason, head->reason);
-    head->headers = &request->head_headers;
-    head->reason = buf_span(&request->head_reason);
+        r = buf_append(&kept->reason, head->reason);
+    head->headers = &kept->headers;
+    head->reason = buf_span(&kept->reason);
     return r;
 }
 
@@ -258,7 +261,10 @@ static void request_on_trailers(void *owner, const struct headers *fields)
 {
     struct request *request = owner;
 
-    if (!request->draining && request_mask_fields(request, fields, &request->trailers) < 0)
+    if (request->draining)
+        return;
+    struct kept_answer *kept = request_keep(request);
+    if (!kept || request_mask_fields(request, fields, &kept->trailers) < 0)
         request_finish_kind(request, FAILURE_INTERNAL, "no memory for the answer's trailers");
 }
 
@@ -319,7 +325,7 @@ static void request_on_want_body(void *owner)
 {
     struct request *request = owner;
 
-    request->upload.wanted = true;
+    request->upload->wanted = true;
     upload_pump(request);
 }
 
@@ -327,9 +333,9 @@ static void request_on_body_sent(void *owner, uint64_t total_bytes)
 {
     struct request *request = owner;
 
-    if (request->upload.sent == 0)
-        request->upload.moved_us = loop_now_us(request->fetcher->loop);
-    request->upload.sent = total_bytes;
+    if (request->upload->sent == 0)
+        request->upload->moved_us = loop_now_us(request->fetcher->loop);
+    request->upload->sent = total_bytes;
     /* A timer that rests waits for the owner's next bytes, not for these. */
     if ((request->state == REQUEST_SENDING || request->state == REQUEST_AWAITING) &&
         !request->draining && timer_is_armed(&request->phase))

@@ -73,7 +73,7 @@ int request_learn_host(struct request *request, const struct headers *headers)
     struct hsts_header header;
     struct span field;
 
-    if (!request->origin.is_https || request->options.tls.insecure ||
+    if (!request->origin->is_https || request->options.tls.insecure ||
         !headers_find(headers, SPAN_LIT("Strict-Transport-Security"), &field))
         return 0;
     int r = hsts_header_parse(field, &header);

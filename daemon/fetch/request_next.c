@@ -247,9 +247,11 @@ void request_next_hop(struct request *request)
     request_drop_connection(request);
     request->draining = false;
     request->fetcher->counters.bytes_down += request->pipeline.wire_bytes;
-    request->fetcher->counters.bytes_up += request->upload.sent;
+    if (request->upload) {
+        request->fetcher->counters.bytes_up += request->upload->sent;
+        request->upload->sent = 0;
+    }
     request->pipeline.wire_bytes = 0;
-    request->upload.sent = 0;
     request_rest(request);
     request_cache_end(request, true);
     if (!request->redirect)

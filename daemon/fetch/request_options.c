@@ -75,6 +75,8 @@ static void close_fd(int *fd)
 void request_options_done(struct request_options *options)
 {
     url_done(&options->url);
+    mem_free(options->jar);
+    mem_free(options->source);
     sites_free(options->sites);
     headers_done(&options->headers);
     mem_free(options->body_bytes);
@@ -173,6 +175,15 @@ set_origin(struct url *url, const char *name, struct span text, struct failure *
                 "%s \"%.*s\": wants an http or https origin, as https://example.com", name,
                 shown(text), text.ptr);
     return -EINVAL;
+}
+
+int request_options_set_jar(struct request_options *options,
+                            struct span jar,
+                            struct failure *ret_why)
+{
+    mem_free(options->jar);
+    options->jar = jar.len > 0 ? mem_dup(jar) : NULL;
+    return options->jar || jar.len == 0 ? 0 : no_memory(ret_why);
 }
 
 int request_options_set_site(struct request_options *options,
@@ -615,11 +626,15 @@ int request_options_add_source(struct request_options *options,
     struct host_name name;
     bool is_literal = host_name_parse(address, &name) == HOST_OK && name.kind != HOST_DOMAIN;
     bool is_v6 = is_literal && name.kind == HOST_IPV6;
-    char *to = is_v6 ? options->source.v6 : options->source.v4;
-    size_t size = is_v6 ? sizeof(options->source.v6) : sizeof(options->source.v4);
+    size_t size = is_v6 ? POOL_V6_SIZE : POOL_V4_SIZE;
 
     if (!is_literal || strlen(name.text) >= size)
         return refuse_route(ret_why, "local address: wants one such as 192.0.2.1 or ::1");
+    if (!options->source)
+        options->source = mem_zalloc(sizeof(*options->source));
+    if (!options->source)
+        return no_memory(ret_why);
+    char *to = is_v6 ? options->source->v6 : options->source->v4;
     if (to[0] != '\0')
         return refuse_route(ret_why, "local address: one of each family is enough");
     memcpy(to, name.text, strlen(name.text) + 1);

@@ -142,8 +142,8 @@ struct request_options {
     bool auto_referer;     /* each step says where it came from */
     bool cache;            /* answer from it, and keep in it (RFC 9111) */
     enum request_cookies cookies;
-    char jar[JAR_TEXT_MAX]; /* see jar_ref_parse() */
-    const uint32_t *gids;   /* groups of its process: borrowed, outlive the request */
+    char *jar;            /* owned; see jar_ref_parse(); NULL: the default one */
+    const uint32_t *gids; /* groups of its process: borrowed, outlive the request */
     size_t n_gids;
     const char *unit; /* of its process, for the log: borrowed likewise; NULL */
     const struct fetch_rights *rights; /* of who asks; borrowed, outlive the request; NULL: all.
@@ -177,7 +177,7 @@ struct request_options {
 
     uint8_t family; /* 0, 4, 6 */
     enum pool_http http;
-    struct pool_source source;
+    struct pool_source *source; /* owned; NULL: as the kernel likes */
     struct request_resolve *resolve;
     size_t n_resolve;
     struct request_connect_to *connect_to;
@@ -267,6 +267,11 @@ MUST_CHECK int request_options_add_resolve(struct request_options *options,
 MUST_CHECK int request_options_add_connect_to(struct request_options *options,
                                               const struct request_connect_to *from,
                                               struct failure *ret_why);
+
+/* The name of one, as jar_ref_parse() takes it; empty: the default one. */
+MUST_CHECK int request_options_set_jar(struct request_options *options,
+                                       struct span jar,
+                                       struct failure *ret_why);
 
 /* @site, @top_level: an http or https URL each, of which scheme and host count; or empty. */
 MUST_CHECK int request_options_set_site(struct request_options *options,

@@ -52,6 +52,7 @@ struct upload {
     bool consumed;          /* bytes of a stream are gone: sent again only from its owner */
     bool rewinds;           /* the owner is asked to begin anew; what comes before is dropped */
     struct fd_source *file; /* of REQUEST_BODY_FD */
+    struct timer acks;      /* looks what the peer has acknowledged */
 };
 
 /* What the owner was last told of one direction. */
@@ -103,7 +104,15 @@ struct request_asking {
     const struct failure *broken; /* what cut it short; owned; NULL: nothing */
 };
 
-#define REQUEST_BYTES_MAX 3328 /* of the struct alone */
+/* Of an answer, what outlives the exchange or is not as it came. */
+struct kept_answer {
+    struct headers headers; /* and reason: while something is waited for before the head */
+    struct buf reason;
+    struct headers masked; /* of a head that held secrets */
+    struct headers trailers;
+};
+
+#define REQUEST_BYTES_MAX 2176 /* of the struct alone */
 
 struct request {
     struct reap reap; /* first */
@@ -119,8 +128,7 @@ struct request {
 
     /* This hop. */
     struct url *first_url; /* the caller's, if it has a login and led elsewhere; owned, NULL */
-    struct origin origin;
-    char origin_text[ORIGIN_TEXT_SIZE];
+    const struct origin *origin; /* of fetcher->origins; NULL: not decided yet */
     struct headers sent;
     struct lease *lease;
     struct network_waiter network_wait;
@@ -139,7 +147,9 @@ struct request {
     struct proxy *proxy; /* for this hop; owned, NULL: directly */
     enum proxy_way proxy_way;
     struct proxy_login proxy_login; /* of PROXY_WAY_FORWARD */
-    struct request_cache cache;
+    struct request_cache *cache;    /* owned; NULL: it has not been asked */
+    enum request_from_cache from_cache;
+    int64_t stored_age_s; /* of what is from the cache */
 
     /* The answer to a hop that is not the last: its body is read a little and dropped. */
     bool draining;
@@ -148,8 +158,7 @@ struct request {
 
     char *secrets; /* owned, erased; of the administrator's login: must not come back. NULL */
     size_t secrets_len;
-    bool has_credential;   /* it goes along on this hop */
-    struct headers masked; /* of an answer that held them */
+    bool has_credential; /* it goes along on this hop */
 
     struct hsts *hosts;   /* known to want https; NULL until they were asked for */
     struct jar_lease jar; /* .jar is NULL again when it was taken away */
@@ -160,26 +169,21 @@ struct request {
     bool has_new_cookies; /* ever: they are what the owner is told of */
     bool cookies_not_persisted;
 
-    /* The head, kept while the cookies go to disk. */
-    struct headers head_headers;
-    struct headers trailers;
+    struct kept_answer *kept; /* owned; NULL: nothing of it */
     struct response_head head;
-    struct buf head_reason;
     struct buf coding;
     bool head_waits;
 
     struct body_pipeline pipeline;
-    struct upload upload;
-    struct fd_sink *sink; /* the answer goes to a file */
+    struct upload *upload; /* owned; NULL: it never had a body */
+    struct fd_sink *sink;  /* the answer goes to a file */
     bool head_told;
     bool congested;
     bool exchange_whole; /* on_done came, without a failure */
     bool is_broken;      /* no more comes: with request->failure, when the sink has what came */
 
     struct timer phase; /* connect or idle */
-    enum failure_kind phase_kind;
     struct timer total;
-    struct timer acks;             /* looks what the peer has acknowledged */
     enum request_wait waits_for;   /* the last reason that was told */
     struct deferred next;          /* takes the steps that are due */
     unsigned due;                  /* a bit for each enum request_step */
@@ -202,6 +206,8 @@ bool request_is_failing(const struct request *request);
 void request_decide(struct request *request);
 void request_tell_wait(struct request *request, enum request_wait reason);
 void request_touch(struct request *request); /* something moved: the idle timer begins anew */
+/* Return: request->kept, made now if there was none; NULL: no memory. */
+struct kept_answer *request_keep(struct request *request);
 void request_rest(struct request *request);  /* we wait for the owner: no idle timer */
 void request_drain(struct request *request); /* a moment for an answer nobody wants */
 /* At most so often; @last: whatever was told before, if it is not the same. */
@@ -278,7 +284,8 @@ void upload_begin(struct request *request);
 void upload_pump(struct request *request);
 /* @now: also when the last time is not long ago. */
 void upload_tell_progress(struct request *request, bool now);
-void upload_watch_init(struct request *request);
+MUST_CHECK int upload_new(struct request *request); /* if it has a body. 0 or -ENOMEM */
+void upload_free(struct request *request);
 bool upload_can_rewind(const struct request *request);
 /* Return: 0: it can go up again; 1: the owner has to begin anew first; -ESPIPE. */
 int upload_rewind(struct request *request);

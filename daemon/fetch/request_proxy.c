@@ -26,10 +26,10 @@ const struct proxy *request_find_proxy(const struct request *request)
     if (request->options.has_proxies) {
         rules.http = own ? &own->http : NULL;
         rules.https = own ? &own->https : NULL;
-    } else if (no_proxy_matches(defaults->no_proxy, &request->origin)) {
+    } else if (no_proxy_matches(defaults->no_proxy, request->origin)) {
         return NULL;
     }
-    return proxy_choose(&rules, &request->origin);
+    return proxy_choose(&rules, request->origin);
 }
 
 int request_choose_proxy(struct request *request, bool is_rerouted)
@@ -38,7 +38,7 @@ int request_choose_proxy(struct request *request, bool is_rerouted)
 
     request->proxy = proxy_free(request->proxy);
     request->proxy_way =
-        proxy_way_for(proxy, &request->origin, request->options.proxy_tunnel || is_rerouted);
+        proxy_way_for(proxy, request->origin, request->options.proxy_tunnel || is_rerouted);
     if (!proxy)
         return 0;
     request->proxy = mem_zalloc(sizeof(*request->proxy));

@@ -87,9 +87,9 @@ static void drop_challenge(struct request *request)
 {
     size_t held = request->pipeline.rest.len;
 
-    headers_clear(&request->head_headers);
-    headers_clear(&request->trailers);
-    buf_clear(&request->head_reason);
+    headers_clear(&request->kept->headers); /* which is there since it was asked */
+    headers_clear(&request->kept->trailers);
+    buf_clear(&request->kept->reason);
     buf_done(&request->pipeline.rest);
     request_drain(request);
     if (!request->exchange || held >= HOLD_BYTES)
@@ -195,7 +195,7 @@ int request_answer_rewind(struct request *request, bool rewound)
 {
     if (!is_asked(request, QUESTION_REWIND) && !is_asked(request, QUESTION_RETRY))
         return -EINVAL;
-    request->upload.rewinds = false; /* what comes now is the body */
+    request->upload->rewinds = false; /* what comes now is the body */
     take_answer(request, rewound);
     return 0;
 }

@@ -60,8 +60,8 @@ static void apply_resolve(const struct request_options *options, struct request_
 void request_find_route(const struct request *request, struct request_route *ret)
 {
     *ret = (struct request_route){
-        .host = host_strip_dot(host_strip_brackets(origin_host(&request->origin))),
-        .port = request->origin.port,
+        .host = host_strip_dot(host_strip_brackets(origin_host(request->origin))),
+        .port = request->origin->port,
     };
     apply_connect_to(&request->options, ret);
     apply_resolve(&request->options, ret);
@@ -164,7 +164,7 @@ static int open_exchange(struct request *request)
 {
     CLEANUP_BUF struct buf target = BUF_INIT(0);
     char authority[ORIGIN_TEXT_SIZE];
-    size_t authority_len = origin_format_authority(&request->origin, authority);
+    size_t authority_len = origin_format_authority(request->origin, authority);
     int r = request_format_target(request, &target);
 
     if (r < 0)
@@ -257,15 +257,16 @@ make_key(const struct request *request, struct request_route *route, struct pool
     *ret = (struct pool_key){
         .partition = request->options.partition,
         .jar = jar_of(request),
-        .origin = request->origin,
+        .origin = *request->origin,
         .proxy = request_pool_proxy(request),
         .route = route->dial,
         .tls = request_pool_tls(request),
         .family = request->options.family,
-        .source = request->options.source,
         .http = request->options.http,
         .networks = networks_of(request),
     };
+    if (request->options.source)
+        ret->source = *request->options.source;
 }
 
 static void request_on_network(void *owner)

@@ -31,7 +31,7 @@ static int add_length(const struct request *request, struct headers *ret)
 static int add_first(const struct request *request, struct headers *ret)
 {
     char authority[ORIGIN_TEXT_SIZE];
-    size_t len = origin_format_authority(&request->origin, authority);
+    size_t len = origin_format_authority(request->origin, authority);
 
     if (request->info.http_version >= HTTP_2) /* there it is no field: RFC 9113 §8.3.1 */
         return 0;

@@ -63,7 +63,7 @@ static bool was_seen(const struct request *request)
 
     if (cookies->open_seen(cookies->owner, &request->options.partition, &seen) < 0)
         return true;
-    return tls_seen_has(seen, &request->origin, loop_wall_s(request->fetcher->loop));
+    return tls_seen_has(seen, request->origin, loop_wall_s(request->fetcher->loop));
 }
 
 /* Why the connection for this hop must be 1.2 or better; NULL: it need not. */
@@ -79,7 +79,7 @@ static const char *why_modern(const struct request *request)
         return "its key is pinned";
     if (has_authorization(request))
         return "a login goes along";
-    if (request->hosts && hsts_is_secure(request->hosts, origin_host(&request->origin),
+    if (request->hosts && hsts_is_secure(request->hosts, origin_host(request->origin),
                                          loop_wall_s(request->fetcher->loop)))
         return "the host wants https (HSTS)";
     return was_seen(request) ? "it was seen at 1.2 or better" : NULL;
@@ -98,7 +98,7 @@ bool request_tls_can_be(struct request *request)
     uint16_t max = request->options.tls.max_version;
     struct failure why;
 
-    if (!request->origin.is_https || !max)
+    if (!request->origin->is_https || !max)
         return true;
     if (max < request_defaults(request)->tls_min_version) {
         request_finish_kind(request, FAILURE_TLS_VERSION,
@@ -110,7 +110,7 @@ bool request_tls_can_be(struct request *request)
     if (!modern)
         return true;
     failure_set(&why, FAILURE_TLS_VERSION, "%.60s is not asked below TLS 1.2: %s",
-                request->origin.host, modern);
+                request->origin->host, modern);
     why.phase = PHASE_TLS;
     request_finish(request, &why);
     return false;
@@ -118,7 +118,7 @@ bool request_tls_can_be(struct request *request)
 
 void request_tls_explain(const struct request *request, struct failure *why)
 {
-    const char *modern = why->kind == FAILURE_TLS_VERSION && request->origin.is_https
+    const char *modern = why->kind == FAILURE_TLS_VERSION && request->origin->is_https
                              ? why_modern(request)
                              : NULL;
     struct failure copy = *why;
@@ -141,7 +141,7 @@ static void note_seen(struct request *request)
         return;
     int r = cookies->open_seen(cookies->owner, &request->options.partition, &seen);
     if (r == 0)
-        r = tls_seen_note(seen, &request->origin, loop_wall_s(request->fetcher->loop));
+        r = tls_seen_note(seen, request->origin, loop_wall_s(request->fetcher->loop));
     if (r < 0)
         log_debug(&request->log, "not remembered as a server of TLS 1.2: out of memory");
 }
@@ -152,7 +152,7 @@ static bool warning_is_due(struct request *request)
     struct fetcher *fetcher = request->fetcher;
     struct hsts_options options = {
         .hosts_max = WARNED_HOSTS_MAX, .all_max = WARNED_HOSTS_MAX, .any_text = true};
-    struct span host = origin_host(&request->origin);
+    struct span host = origin_host(request->origin);
     int64_t now_s = loop_wall_s(fetcher->loop);
 
     if (!fetcher->warned_of_tls && hsts_new(&fetcher->warned_of_tls, &options) < 0)
@@ -170,7 +170,7 @@ static void warn_of_old(struct request *request, uint16_t version)
         log_at_id(
             LOG_LEVEL_WARNING, &request->log, MESSAGE_OLD_TLS,
             "%s is reached with TLS 1.%u only, which protects little (RFC 8996), going on",
-            request->origin.host, (unsigned)(version - TLS_1_0));
+            request->origin->host, (unsigned)(version - TLS_1_0));
 }
 
 static void keep_rungs(struct request *request)
@@ -202,7 +202,7 @@ bool request_tls_on_lease(struct request *request)
     const char *modern = why_modern(request);
     if (modern) {
         failure_set(&why, FAILURE_TLS_VERSION, "%.60s offers TLS 1.%u; not below 1.2: %s",
-                    request->origin.host, (unsigned)(version - TLS_1_0), modern);
+                    request->origin->host, (unsigned)(version - TLS_1_0), modern);
         why.phase = PHASE_TLS;
         request_finish(request, &why);
         return false;

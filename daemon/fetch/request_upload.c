@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "base/fault.h"
+#include "base/mem.h"
 #include "fetch/request_priv.h"
 
 #define ACKS_EACH_US 50000   /* how often the kernel is asked what has arrived */
@@ -22,7 +23,7 @@ static bool is_stream(const struct request *request)
 /* Never more than has arrived, never less than was said before. */
 static void look_at_acks(struct request *request)
 {
-    struct upload *upload = &request->upload;
+    struct upload *upload = request->upload;
 
     if (upload->acked >= upload->sent)
         return; /* nothing is under way: no reason to ask the kernel */
@@ -44,11 +45,13 @@ static void look_at_acks(struct request *request)
 void upload_tell_progress(struct request *request, bool now)
 {
     const struct request_options *options = &request->options;
-    struct upload *upload = &request->upload;
+    struct upload *upload = request->upload;
 
+    if (!upload)
+        return;
     look_at_acks(request);
-    if (upload->acked < upload->sent && !timer_is_armed(&request->acks) &&
-        timer_arm(&request->acks, ACKS_EACH_US) < 0)
+    if (upload->acked < upload->sent && !timer_is_armed(&upload->acks) &&
+        timer_arm(&upload->acks, ACKS_EACH_US) < 0)
         log_warning(&request->log, "no memory to watch the upload, it is told at its end");
     bool last = upload->acked == upload->taken &&
                 (upload->end_told ||
@@ -69,7 +72,7 @@ void upload_tell_progress(struct request *request, bool now)
 
 static void tell_stall(struct request *request)
 {
-    struct upload *upload = &request->upload;
+    struct upload *upload = request->upload;
     bool goes_up = request->state == REQUEST_SENDING || request->state == REQUEST_AWAITING;
 
     if (upload->stall_told || !goes_up || request->draining || request_is_failing(request) ||
@@ -89,9 +92,25 @@ static void request_on_acks(void *owner)
         tell_stall(request);
 }
 
-void upload_watch_init(struct request *request)
+int upload_new(struct request *request)
 {
-    timer_init(&request->acks, request->fetcher->loop, request_on_acks, request);
+    struct upload *upload;
+
+    if (!request->has_body)
+        return 0;
+    upload = mem_zalloc(sizeof(*upload));
+    if (!upload)
+        return fault(-ENOMEM);
+    timer_init(&upload->acks, request->fetcher->loop, request_on_acks, request);
+    request->upload = upload;
+    return 0;
+}
+
+void upload_free(struct request *request)
+{
+    if (request->upload)
+        buf_done(&request->upload->pending);
+    request->upload = mem_free(request->upload);
 }
 
 /* ---- the body, piece by piece --------------------------------------------------------------
@@ -99,7 +118,7 @@ void upload_watch_init(struct request *request)
 
 static void end_of_body(struct request *request)
 {
-    struct upload *upload = &request->upload;
+    struct upload *upload = request->upload;
     const struct request_options *options = &request->options;
 
     upload->end_told = true;
@@ -127,7 +146,7 @@ static size_t hand_over(struct request *request, struct span bytes)
 {
     size_t n = bytes.len ? exchange_write_body(request->exchange, bytes) : 0;
 
-    request->upload.taken += n;
+    request->upload->taken += n;
     if (bytes.len > 0 && request->state == REQUEST_SENDING)
         request_touch(request);
     return n;
@@ -135,7 +154,7 @@ static size_t hand_over(struct request *request, struct span bytes)
 
 static void tell_taken(struct request *request, size_t n)
 {
-    struct upload *upload = &request->upload;
+    struct upload *upload = request->upload;
 
     upload->consumed = true;
     upload->not_told += n;
@@ -149,7 +168,7 @@ static void tell_taken(struct request *request, size_t n)
 /* Return: whether the exchange can take more; telling the owner may have ended it. */
 static bool pump_pending(struct request *request)
 {
-    struct upload *upload = &request->upload;
+    struct upload *upload = request->upload;
     size_t had = upload->pending.len;
     size_t n = hand_over(request, buf_span(&upload->pending));
 
@@ -161,7 +180,7 @@ static bool pump_pending(struct request *request)
 
 static void pump_inline(struct request *request)
 {
-    struct upload *upload = &request->upload;
+    struct upload *upload = request->upload;
     struct span rest = {request->options.body_bytes + upload->offset,
                         (size_t)(request->options.body_length - upload->offset)};
     size_t n = hand_over(request, rest);
@@ -176,8 +195,8 @@ static void pump_stream(struct request *request)
     if (!pump_pending(request))
         return;
     const struct request_options *options = &request->options;
-    if (request->upload.ended ||
-        (options->body_has_length && request->upload.received == options->body_length))
+    if (request->upload->ended ||
+        (options->body_has_length && request->upload->received == options->body_length))
         end_of_body(request);
     else
         wait_for_bytes(request);
@@ -187,18 +206,20 @@ static void pump_file(struct request *request)
 {
     if (!pump_pending(request))
         return;
-    if (request->upload.ended) {
+    if (request->upload->ended) {
         end_of_body(request);
         return;
     }
     wait_for_bytes(request);
-    if (fd_source_read(request->upload.file) < 0)
+    if (fd_source_read(request->upload->file) < 0)
         request_finish_kind(request, FAILURE_INTERNAL, "no thread to read the body");
 }
 
 void upload_pump(struct request *request)
 {
-    if (!request->exchange || !request->upload.wanted || request->upload.end_told ||
+    const struct upload *upload = request->upload;
+
+    if (!request->exchange || !upload || !upload->wanted || upload->end_told ||
         request->draining || request->state == REQUEST_ASKING || request_is_failing(request))
         return;
     if (!exchange_wants_body(request->exchange)) { /* an answer came first */
@@ -225,8 +246,8 @@ static void request_on_block(void *owner, struct span bytes, int err)
         return;
     }
     if (bytes.len == 0)
-        request->upload.ended = true;
-    if (buf_append(&request->upload.pending, bytes) < 0) {
+        request->upload->ended = true;
+    if (buf_append(&request->upload->pending, bytes) < 0) {
         request_finish_kind(request, FAILURE_INTERNAL, "no memory for the body");
         return;
     }
@@ -238,7 +259,7 @@ void upload_begin(struct request *request)
     static const struct fd_source_events events = {.on_block = request_on_block};
     const struct request_options *options = &request->options;
 
-    if (options->body_kind != REQUEST_BODY_FD || request->upload.file)
+    if (options->body_kind != REQUEST_BODY_FD || request->upload->file)
         return;
     struct fd_source_options source = {
         .loop = request->fetcher->loop,
@@ -247,7 +268,7 @@ void upload_begin(struct request *request)
         .offset = options->body_offset,
         .length = options->body_has_length ? options->body_length : UINT64_MAX,
     };
-    int r = fd_source_new(&request->upload.file, &source, &events, request);
+    int r = fd_source_new(&request->upload->file, &source, &events, request);
     if (r < 0)
         request_finish_kind(request, FAILURE_INTERNAL, "the body's descriptor cannot be used");
 }
@@ -256,9 +277,9 @@ bool upload_can_rewind(const struct request *request)
 {
     switch (request->options.body_kind) {
     case REQUEST_BODY_STREAM:
-        return !request->upload.consumed || request->options.body_can_rewind;
+        return !request->upload->consumed || request->options.body_can_rewind;
     case REQUEST_BODY_FD:
-        return !request->upload.file || fd_source_can_rewind(request->upload.file);
+        return !request->upload->file || fd_source_can_rewind(request->upload->file);
     case REQUEST_BODY_NONE:
     case REQUEST_BODY_INLINE: break;
     }
@@ -267,7 +288,7 @@ bool upload_can_rewind(const struct request *request)
 
 int upload_rewind(struct request *request)
 {
-    struct upload *upload = &request->upload;
+    struct upload *upload = request->upload;
 
     if (!upload_can_rewind(request))
         return -ESPIPE;
@@ -299,14 +320,19 @@ int upload_rewind(struct request *request)
 
 void upload_done(struct request *request)
 {
-    if (request->upload.file)
-        fd_source_close(request->upload.file);
-    request->upload.file = NULL;
+    struct upload *upload = request->upload;
+
+    if (!upload)
+        return;
+    timer_disarm(&upload->acks);
+    if (upload->file)
+        fd_source_close(upload->file);
+    upload->file = NULL;
 }
 
 int request_write_body(struct request *request, struct span bytes)
 {
-    struct upload *upload = &request->upload;
+    struct upload *upload = request->upload;
     const struct request_options *options = &request->options;
 
     if (!is_stream(request) || (upload->ended && !upload->rewinds))
@@ -328,21 +354,21 @@ int request_write_body(struct request *request, struct span bytes)
 
 bool request_awaits_body(const struct request *request)
 {
-    return is_stream(request) && request->has_body && !request->upload.ended &&
-           !request->upload.end_told && request->state != REQUEST_DONE;
+    return is_stream(request) && request->has_body && !request->upload->ended &&
+           !request->upload->end_told && request->state != REQUEST_DONE;
 }
 
 int request_end_body(struct request *request)
 {
     const struct request_options *options = &request->options;
 
-    if (!is_stream(request) || (request->upload.ended && !request->upload.rewinds))
+    if (!is_stream(request) || (request->upload->ended && !request->upload->rewinds))
         return -EINVAL;
-    if (request->state == REQUEST_DONE || !request->has_body || request->upload.rewinds)
+    if (request->state == REQUEST_DONE || !request->has_body || request->upload->rewinds)
         return 0;
-    if (options->body_has_length && request->upload.received < options->body_length)
+    if (options->body_has_length && request->upload->received < options->body_length)
         return -EMSGSIZE;
-    request->upload.ended = true;
+    request->upload->ended = true;
     request_later(request, REQUEST_STEP_UPLOAD);
     return 0;
 }

@@ -15,7 +15,7 @@
 
 static void set_refusal(const struct request *request, const char *what, struct failure *ret)
 {
-    failure_set(ret, FAILURE_TLS_VERDICT, "%.80s: %s", request->origin.host, what);
+    failure_set(ret, FAILURE_TLS_VERDICT, "%.80s: %s", request->origin->host, what);
     ret->phase = PHASE_TLS;
 }
 
@@ -51,7 +51,7 @@ static void ask(struct request *request, const struct certificates *chain)
 {
     struct request_verdict verdict = {
         .certificates = chain,
-        .origin = request->origin_text,
+        .origin = known_origin_text(request->origin),
         .is_verified = !request->options.tls.insecure,
         .deadline_us = request->options.verdict_timeout_us,
     };
@@ -68,7 +68,7 @@ bool request_asks_verdict(struct request *request)
     bool is_verified = !request->options.tls.insecure;
     CLEANUP(certificates_free) struct certificates *chain = NULL;
 
-    if (request->options.verdict_timeout_us == 0 || !request->origin.is_https)
+    if (request->options.verdict_timeout_us == 0 || !request->origin->is_https)
         return false;
     if (lease_certificates(request->lease, is_verified, &chain) < 0)
         request_finish_kind(request, FAILURE_INTERNAL, "out of memory");

@@ -133,11 +133,13 @@ take_modes(const open_message *message, struct request_options *to, struct failu
     }
     struct jar_ref ref;
     size_t jar_len = strlen(message->jar);
-    if (jar_len >= sizeof(to->jar) ||
+    if (jar_len >= JAR_TEXT_MAX ||
         (strcmp(message->jar, CLIENT_PRIVATE_JAR) != 0 &&
          jar_ref_parse(span_of(message->jar), &to->partition, &ref) < 0))
         return refuse(why, JAR_REF_WANTS);
-    memcpy(to->jar, message->jar, jar_len + 1);
+    int r = request_options_set_jar(to, (struct span){message->jar, jar_len}, why);
+    if (r < 0)
+        return r;
     to->top_level_navigation = message->top_level_navigation;
     return request_options_set_site(to, span_of_bytes(message->site),
                                     span_of_bytes(message->top_level_site), why);
