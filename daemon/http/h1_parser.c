@@ -244,10 +244,13 @@ static bool has_forbidden_byte(struct span line)
 }
 
 /* Looks at the first bytes as soon as they are there: whoever talks another protocol is told so
- * at once, not after a line of any length (ICY, SSH, plain junk). */
+ * at once, not after a line of any length (ICY, SSH, plain junk). What lies beyond the head's
+ * limit is not looked at: the same bytes are the same error, however they were cut. */
 static int check_magic(const struct h1_parser *parser, struct span input)
 {
     size_t known = line_reader_kept(&parser->lines);
+
+    input = span_take(input, parser->options.head_bytes_max - parser->head_bytes);
 
     for (size_t i = known; i < MAGIC_LEN && i - known < input.len; i++) {
         if (input.ptr[i - known] != magic[i])

@@ -320,6 +320,21 @@ static void check_end(const struct buf *buf, struct h1_parser_options options, c
     }
 }
 
+static void
+test_h114_a_limit_reached_within_the_version_is_the_same_error_however_cut(void **state)
+{
+    struct h1_parser_options options = h1_parser_options_default();
+
+    (void)state;
+    options.head_bytes_max = 29; /* the interim answer's 25 bytes, and "HTTP" */
+    check_input((struct story_input){.bytes = SPAN_LIT("HTTP/1.1 100 Continue\r\n\r\nHTTPS"),
+                                     .options = options},
+                "info 11 100 'Continue' none shut 25\nthe head is too long");
+    check_input((struct story_input){.bytes = SPAN_LIT("HTTP/1.1 100 Continue\r\n\r\nHTTX"),
+                                     .options = options},
+                "info 11 100 'Continue' none shut 25\nthe answer is not HTTP");
+}
+
 static void test_h106_chunk_extensions_are_paid_for_with_data(void **state)
 {
     CLEANUP_BUF struct buf fat = BUF_INIT(0);
@@ -686,6 +701,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_h114_every_cut_of_every_response_tells_the_same_story),
+        cmocka_unit_test(
+            test_h114_a_limit_reached_within_the_version_is_the_same_error_however_cut),
         cmocka_unit_test(test_what_a_user_agent_may_be_lenient_about),
         cmocka_unit_test(test_h101_a_fold_joins_its_line_and_never_makes_a_field),
         cmocka_unit_test(test_h101_bad_field_lines_are_refused),
