@@ -22,7 +22,8 @@
 #define KEEP_BUFFER_MAX 65536        /* larger buffers are given back when empty, … */
 #define KEEP_BUFFER_MIN 8192         /* … and those of the many clients that rest */
 #define GATHER_BYTES    32768        /* a shorter queue may wait for more to come */
-#define GATHER_ROUNDS   3            /* so long at most, none of which sleeps */
+#define GATHER_ROUNDS   8            /* so long at most, none of which sleeps */
+#define BUSY_ROUNDS     3            /* so long although nothing came, when much goes on */
 
 /* Shared by all sessions: what is read is eaten, or copied to the session, before the next
  * one reads. */
@@ -59,12 +60,13 @@ struct session {
     enum session_state state;
     bool shared; /* the socket is somebody else's, too */
     bool congested;
-    bool lingers;      /* all that is queued was told lazily, and the timer runs */
-    bool blocked;      /* the socket takes no more for now */
-    bool yielded;      /* other tasks of this round go first */
-    bool spoke;        /* something has been written */
-    bool write_failed; /* on_end is to be told from the round's end */
-    unsigned gathered; /* rounds that the queue has waited for more */
+    bool lingers;          /* all that is queued was told lazily, and the timer runs */
+    bool blocked;          /* the socket takes no more for now */
+    bool yielded;          /* other tasks of this round go first */
+    bool spoke;            /* something has been written */
+    bool write_failed;     /* on_end is to be told from the round's end */
+    unsigned gathered;     /* rounds that the queue has waited for more */
+    size_t gathered_bytes; /* what it was in the last of them */
 };
 
 struct session_options session_options_default(void)
@@ -181,14 +183,21 @@ static void set_busy(struct session *session)
 }
 
 /*
- * When many answers are on their way those of the next round, which does not sleep, go along: a
- * client that is woken for each few of them costs both sides more than it wins.
+ * While answers of other requests are on their way, those of the next round, which does not
+ * sleep, go along: a client that is woken for each few of them costs both sides more than it
+ * wins, and takes the core that the server wants. A round that brought nothing ends it.
  */
-static bool may_gather(const struct session *session)
+static bool may_gather(struct session *session)
 {
-    return session->gathered < GATHER_ROUNDS && session->state <= SESSION_HALF &&
-           !session->blocked && session->out.len > 0 && session->out.len < GATHER_BYTES &&
-           loop_is_busy(session->loop);
+    size_t before = session->gathered_bytes;
+
+    if (session->gathered == GATHER_ROUNDS || session->state > SESSION_HALF ||
+        !session->spoke || session->blocked || session->out.len == 0 ||
+        session->out.len >= GATHER_BYTES || !session->events->expects_more(session->owner))
+        return false;
+    session->gathered_bytes = session->out.len;
+    return session->gathered == 0 || session->out.len > before ||
+           (session->gathered < BUSY_ROUNDS && loop_is_busy(session->loop));
 }
 
 /* Return: whether it is put off, and will be called again. */

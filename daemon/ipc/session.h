@@ -60,6 +60,9 @@ struct session_events {
     /* Only after session_share(): session_is_quiet(), from the end of a round in which it was
      * not. */
     void (*on_quiet)(void *owner);
+    /* Whether more may come for the client soon, so that what is queued may wait some rounds,
+     * none of which sleeps. */
+    bool (*expects_more)(void *owner);
 };
 
 /**

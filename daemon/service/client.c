@@ -455,7 +455,15 @@ void client_check_done(struct client *client)
     client_close(client);
 }
 
+static bool client_expects_more(void *owner)
+{
+    const struct client *client = owner;
+
+    return !list_is_empty(&client->request_list);
+}
+
 static const struct session_events client_session_events = {
+    .expects_more = client_expects_more,
     .on_frame = client_on_frame,
     .on_congested = client_on_congested,
     .on_drained = client_on_drained,
