@@ -138,7 +138,7 @@ LOADS = {
     "a spoofed number before the answer": lambda query: [
         reply(query, [record(NAME, A, 60, socket.inet_aton("127.0.0.9"))],
               number=struct.unpack("!H", query[:2])[0] ^ 1), right(query)],
-    "truncated, the rest over TCP": lambda query: [reply(query, flags=0x200)],
+    "truncated, the rest over TCP, which stays open": lambda query: [reply(query, flags=0x200)],
     "one behind a name": lambda query: [reply(query, [
         record(NAME, CNAME, 60, encoded("other.example")),
         record("other.example", A, 60, socket.inet_aton("127.0.0.1"))])],
@@ -161,7 +161,7 @@ def test_a_hundred_addresses_are_tried_until_one_answers(net):
 FIRST_FAILS = {
     "silent": lambda query: [],
     "servfail": lambda query: [reply(query, code=SERVFAIL)],
-    "cut": lambda query: [right(query)[:20]],
+    **{f"cut at {at}": lambda query, at=at: [right(query)[:at]] for at in (1, 11, 20)},
     "corrupt": lambda query: [right(query)[:12] + bytes([right(query)[12] ^ 0x20]) + right(query)[13:]],
 }
 
@@ -179,7 +179,15 @@ def test_when_the_first_is_gone_the_second_is_asked(net):
     assert net.fetch().done and net.second.queries
 
 
+def test_when_both_are_gone_it_is_an_error_of_the_name(net):
+    net.first.stop()
+    net.second.stop()
+    exchange = net.fetch()
+    assert exchange.failure == "DNS", (exchange.failure, exchange.text)
+
+
 FAIL = {
+    "cut in the address": lambda query: [right(query)[:-1]],
     "nxdomain": lambda query: [reply(query, code=NXDOMAIN)],
     "servfail": lambda query: [reply(query, code=SERVFAIL)],
     "no address": lambda query: [reply(query)],
