@@ -164,7 +164,7 @@ static int access_open_seen(void *owner, const struct partition *who, struct hst
 static int
 access_make_private(void *owner, const struct partition *who, struct cookie_jar **ret)
 {
-    const struct cookie_stores *stores = owner;
+    struct cookie_stores *stores = owner;
     struct cookie_jar_options options = cookie_jar_options_default();
     struct uid_store *of_uid;
     int r = stores_get(owner, who->uid, &of_uid);
@@ -173,6 +173,7 @@ access_make_private(void *owner, const struct partition *who, struct cookie_jar 
         return r;
     cookie_options_set_limits(&options, &uid_limits_of(stores->options.limits, who->uid)->jar);
     options.bytes = &of_uid->private_bytes;
+    options.tag = ++stores->last_tag;
     return cookie_jar_new(ret, stores->rules, &options);
 }
 

@@ -28,6 +28,7 @@ struct cookie_stores {
     struct cookie_stores_options options;
     struct map by_uid;
     struct jar_sessions sessions;
+    uint64_t last_tag; /* of private jars */
 };
 
 /* NULL: it is not open. */

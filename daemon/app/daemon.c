@@ -444,6 +444,14 @@ static void daemon_ask_cookies(void *owner, uint64_t *ret_count, bool *ret_persi
     cookie_stores_ask(daemon->cookies, ret_count, ret_persistent);
 }
 
+static void daemon_on_private_jar_end(void *owner, uint32_t uid, uint64_t tag)
+{
+    struct daemon *daemon = owner;
+
+    pool_close_jar(daemon->pool, uid, tag);
+    tls_sessions_forget_jar(daemon->tls_sessions, uid, tag);
+}
+
 struct session_listing {
     bool (*fn)(void *arg, const struct tls_session_listed *listed);
     void *arg;
@@ -604,6 +612,7 @@ static int make_service(struct daemon *daemon)
         .ask_cookies = daemon_ask_cookies,
         .purge_user = daemon_purge_user,
         .purge_user_cancel = user_purge_cancel,
+        .on_private_jar_end = daemon_on_private_jar_end,
         .each_tls_session = daemon_each_tls_session,
         .reload = daemon_reload,
         .on_drained = daemon_on_drained,

@@ -134,8 +134,8 @@ struct cookie_access {
      * open_hosts() has been READY. Return: 0 or -errno. */
     int (*open_seen)(void *owner, const struct partition *who, struct hsts **ret);
     void (*open_cancel)(struct cookie_wait *wait); /* of either */
-    /* A jar that is nobody else's and never on disk; all of a uid share a limit of memory. To
-     * be given to cookie_jar_free(). Return: 0 or -ENOMEM. */
+    /* A jar that is nobody else's and never on disk, with a tag of its own; all of a uid share
+     * a limit of memory. To be given to cookie_jar_free(). Return: 0 or -ENOMEM. */
     int (*make_private)(void *owner, const struct partition *who, struct cookie_jar **ret);
     /* Of all that was stored or learned. Return: an outcome. */
     int (*commit)(void *owner, uint32_t uid, struct cookie_commit *commit);

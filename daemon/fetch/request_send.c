@@ -11,6 +11,7 @@
 #include "fetch/request_priv.h"
 #include "http/coding.h"
 #include "policy/access_rules.h"
+#include "policy/cookie_jar.h"
 
 #define DEFAULT_FIELDS       4             /* User-Agent, Accept, Accept-Encoding, Cookie */
 #define DEFAULT_FIELDS_BYTES 160           /* of them, without a Cookie */
@@ -257,6 +258,8 @@ make_key(const struct request *request, struct request_route *route, struct pool
     *ret = (struct pool_key){
         .partition = request->options.partition,
         .jar = jar_of(request),
+        .private_jar =
+            request->options.private_jar ? cookie_jar_tag(request->options.private_jar) : 0,
         .origin = *request->origin,
         .proxy = request_pool_proxy(request),
         .route = route->dial,
@@ -366,9 +369,10 @@ int request_connection_digest(struct request *request, uint8_t ret[SHA256_BYTES]
 {
     CLEANUP_BUF struct buf bytes = BUF_INIT(0);
     struct request_route route;
-    struct pool_key key;
+    struct pool_key key = {.private_jar = 0};
     int r = find_key(request, &route, &key);
 
+    key.private_jar = 0; /* what is stored has nothing to do with any */
     if (r == 0)
         r = pool_key_encode(&bytes, &key);
     if (r == 0)

@@ -772,13 +772,13 @@ static int resume(struct io_tls *tls, const struct io_tls_options *options)
 {
     if (!options->sessions || options->is_fallback || tls_context_is_in_full(options->context))
         return 0;
-    int r = tls_session_key_init(&tls->key,
-                                 &(struct tls_session_for){.partition = &options->partition,
-                                                           .jar = options->jar,
-                                                           .host = span_of(tls->host.name),
-                                                           .port = options->port,
-                                                           .context = options->context,
-                                                           .is_private = options->is_private});
+    int r = tls_session_key_init(
+        &tls->key, &(struct tls_session_for){.partition = &options->partition,
+                                             .jar = options->jar,
+                                             .host = span_of(tls->host.name),
+                                             .port = options->port,
+                                             .context = options->context,
+                                             .private_jar = options->private_jar});
     if (r < 0)
         return r;
     tls->sessions = options->sessions;

@@ -28,7 +28,7 @@ struct io_tls_options {
     struct tls_sessions *sessions; /* resumption; outlives the io; NULL: always in full */
     struct partition partition;    /* sessions never cross partitions */
     struct span jar;               /* nor jars; see tls_session_key_init() */
-    bool is_private;               /* what is kept does not meet the disk */
+    uint64_t private_jar;          /* its tag; what is kept does not meet the disk. 0: no */
 
     struct answerer *answerer; /* signs for the context's certificate; NULL: its key is there */
     uint64_t answer_handle;

@@ -68,13 +68,17 @@ int tls_session_key_init(struct tls_session_key *ret, const struct tls_session_f
 
     static_assert(sizeof(text) == 32 + PARTITION_PROFILE_MAX + TLS_SESSION_JAR_MAX + 256 + 8,
                   "no padding to hash");
-    INVARIANT(what->host.len <= TLS_HOST_MAX && what->jar.len <= sizeof(text.jar));
+    size_t tag_size = what->private_jar ? sizeof(what->private_jar) : 0;
+
+    INVARIANT(what->host.len <= TLS_HOST_MAX && what->jar.len + tag_size <= sizeof(text.jar));
     memcpy(text.profile, what->partition->profile, sizeof(text.profile));
     if (what->jar.len > 0)
         memcpy(text.jar, what->jar.ptr, what->jar.len);
+    memcpy(text.jar + what->jar.len, &what->private_jar, tag_size);
     memcpy(text.host, what->host.ptr, what->host.len);
     memcpy(key.host, what->host.ptr, what->host.len);
-    key.may_be_kept = !what->is_private && !tls_context_is_insecure(what->context);
+    key.private_jar = what->private_jar;
+    key.may_be_kept = !what->private_jar && !tls_context_is_insecure(what->context);
     int r = tls_sha256((struct span){(const char *)&text, sizeof(text)}, key.digest);
     if (r == 0)
         *ret = key;
@@ -355,6 +359,21 @@ void tls_sessions_forget(struct tls_sessions *sessions, uint32_t uid)
 
     while ((user = find_user(sessions, uid)))
         drop(sessions, CONTAINER_OF(list_first(&user->by_age), struct kept_session, of_user));
+}
+
+void tls_sessions_forget_jar(struct tls_sessions *sessions, uint32_t uid, uint64_t private_jar)
+{
+    const struct session_user *user = find_user(sessions, uid);
+    unsigned left = user ? user->count : 0; /* the user goes with the last */
+    struct link *at = left > 0 ? list_first(&user->by_age) : NULL;
+
+    while (left-- > 0) {
+        struct kept_session *kept = CONTAINER_OF(at, struct kept_session, of_user);
+
+        at = at->next;
+        if (kept->group->key.private_jar == private_jar)
+            drop(sessions, kept);
+    }
 }
 
 unsigned tls_sessions_count(const struct tls_sessions *sessions)

@@ -32,7 +32,8 @@ struct tls_session_key {
     struct partition partition;
     char host[TLS_HOST_MAX + 1];
     uint16_t port;
-    bool may_be_kept; /* on disk */
+    bool may_be_kept;     /* on disk */
+    uint64_t private_jar; /* see struct tls_session_for */
 };
 
 /* Where a session comes from. */
@@ -47,10 +48,12 @@ struct tls_session_for {
     struct span host; /* as tls_host_parse() writes it */
     uint16_t port;
     const struct tls_context *context;
-    bool is_private; /* it never meets the disk */
+    uint64_t private_jar; /* the tag of a jar that ends with its client: it never meets the
+                             disk. 0: the jar is no such */
 };
 
-/* The digest is of partition, jar, host, port and tls_context_digest(). Return: 0 or -ENOMEM.
+/* The digest is of partition, jar and its tag, host, port and tls_context_digest(). Return: 0
+ * or -ENOMEM.
  */
 MUST_CHECK int tls_session_key_init(struct tls_session_key *ret,
                                     const struct tls_session_for *what);
@@ -102,6 +105,8 @@ MUST_CHECK int tls_sessions_put(struct tls_sessions *sessions,
 /* All of one key, after an error that puts them in doubt; all of one user; all of them. */
 void tls_sessions_drop(struct tls_sessions *sessions, const struct tls_session_key *key);
 void tls_sessions_forget(struct tls_sessions *sessions, uint32_t uid);
+/* Of one private jar, which has ended. */
+void tls_sessions_forget_jar(struct tls_sessions *sessions, uint32_t uid, uint64_t private_jar);
 void tls_sessions_clear(struct tls_sessions *sessions);
 
 unsigned tls_sessions_count(const struct tls_sessions *sessions);

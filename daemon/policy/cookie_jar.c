@@ -62,6 +62,11 @@ void cookie_jar_set_limits(struct cookie_jar *jar, const struct cookie_jar_optio
     cookie_options_set_limits(&jar->options, from);
 }
 
+uint64_t cookie_jar_tag(const struct cookie_jar *jar)
+{
+    return jar->options.tag;
+}
+
 /* Of one allocation. */
 static size_t cookie_size(const struct cookie *cookie)
 {

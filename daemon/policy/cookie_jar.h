@@ -66,6 +66,7 @@ struct cookie_jar_options {
     size_t bytes_max;            /* 16 MiB of memory, of all jars that share .bytes */
     size_t *bytes;               /* counters shared by several jars; NULL: the jar's own */
     uint64_t *order;
+    uint64_t tag;                   /* of a jar that is nobody else's; 0: of no such */
     struct cookie_unsaved *unsaved; /* of all jars that share it; NULL: nobody saves */
 };
 
@@ -76,6 +77,8 @@ struct cookie_jar_options cookie_jar_options_default(void);
 void cookie_options_set_limits(struct cookie_jar_options *options,
                                const struct cookie_jar_options *from);
 void cookie_jar_set_limits(struct cookie_jar *jar, const struct cookie_jar_options *from);
+
+uint64_t cookie_jar_tag(const struct cookie_jar *jar);
 
 /* As much of an origin as makes a site. Host empty: not said. */
 struct cookie_origin {

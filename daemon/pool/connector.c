@@ -305,12 +305,6 @@ static struct tls_sessions *sessions_of(const struct connect_attempt *attempt)
     return attempt->key->tls.answerer ? NULL : attempt->parts->tls_sessions;
 }
 
-/* The jar of one connection alone leaves nothing behind; other jars' names begin otherwise. */
-static bool is_private_jar(struct span jar)
-{
-    return jar.len > 0 && jar.ptr[0] == ':';
-}
-
 /* Stream and context are there. The name that is verified is the URL's, wherever we dialled. */
 static void start_tls(struct connect_attempt *attempt)
 {
@@ -322,7 +316,7 @@ static void start_tls(struct connect_attempt *attempt)
         .sessions = sessions_of(attempt),
         .partition = attempt->key->partition,
         .jar = attempt->key->jar,
-        .is_private = is_private_jar(attempt->key->jar),
+        .private_jar = attempt->key->private_jar,
         .answerer = attempt->key->tls.answerer,
         .answer_handle = attempt->key->tls.answer_handle,
     };

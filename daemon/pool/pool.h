@@ -105,6 +105,9 @@ void pool_set_options(struct pool *pool, const struct pool_options *options);
 /* Closes what is idle, of one uid or (POOL_EVERY_UID) of all. */
 #define POOL_EVERY_UID UINT32_MAX
 void pool_close_idle(struct pool *pool, uint32_t uid);
+/* Of a private jar that has ended: what is idle closes, what is being made for it is given up.
+ * Looks at @uid's idle connections and keys. */
+void pool_close_jar(struct pool *pool, uint32_t uid, uint64_t private_jar);
 
 enum pool_outcome {
     POOL_OK = 0,

@@ -301,3 +301,29 @@ void pool_close_idle(struct pool *pool, uint32_t uid)
             evict(oldest_of_uid(one), NULL);
     }
 }
+
+/* The keys of its user are looked at; NULL: there is none, or it is still in use. */
+static struct pool_entry *
+find_key_of_jar(const struct pool *pool, uint32_t uid, uint64_t private_jar)
+{
+    struct map_node *node =
+        map_find(&pool->uid_map, (struct span){(const char *)&uid, sizeof(uid)});
+
+    if (!node)
+        return NULL;
+    LIST_FOREACH (at, &CONTAINER_OF(node, struct pool_uid, node)->entries) {
+        struct pool_entry *entry = CONTAINER_OF(at, struct pool_entry, link);
+
+        if (entry->key.private_jar == private_jar && entry->n_waiting + entry->n_busy == 0)
+            return entry;
+    }
+    return NULL;
+}
+
+void pool_close_jar(struct pool *pool, uint32_t uid, uint64_t private_jar)
+{
+    struct pool_entry *entry;
+
+    while ((entry = find_key_of_jar(pool, uid, private_jar))) /* the user may go with it */
+        entry_free(entry);
+}

@@ -136,6 +136,16 @@ struct tls_config pool_tls_config(const struct pool_tls *tls)
                                .in_full = tls->in_full};
 }
 
+/* A private jar's name is no other jar's, so what stands behind it is not taken for anything
+ * else. */
+static int put_jar(struct buf *out, const struct pool_key *key)
+{
+    int r = put_span(out, key->jar);
+
+    return r == 0 && key->private_jar ? put(out, &key->private_jar, sizeof(key->private_jar))
+                                      : r;
+}
+
 int pool_key_encode(struct buf *out, const struct pool_key *key)
 {
     uint8_t scheme = key->origin.is_https;
@@ -146,7 +156,7 @@ int pool_key_encode(struct buf *out, const struct pool_key *key)
     if (r == 0)
         r = put_span(out, span_of(key->partition.profile));
     if (r == 0)
-        r = put_span(out, key->jar);
+        r = put_jar(out, key);
     if (r == 0)
         r = put(out, &scheme, sizeof(scheme));
     if (r == 0)

@@ -92,6 +92,7 @@ struct pool_networks {
 struct pool_key {
     struct partition partition; /* who asks */
     struct span jar;      /* whose cookies go along: a login of its own; empty: "default" */
+    uint64_t private_jar; /* its tag, where it is one client's alone; 0: it is not */
     struct origin origin; /* as in the URL */
     struct pool_proxy proxy;
     struct pool_route route;

@@ -432,6 +432,9 @@ void client_close(struct client *client)
     policy_service_close_all(client);
     if (client->session)
         session_close(client->session);
+    if (client->private_jar && service->events->on_private_jar_end)
+        service->events->on_private_jar_end(service->owner, client->peer.uid,
+                                            cookie_jar_tag(client->private_jar));
     charge_release(&client->charge);
     link_remove(&client->link);
     service->n_clients--;

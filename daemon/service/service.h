@@ -127,6 +127,9 @@ struct service_events {
     int (*purge_user)(void *owner, uint32_t uid, struct user_purge *purge);
     /* on_purged() is not called; what began goes on. */
     void (*purge_user_cancel)(struct user_purge *purge);
+    /* A client has gone, and its private jar with it: what was kept for that goes. May be NULL.
+     */
+    void (*on_private_jar_end)(void *owner, uint32_t uid, uint64_t tag);
     /* Those of a uid, or (POOL_EVERY_UID) of all. */
     void (*each_tls_session)(void *owner,
                              uint32_t uid,

@@ -258,3 +258,69 @@ def test_server_that_says_close_is_taken_at_its_word(client, origin_raw):
 def test_unused_connection_is_closed_in_time(client, origin_raw):
     assert client.fetch(origin_raw.url()).done
     assert origin_raw.connections[0].closed.wait(20)
+
+
+# -- private jars ---------------------------------------------------------------------------
+
+PRIVATE = ":private"
+
+
+def test_pl03_two_private_jars_are_two_connections_and_each_keeps_its_own(xhrd, origin_raw):
+    with xhrd.client() as ann, xhrd.client() as bob:
+        for _ in range(3):
+            for client in (ann, bob):
+                assert client.fetch(origin_raw.url(), jar=PRIVATE).done
+        assert len(origin_raw.connections) == 2
+        assert [request.connection for request in origin_raw.requests] == [0, 1] * 3
+        assert ann.fetch(origin_raw.url()).done
+        assert len(origin_raw.connections) == 3, "the default jar's is neither's"
+
+
+def test_the_connections_of_a_private_jar_end_with_it(xhrd, client, origin_raw):
+    with xhrd.client() as ann, xhrd.client() as bob:
+        for who in (ann, bob):
+            assert who.fetch(origin_raw.url(), jar=PRIVATE).done
+        assert client.fetch(origin_raw.url()).done
+        first, second, third = origin_raw.connections
+        ann.close()
+        assert first.closed.wait(20)
+        assert not second.closed.is_set() and not third.closed.is_set()
+        assert bob.fetch(origin_raw.url(), jar=PRIVATE).head.connection.reused
+        assert len(origin_raw.connections) == 3
+
+
+def test_a_request_that_is_cut_off_with_its_private_jar_leaves_no_connection(xhrd, client, origin_raw):
+    hold = threading.Event()
+    origin_raw.answer = lambda request: hold.wait(20) and response(b"late")
+    with xhrd.client() as ann:
+        ann.open(origin_raw.url(), jar=PRIVATE)
+        wait_until(lambda: origin_raw.requests, "the request")
+    wait_until(lambda: not client.connections(), "its connection to go")
+    hold.set()
+
+
+def test_pl03_tickets_of_a_private_jar_are_its_own_and_end_with_it(xhrd, client, origin_tls, ca):
+    def fetch(who):
+        exchange = who.fetch(origin_tls.url(), jar=PRIVATE, no_keep_alive=True, ca=ca.pem)
+        assert exchange.done, exchange.text
+        return exchange.head.connection.tls.resumed
+
+    with xhrd.client() as ann, xhrd.client() as bob:
+        assert not fetch(ann)
+        wait_until(lambda: ann.tls_sessions(), "a ticket")
+        assert not fetch(bob), "it is not his"
+        wait_until(lambda: len(ann.tls_sessions()) > 1, "his own ticket")
+        assert fetch(ann) and fetch(bob)
+    wait_until(lambda: not client.tls_sessions(), "the tickets to go")
+
+
+def test_an_http2_connection_of_a_private_jar_ends_with_it(xhrd, client, origin_nginx, ca):
+    with xhrd.client() as ann, xhrd.client() as bob:
+        for who in (ann, bob):
+            assert who.fetch(origin_nginx.h2_url(), jar=PRIVATE, ca=ca.pem).head.http_version == 20
+        assert len(client.connections()) == 2
+        running = ann.open(origin_nginx.h2_url("/hello"), jar=PRIVATE, ca=ca.pem, credit=1)
+        ann.receive_until(lambda: running.head)
+        ann.close()
+        wait_until(lambda: len(client.connections()) == 1, "ann's connection to go")
+        assert bob.fetch(origin_nginx.h2_url(), jar=PRIVATE, ca=ca.pem).head.connection.reused

@@ -262,6 +262,32 @@ static void test_a_user_has_his_share_and_no_more(void **state)
     SSL_SESSION_free(session);
 }
 
+static void test_a_private_jars_sessions_go_with_it_and_no_others(void **state)
+{
+    CLEANUP(tls_sessions_free) struct tls_sessions *sessions = sessions_make(10, 4);
+    struct tls_session_past past = {.verified_s = NOW};
+
+    (void)state;
+    for (uint8_t i = 0; i < 6; i++) { /* of jars 0 (none), 1 and 2, two keys each */
+        struct tls_session_key key = key_of(i);
+        SSL_SESSION *session = session_make((unsigned char)(i + 1), TLS1_2_VERSION, 0, 7200);
+
+        key.private_jar = i % 3;
+        assert_int_equal(tls_sessions_put(sessions, &key, &past, session), 0);
+        SSL_SESSION_free(session);
+    }
+    tls_sessions_forget_jar(sessions, 7, 1); /* another user's */
+    assert_int_equal(tls_sessions_count(sessions), 6);
+    tls_sessions_forget_jar(sessions, 0, 1);
+    assert_int_equal(tls_sessions_count(sessions), 4);
+    assert_int_equal(take(sessions, 1), 0);
+    assert_int_equal(take(sessions, 4), 0);
+    assert_int_equal(take(sessions, 5), 6);
+    tls_sessions_forget(sessions, 0);
+    assert_int_equal(tls_sessions_count(sessions), 0);
+    tls_sessions_forget_jar(sessions, 0, 2); /* nothing there is fine */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -273,6 +299,7 @@ int main(void)
         cmocka_unit_test(test_each_key_and_all_together_are_bounded_and_the_oldest_goes),
         cmocka_unit_test(test_what_has_expired_or_comes_from_the_future_is_not_given_out),
         cmocka_unit_test(test_every_failed_allocation_of_a_put_keeps_the_cache_whole),
+        cmocka_unit_test(test_a_private_jars_sessions_go_with_it_and_no_others),
     };
 
     return cmocka_run_group_tests_name("net/tls_session", tests, NULL, NULL);

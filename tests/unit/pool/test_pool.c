@@ -1538,7 +1538,7 @@ static void open_first(struct world *world, struct client *client, const struct 
 static void test_pl13_a_name_rides_where_all_agree_and_nowhere_else(void **state)
 {
     struct pool_key a = h2_key(1000, "a.example"), b = h2_key(1000, "b.example");
-    struct pool_key others[8];
+    struct pool_key others[9];
     struct client first, other;
     struct world world;
 
@@ -1548,7 +1548,7 @@ static void test_pl13_a_name_rides_where_all_agree_and_nowhere_else(void **state
     memset(&first, 0, sizeof(first));
     open_first(&world, &first, &a);
 
-    for (size_t i = 0; i < 8; i++)
+    for (size_t i = 0; i < 9; i++)
         others[i] = b;
     others[0].partition.uid = 1001;
     assert_int_equal(partition_init(&others[1].partition, 1000, SPAN_LIT("work")), 0);
@@ -1558,7 +1558,8 @@ static void test_pl13_a_name_rides_where_all_agree_and_nowhere_else(void **state
     others[5].tls.min_version = 0x0304;
     others[6].origin.port = 8443;
     (void)snprintf(others[7].origin.host, sizeof(others[7].origin.host), "c.example");
-    for (size_t i = 0; i < 8; i++) {
+    others[8].private_jar = 1;
+    for (size_t i = 0; i < 9; i++) {
         memset(&other, 0, sizeof(other));
         ask_for(&world, &other, &others[i]);
         turn(&world);
