@@ -414,7 +414,7 @@ static void put_security(struct parts *parts, const struct xhr_request_options *
 {
     if (!set->insecure && set->ca_pem_len == 0 && set->client_certificate_len == 0 &&
         set->n_pinned_keys == 0 && set->tls_version_min == 0 && set->tls_version_max == 0 &&
-        !set->certificate_status)
+        !set->certificate_status && !set->early_data)
         return;
     xhrd__v1__tls_options__init(&parts->tls);
     parts->tls.insecure = set->insecure;
@@ -429,6 +429,7 @@ static void put_security(struct parts *parts, const struct xhr_request_options *
             borrow((const char *)set->pinned_keys + i * XHR_PIN_BYTES, XHR_PIN_BYTES);
     parts->tls.n_pins = set->n_pinned_keys;
     parts->tls.status = set->certificate_status;
+    parts->tls.early_data = set->early_data;
     parts->tls.client_signs = set->client_signs;
     parts->tls.sign_handle = set->client_key;
     parts->tls.pins = parts->pins;

@@ -81,6 +81,12 @@ static const char reasons[][16] = {
     [XHR_WAIT_VERDICT] = "verdict",
 };
 
+static const char earlies[][12] = {
+    [XHR_EARLY_DATA_NONE] = "none",           [XHR_EARLY_DATA_SENT] = "sent",
+    [XHR_EARLY_DATA_ACCEPTED] = "accepted",   [XHR_EARLY_DATA_REJECTED] = "rejected",
+    [XHR_EARLY_DATA_TOO_EARLY] = "too-early", [XHR_EARLY_DATA_FORBIDDEN] = "forbidden",
+};
+
 #define NAME_OF(names, value)                                                                  \
     ((size_t)(value) < sizeof(names) / sizeof(*(names)) && (names)[value][0] ? (names)[value]  \
                                                                              : "unknown")
@@ -98,6 +104,11 @@ const char *xhr_phase_name(enum xhr_phase phase)
 const char *xhr_ready_state_name(enum xhr_ready_state state)
 {
     return NAME_OF(states, state);
+}
+
+const char *xhr_early_data_name(enum xhr_early_data early)
+{
+    return NAME_OF(earlies, early);
 }
 
 const char *xhr_wait_reason_name(enum xhr_wait_reason reason)

@@ -57,6 +57,20 @@ static const char *put(char **at, const ProtobufCBinaryData *bytes)
     return text;
 }
 
+static enum xhr_early_data early_data_of(Xhrd__V1__EarlyData early)
+{
+    switch (early) {
+    case XHRD__V1__EARLY_DATA__EARLY_DATA_SENT: return XHR_EARLY_DATA_SENT;
+    case XHRD__V1__EARLY_DATA__EARLY_DATA_ACCEPTED: return XHR_EARLY_DATA_ACCEPTED;
+    case XHRD__V1__EARLY_DATA__EARLY_DATA_REJECTED: return XHR_EARLY_DATA_REJECTED;
+    case XHRD__V1__EARLY_DATA__EARLY_DATA_TOO_EARLY: return XHR_EARLY_DATA_TOO_EARLY;
+    case XHRD__V1__EARLY_DATA__EARLY_DATA_FORBIDDEN: return XHR_EARLY_DATA_FORBIDDEN;
+    case XHRD__V1__EARLY_DATA__EARLY_DATA_UNSPECIFIED:
+    case _XHRD__V1__EARLY_DATA_IS_INT_SIZE: break;
+    }
+    return XHR_EARLY_DATA_NONE;
+}
+
 static int take_connection(struct xhr_answer *answer, const Xhrd__V1__ConnectionInfo *info)
 {
     static const Xhrd__V1__TlsInfo no_tls = XHRD__V1__TLS_INFO__INIT;
@@ -85,6 +99,7 @@ static int take_connection(struct xhr_answer *answer, const Xhrd__V1__Connection
     answer->tls.resumed = tls->resumed;
     answer->tls.verify_result = tls->verify_result;
     answer->tls.old = tls->old;
+    answer->tls.early_data = early_data_of(tls->early_data);
     answer->tls.rungs = (unsigned)tls->n_rungs;
     answer->has_connection = true;
     int r =

@@ -208,6 +208,7 @@ static void log_tls(struct event_log *log, const struct xhr_tls_info *tls)
     json_text(&json, "cipher", tls->cipher);
     json_text(&json, "alpn", tls->alpn);
     json_bool(&json, "resumed", tls->resumed);
+    json_text(&json, "early_data", xhr_early_data_name(tls->early_data));
     json_bool(&json, "old", tls->old);
     json_u64(&json, "rungs", tls->rungs);
     json_u64(&json, "verify_result", tls->verify_result);

@@ -586,6 +586,7 @@ const struct flag flags[] = {
     {GROUP_TLS, 0, 0, 0, "pass", "PASSPHRASE", "of that key", 0, take_pass},
     {GROUP_TLS, 0, 0, 0, "pinnedpubkey", "HASHES", "one of these public keys must be in the chain: sha256//BASE64;…", 0, take_pins},
     {GROUP_TLS, 0, 0, 0, "cert-status", NULL, "the server must staple a good OCSP response: not revoked", AT(cert_status), NULL},
+    {GROUP_TLS, 0, 0, 0, "tls-earlydata", NULL, "GET and HEAD may go before TLS is done: others could repeat them", AT(early_data), NULL},
     {GROUP_TLS, 0, 0, 0, "tls-version", "VERSION", "this version, 1.0 to 1.3, and no other", 0, take_tls_version},
     {GROUP_TLS, 0, 0, 0, "tls-max", "VERSION", "no newer version than this", 0, take_tls_version},
     {GROUP_TLS, 0, 0, 0, "tlsv1.0", NULL, "TLS 1.0 or newer", 0, take_tls_least},

@@ -134,6 +134,7 @@ struct cli_options {
 
     bool insecure;
     bool cert_status;
+    bool early_data;
     const char *ca_file;
     const char *cert_file; /* -E; what stood behind its ':' is in pass */
     const char *key_file;

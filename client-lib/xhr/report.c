@@ -93,6 +93,10 @@ static void add_connection(struct strbuf *out,
     strbuf_add_text(out, ", ");
     strbuf_add_text(out, connection->tls->cipher);
     strbuf_add_text(out, connection->tls->resumed ? ", session resumed" : "");
+    if (connection->tls->early_data != XHR_EARLY_DATA_NONE) {
+        strbuf_add_text(out, ", early data ");
+        strbuf_add_text(out, xhr_early_data_name(connection->tls->early_data));
+    }
     if (connection->tls->rungs > 0) {
         strbuf_add_text(out, ", on rung ");
         strbuf_add_u64(out, connection->tls->rungs);

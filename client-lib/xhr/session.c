@@ -345,6 +345,7 @@ static int make_request_options(struct session *session, struct trouble *why)
         .bearer_token = options->bearer,
         .insecure = options->insecure,
         .certificate_status = options->cert_status,
+        .early_data = options->early_data,
         .tell_certificates = options->verbose || options->events ||
                              writeout_wants_certificates(strbuf_text(&session->write_out)),
         .ca_pem = session->ca_pem.bytes,

@@ -18,6 +18,7 @@ enum variable {
     VAR_CERTS,
     VAR_CONN_ID,
     VAR_CONTENT_TYPE,
+    VAR_EARLY_DATA,
     VAR_ERRORMSG,
     VAR_EXITCODE,
     VAR_FILENAME_EFFECTIVE,
@@ -79,6 +80,7 @@ static const struct {
     [VAR_CERTS] = {"certs", TYPE_TEXT},
     [VAR_CONN_ID] = {"conn_id", TYPE_NUMBER},
     [VAR_CONTENT_TYPE] = {"content_type", TYPE_TEXT},
+    [VAR_EARLY_DATA] = {"early_data", TYPE_TEXT},
     [VAR_ERRORMSG] = {"errormsg", TYPE_TEXT},
     [VAR_EXITCODE] = {"exitcode", TYPE_NUMBER},
     [VAR_FILENAME_EFFECTIVE] = {"filename_effective", TYPE_TEXT},
@@ -352,6 +354,7 @@ text_of(const struct facts *facts, enum variable which, struct strbuf *scratch)
     switch ((int)which) {
     case VAR_CERTS: return certs_of(facts, scratch);
     case VAR_CONTENT_TYPE: return xhr_request_response_header(view->request, "Content-Type");
+    case VAR_EARLY_DATA: return xhr_early_data_name(tls_of(facts)->early_data);
     case VAR_ERRORMSG: return view->trouble->exit_code != 0 ? view->trouble->text : NULL;
     case VAR_FILENAME_EFFECTIVE: return view->file;
     case VAR_FROM_CACHE: return xhr_from_cache_name(xhr_request_from_cache(view->request));

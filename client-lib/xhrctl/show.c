@@ -122,6 +122,7 @@ static struct cells cells_of_connection(const Xhrd__V1__ConnectionRow *row)
     add(&cells, "age_s", CELL_SECONDS, row->age_s, 0);
     add(&cells, "idle_s", CELL_SECONDS, row->idle_s, 0);
     add_bytes(&cells, "tls", &row->tls);
+    add_string(&cells, "early_data", xhr_early_data_name((enum xhr_early_data)row->early_data));
     return cells;
 }
 

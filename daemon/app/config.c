@@ -109,6 +109,7 @@ static const struct config_key keys[] = {
         "/etc/ssl/certs/ca-certificates.crt",
         "one trust store is read for all; a request may name its own"),
     EACH("TLS", "MinimumTLSVersion", TYPE_TLS_VERSION, tls_min_version, 0, 0, "1.0"),
+    EACH("TLS", "EarlyData", TYPE_SWITCH, early_data, 0, 0, "yes"),
     EACH("Network", "ConnectTimeoutSec", TYPE_SECONDS, connect_timeout_us, 1, 3600, "60"),
     EACH("Network", "IdleTimeoutSec", TYPE_SECONDS, idle_timeout_us, 1, 86400, "60"),
     KEY("Network",

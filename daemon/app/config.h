@@ -48,6 +48,7 @@ struct config {
     bool coalesce_connections;
     uint64_t idle_connections_per_user;
     uint16_t tls_min_version;
+    bool early_data;
     uint64_t clients_max;
     uint64_t clients_per_user;
     uint64_t requests_per_user;

@@ -47,6 +47,7 @@ struct fetch_options rights_fetch_options(const struct config *config,
                             (uint32_t)config->head_fields},
                    .codings_max = (unsigned)config->codings,
                    .redirects_max = (unsigned)config->redirects},
+        .forbids_early_data = !config->early_data,
     };
 }
 

@@ -160,7 +160,8 @@ struct fetch_options {
     int64_t idle_timeout_us;    /* 60 s */
     const char *user_agent;
     uint16_t tls_min_version; /* nobody goes below: 0x0301 … 0x0304 */
-    bool has_limits;          /* of connections, other than the pool's */
+    bool forbids_early_data;
+    bool has_limits; /* of connections, other than the pool's */
     struct pool_limits limits;
     struct answer_limits answer;
 };

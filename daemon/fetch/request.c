@@ -116,6 +116,8 @@ static void request_on_idle(void *owner)
         request_next_hop(request);
         return;
     }
+    if (request_early_on_timer(request))
+        return;
     if (request->state == REQUEST_ASKING && request->asking.question == QUESTION_VERDICT) {
         request_on_verdict_deadline(request);
         return;
@@ -463,6 +465,7 @@ describe_head(struct request *request, char proxy[PROXY_TEXT_SIZE], struct reque
         .exchange = info,
         .rungs = request->rungs,
         .is_old_tls = info->is_tls && request->tls_version < 0x0303,
+        .early = request_early_outcome(request),
         .proxy = {proxy, format_proxy(request, proxy)},
         .is_tunnel =
             request->proxy_way == PROXY_WAY_CONNECT || request->proxy_way == PROXY_WAY_SOCKS5,

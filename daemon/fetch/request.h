@@ -39,6 +39,15 @@ enum request_wait {
 };
 
 /* Everything is borrowed for the call. */
+/* What became of a request that its owner lets go before TLS is done (0-RTT). */
+enum request_early {
+    REQUEST_EARLY_NONE, /* it did not */
+    REQUEST_EARLY_ACCEPTED,
+    REQUEST_EARLY_REJECTED,  /* it went once more behind the handshake, or on another one */
+    REQUEST_EARLY_TOO_EARLY, /* the server took it and answered 425: it went once more */
+    REQUEST_EARLY_FORBIDDEN, /* by the administrator */
+};
+
 struct request_head {
     unsigned status;
     unsigned http_version; /* 10, 11, 20 */
@@ -53,8 +62,9 @@ struct request_head {
     const struct exchange_info *exchange;
     const struct tls_rungs *rungs; /* that led to its connection; NULL: none */
     bool is_old_tls;               /* below 1.2 */
-    struct span proxy;             /* "http://proxy.example:3128"; empty: directly */
-    bool is_tunnel;                /* it sees no more than whom we talk to */
+    enum request_early early;
+    struct span proxy; /* "http://proxy.example:3128"; empty: directly */
+    bool is_tunnel;    /* it sees no more than whom we talk to */
     enum request_from_cache from_cache;
     int64_t age_s;                           /* of what is from the cache */
     const struct certificates *certificates; /* as they were sent; NULL: none, or not wanted */

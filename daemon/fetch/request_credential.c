@@ -22,6 +22,11 @@ static const struct access_credential *find(const struct request *request)
                                     : NULL;
 }
 
+bool request_gets_credential(const struct request *request)
+{
+    return find(request) && !request_way_around(&request->options);
+}
+
 bool request_may_have_credential(struct request *request)
 {
     const struct access_credential *credential = find(request);
@@ -71,7 +76,7 @@ int request_add_credential(struct request *request)
 {
     const struct access_credential *credential = find(request);
 
-    request->has_credential = credential && !request_way_around(&request->options);
+    request->has_credential = request_gets_credential(request);
     if (!request->has_credential)
         return 0;
     int r = is_kept(request, credential) ? 0 : keep_secrets(request, credential);

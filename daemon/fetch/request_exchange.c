@@ -144,7 +144,9 @@ static bool is_within_limit(struct request *request, const struct response_head 
  * the server saw it. */
 static bool may_retry(const struct request *request, enum exchange_replay replay)
 {
-    if (request->retried || request->state > REQUEST_AWAITING || request->head_waits ||
+    bool had_its_chance = replay == REPLAY_EARLY ? request->early.is_over : request->retried;
+
+    if (had_its_chance || request->state > REQUEST_AWAITING || request->head_waits ||
         request->draining)
         return false;
     if (replay == REPLAY_NO || (request->has_body && !upload_can_rewind(request)))
@@ -186,7 +188,7 @@ static void request_on_head(void *owner, const struct response_head *head)
     struct response_head masked;
 
     request_touch(request);
-    if (request_mask_head(request, head, &masked) < 0) {
+    if (request_early_on_head(request) < 0 || request_mask_head(request, head, &masked) < 0) {
         request_finish_kind(request, FAILURE_INTERNAL, "out of memory");
         return;
     }
@@ -278,6 +280,8 @@ on_broken(struct request *request, const struct failure *why, enum exchange_repl
         return;
     }
     bool again = may_retry(request, replay);
+    if (again && replay == REPLAY_EARLY)
+        request_early_failed(request);
     request_drop_connection(request);
     if (request->state == REQUEST_ASKING) {
         request_hold_end(request, &copy);

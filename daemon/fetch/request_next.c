@@ -102,10 +102,12 @@ bool request_goes_on(struct request *request, const struct response_head *head)
 {
     if (!request_trusts_server(request, head->headers))
         return true;
-    if (drops_expectation(request, head)) {
+    if (drops_expectation(request, head) || request_is_too_early(request, head)) {
         request_tell_hop(request);
         if (request->state != REQUEST_DONE)
             request_drain(request);
+        if (request->state != REQUEST_DONE && drops_connection(request, head))
+            request_next_hop(request);
         return true;
     }
     bool again =
@@ -213,6 +215,7 @@ static void take_redirect(struct request *request)
     request->redirect = redirect_free(redirect);
     request->redirects++;
     request->retried = false;
+    request->early = (struct request_early_state){0};
     if (!request->options.asks_redirects)
         tell_redirect(request, &request->options.url, request->options.method);
 }

@@ -184,6 +184,7 @@ struct request_options {
     size_t n_connect_to;
     bool no_keep_alive;
     bool tells_certificates; /* of the server, with the head */
+    bool early_data;         /* it may be heard twice: GET and HEAD go before TLS is done */
     int64_t
         verdict_timeout_us; /* the owner judges them first, within so long; 0: he does not */
 };

@@ -104,6 +104,13 @@ struct request_asking {
     const struct failure *broken; /* what cut it short; owned; NULL: nothing */
 };
 
+/* How it stands with early data on this hop. */
+struct request_early_state {
+    bool is_over;    /* it has had its chance */
+    bool is_timed;   /* the phase timer is that of connecting */
+    uint8_t outcome; /* enum request_early */
+};
+
 /* Of an answer, what outlives the exchange or is not as it came. */
 struct kept_answer {
     struct headers headers; /* and reason: while something is waited for before the head */
@@ -133,9 +140,10 @@ struct request {
     struct lease *lease;
     struct network_waiter network_wait;
     struct exchange *exchange;
-    struct exchange_info info;         /* kept when the exchange is gone */
-    struct tls_rungs *rungs;           /* that led to the hop's connection; NULL: none */
-    uint16_t tls_version;              /* of it; 0: plain */
+    struct exchange_info info; /* kept when the exchange is gone */
+    struct tls_rungs *rungs;   /* that led to the hop's connection; NULL: none */
+    uint16_t tls_version;      /* of it; 0: plain */
+    struct request_early_state early;
     struct certificates *certificates; /* of this hop's server, if they are to be told */
     bool has_body;                     /* a redirect may drop it */
     bool expects;                      /* the body waits for 100-continue */
@@ -226,6 +234,7 @@ void request_tell_hop(struct request *request);
 bool request_may_have_credential(struct request *request);
 /* Return: 1: it goes along, and no other login; 0; or -errno. */
 int request_add_credential(struct request *request);
+bool request_gets_credential(const struct request *request); /* on this hop */
 /* The head without what must not come back. Return: 0 or -ENOMEM. */
 int request_mask_head(struct request *request,
                       const struct response_head *head,
@@ -244,7 +253,21 @@ const char *request_way_around(const struct request_options *options);
 /* Return: whether to go on; else the request has failed. */
 bool request_may_go(struct request *request);
 
+/* request_early.c: before TLS is done */
+bool request_may_go_early(const struct request *request);
+/* The connection is there. Return: false: it will not do, and another one is asked for. */
+bool request_early_on_lease(struct request *request);
+void request_early_arm(struct request *request);
+bool request_early_on_timer(struct request *request); /* Return: whether it was its timer */
+void request_early_failed(struct request *request);   /* the handshake did */
+int request_early_on_head(struct request *request);   /* Return: 0 or -ENOMEM */
+/* Return: whether the request goes out again. */
+bool request_is_too_early(struct request *request, const struct response_head *head);
+enum request_early request_early_outcome(const struct request *request);
+
 /* request_send.c: a connection, the request head */
+/* Each hop has a server of its own. Return: 0 or -ENOMEM. */
+int request_note_certificates(struct request *request);
 void request_send_on_lease(struct request *request);
 /* What is reached in the origin's place: --connect-to, --resolve. Borrows from the request. */
 struct request_route {

@@ -184,8 +184,7 @@ static int open_exchange(struct request *request)
                                &request->exchange);
 }
 
-/* Each hop has a server of its own. */
-static int note_certificates(struct request *request)
+int request_note_certificates(struct request *request)
 {
     request->certificates = certificates_free(request->certificates);
     return request->options.tells_certificates
@@ -199,14 +198,15 @@ static void request_on_lease_ready(void *owner, struct lease *lease)
 
     request->lease = lease;
     note_times(request);
-    if (request_tls_on_lease(request) && !request_asks_verdict(request))
+    if (request_early_on_lease(request) && request_tls_on_lease(request) &&
+        !request_asks_verdict(request))
         request_send_on_lease(request);
 }
 
 void request_send_on_lease(struct request *request)
 {
     request_enter_state(request, REQUEST_SENDING);
-    int r = note_certificates(request);
+    int r = request_note_certificates(request);
     if (r == 0)
         r = build_headers(request);
     if (r == 0)
@@ -220,6 +220,7 @@ void request_send_on_lease(struct request *request)
         return;
     }
     request_touch(request);
+    request_early_arm(request);
     if (request->has_body)
         upload_begin(request);
     else
@@ -398,6 +399,7 @@ void request_acquire(struct request *request, bool fresh_only)
             request_defaults(request)->has_limits ? &request_defaults(request)->limits : NULL,
         .connect_timeout_us = request->options.connect_timeout_us,
         .fresh_only = fresh_only,
+        .may_go_early = request_may_go_early(request),
         .oldest_tls = request_oldest_tls,
     };
     int r =

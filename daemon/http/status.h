@@ -7,6 +7,7 @@
 
 #define STATUS_MIN                100
 #define STATUS_EXPECTATION_FAILED 417
+#define STATUS_TOO_EARLY          425 /* RFC 8470 §5.2 */
 #define STATUS_MAX                999 /* three digits: what a status line can hold */
 
 /* "Not Found"; "" for a code without a registered name. For HTTP/2, which has no reason phrase.

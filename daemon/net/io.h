@@ -25,6 +25,7 @@
 #include <sys/uio.h>
 
 #include "base/cleanup.h"
+#include "base/early_data.h"
 #include "base/failure.h"
 #include "base/span.h"
 #include "net/address.h"
@@ -46,6 +47,9 @@ struct io_events {
     void (*on_readable)(void *owner);
     void (*on_writable)(void *owner);
     void (*on_failed)(void *owner, const struct failure *why); /* at most once; borrowed */
+    /* Of a stream that was connected early (see struct tls_info): the handshake is done, and
+     * io_tls_info() another. */
+    void (*on_settled)(void *owner);
 };
 
 /* How TLS came out. The strings live as long as the io. */
@@ -56,6 +60,10 @@ struct tls_info {
     const char *cipher;       /* "TLS_AES_128_GCM_SHA256" */
     const char *alpn;         /* "http/1.1", "h2", or "" when the server chose none */
     uint32_t verify_result;   /* X509_V_ERR_…; not 0 only where nothing had to be verified */
+    enum early_data early;
+    /* on_connected came before the handshake was done, and it is not done yet: what is said
+     * here was so the last time. on_settled or on_failed will tell. */
+    bool is_early;
 };
 
 /**

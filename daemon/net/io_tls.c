@@ -15,45 +15,16 @@
 #include "net/tls_cert.h"
 #include "net/tls_context.h"
 #include "net/tls_failure.h"
+#include "net/tls_gather.h"
 #include "net/tls_identity.h"
 #include "net/tls_signer.h"
 #include "net/tls_status.h"
 #include "net/tls_verify.h"
 #include "net/tls_wire.h"
 
-#define RECORD_MAX_BYTES 16384 /* plaintext of one record: RFC 8446 §5.1 */
-
 /* Tickets and KeyUpdates after the handshake. Servers send a handful; one that sends nothing
  * else keeps us busy for nothing (TS12). */
 #define POST_HANDSHAKE_MAX 256
-
-struct io_tls {
-    struct io io;         /* first */
-    struct tls_wire wire; /* to the lower io, which is ours */
-    SSL *ssl;
-    struct tls_context *context;
-    struct tls_sessions *sessions; /* NULL: nothing is kept */
-    struct tls_session_key key;
-    struct tls_session_past past; /* of the session that is resumed, if it is */
-    struct tls_host host;
-    struct deferred task; /* begins the handshake; later: more is buffered */
-    struct deferred turn; /* a step of the handshake, when others have had theirs */
-    bool waits_long;      /* for its turn: more than a round */
-    bool eof;             /* close_notify came */
-    bool dry;             /* OpenSSL has asked for more bytes than there are */
-    bool wrong;           /* TLS itself failed: no close_notify, no reuse */
-    int late_error;       /* came after bytes that were given out; the next read gives it */
-    struct tls_signer *signer; /* NULL: nobody has to be asked for a signature */
-    bool is_fallback;
-    bool got_record;    /* in the handshake: a record has begun to come */
-    bool got_handshake; /* and a message in one */
-    struct io_tls_trouble trouble;
-    unsigned n_post_handshake;
-    unsigned n_released_for; /* of them: those whose buffers were given back */
-    struct tls_info info;
-    char offers[IO_TLS_ALPN_MAX];
-    char alpn[IO_TLS_ALPN_MAX];
-};
 
 static const struct io_ops tls_ops;
 
@@ -64,19 +35,26 @@ static struct io_tls *tls_of(struct io *io)
 
 /* --- what the owner and the lower io want ------------------------------------------------ */
 
+/* The handshake is not done, whatever the owner may write already. */
+static bool is_shaking(const struct io_tls *tls)
+{
+    return tls->io.state == IO_CONNECTING ||
+           (tls->io.state == IO_OPEN && tls->early.is_pending);
+}
+
 /* Others have their turn, or the client is being asked for a signature. */
 static bool rests(const struct io_tls *tls)
 {
-    if (tls->io.state == IO_CONNECTING && tls->waits_long)
-        return true;
-    return tls->signer && tls->io.state == IO_CONNECTING && tls_signer_rests(tls->signer);
+    if (!is_shaking(tls))
+        return false;
+    return tls->waits_long || (tls->signer && tls_signer_rests(tls->signer));
 }
 
 static void update_lower_interest(struct io_tls *tls)
 {
     unsigned wanted = tls->wire.backlog.len > 0 ? IO_WRITE : 0;
 
-    if (tls->io.state == IO_CONNECTING)
+    if (is_shaking(tls))
         wanted |= IO_READ;
     else if (tls->io.state == IO_OPEN)
         wanted |= tls->io.interest;
@@ -94,18 +72,19 @@ static bool has_buffered(const struct io_tls *tls)
            (!tls->dry && SSL_has_pending(tls->ssl));
 }
 
-static void follow_up(struct io_tls *tls)
+void tls_follow_up(struct io_tls *tls)
 {
     if (tls->io.state == IO_CLOSED)
         return;
     update_lower_interest(tls);
-    if (tls->io.state == IO_OPEN && (tls->io.interest & IO_READ) && has_buffered(tls))
+    if (tls->io.state == IO_OPEN && (tls->io.interest & IO_READ) && !tls->early.is_pending &&
+        has_buffered(tls))
         loop_defer_next(tls->io.loop, &tls->task);
 }
 
 static void tls_update_interest(struct io *io)
 {
-    follow_up(tls_of(io));
+    tls_follow_up(tls_of(io));
 }
 
 /* --- failures ---------------------------------------------------------------------------- */
@@ -148,7 +127,7 @@ static int explain(struct io_tls *tls, enum failure_kind kind)
 }
 
 /* After SSL_connect(), SSL_read_ex() or SSL_write_ex() failed for good. */
-static int explain_in_state(struct io_tls *tls, enum failure_kind kind)
+int tls_explain(struct io_tls *tls, enum failure_kind kind)
 {
     int error = explain(tls, kind);
     struct failure *why = &tls->io.failure;
@@ -156,7 +135,7 @@ static int explain_in_state(struct io_tls *tls, enum failure_kind kind)
     tls->wrong = true;
     if (error == -EPROTO && tls->sessions)
         tls_sessions_drop(tls->sessions, &tls->key); /* RFC 5246 §7.2.2 */
-    if (tls->io.state != IO_CONNECTING)
+    if (!is_shaking(tls))
         return error;
     why->phase = PHASE_TLS;
     if (error == IO_TRUNCATED)
@@ -185,7 +164,8 @@ static void info_cb(const SSL *ssl, int where, int value)
     struct io_tls *tls = SSL_get_app_data(ssl);
 
     (void)value;
-    if (tls && where == SSL_CB_CONNECT_LOOP && tls->io.state == IO_OPEN)
+    if (tls && where == SSL_CB_CONNECT_LOOP && tls->io.state == IO_OPEN &&
+        !tls->early.is_pending)
         tls->wire.is_stopped = ++tls->n_post_handshake > POST_HANDSHAKE_MAX;
 }
 
@@ -229,7 +209,7 @@ int io_tls_on_new_session(SSL *ssl, SSL_SESSION *session)
 
 /* A server may answer anything, and early OpenSSL 3.0 does not compare: only what was offered
  * counts. */
-static bool alpn_was_offered(const struct io_tls *tls, struct span chosen)
+bool tls_alpn_was_offered(const struct io_tls *tls, struct span chosen)
 {
     struct span rest = span_of(tls->offers);
     struct span offer;
@@ -250,9 +230,10 @@ static bool note_info(struct io_tls *tls)
     const unsigned char *alpn;
     unsigned alpn_len;
 
+    memset(tls->alpn, 0, sizeof(tls->alpn)); /* what was expected before the handshake */
     SSL_get0_alpn_selected(tls->ssl, &alpn, &alpn_len);
     struct span chosen = {(const char *)alpn, alpn_len};
-    if (alpn_len > 0 && !alpn_was_offered(tls, chosen))
+    if (alpn_len > 0 && !tls_alpn_was_offered(tls, chosen))
         return false;
     if (alpn_len > 0) /* fits: it is one of the offers */
         memcpy(tls->alpn, chosen.ptr, chosen.len);
@@ -293,7 +274,7 @@ static void fail_handshake(struct io_tls *tls)
 #define PUSHED_DOWN_TEXT                                                                       \
     "can do better than the TLS version agreed upon: somebody between pushes it down"
 
-static void refuse_handshake(struct io_tls *tls, enum failure_kind kind, const char *what)
+void tls_refuse_handshake(struct io_tls *tls, enum failure_kind kind, const char *what)
 {
     failure_set(&tls->io.failure, kind, "%s %s", tls->host.name, what);
     tls->io.failure.phase = PHASE_TLS;
@@ -332,6 +313,31 @@ static bool status_holds(struct io_tls *tls)
            tls_status_holds(tls->ssl, loop_wall_s(tls->io.loop), &tls->io.failure);
 }
 
+/* What was written early was written for the session's protocol, and for TLS 1.3. */
+static bool keeps_early_promise(const struct io_tls *tls, const char *alpn_before)
+{
+    return !tls->early.is_pending ||
+           (tls->info.version == TLS1_3_VERSION && strcmp(tls->alpn, alpn_before) == 0);
+}
+
+/* What was agreed on. Return: whether it will do; else the owner has been told. */
+static bool agrees(struct io_tls *tls)
+{
+    char before[IO_TLS_ALPN_MAX];
+
+    memcpy(before, tls->alpn, sizeof(before));
+    if (!note_info(tls)) {
+        tls_refuse_handshake(tls, FAILURE_TLS, "chose a protocol that was not offered (ALPN)");
+        return false;
+    }
+    if (!keeps_early_promise(tls, before)) {
+        tls_refuse_handshake(tls, FAILURE_TLS,
+                             "speaks another protocol than when it gave the session");
+        return false;
+    }
+    return true;
+}
+
 static void handshake_done(struct io_tls *tls)
 {
     bool trusted =
@@ -342,7 +348,7 @@ static void handshake_done(struct io_tls *tls)
     tls->signer = tls_signer_free(tls->signer);
     tls->trouble = (struct io_tls_trouble){.was_pushed_down = was_pushed_down(tls)};
     if (tls->trouble.was_pushed_down) {
-        refuse_handshake(tls, FAILURE_TLS_VERSION, PUSHED_DOWN_TEXT);
+        tls_refuse_handshake(tls, FAILURE_TLS_VERSION, PUSHED_DOWN_TEXT);
         return;
     }
     if (!pins_hold(tls)) {
@@ -353,11 +359,12 @@ static void handshake_done(struct io_tls *tls)
         fail_handshake(tls);
         return;
     }
-    if (!note_info(tls)) {
-        refuse_handshake(tls, FAILURE_TLS, "chose a protocol that was not offered (ALPN)");
+    if (!agrees(tls))
         return;
-    }
-    io_tell_connected(&tls->io);
+    if (tls->early.is_pending)
+        tls_early_settle(tls);
+    else
+        io_tell_connected(&tls->io);
 }
 
 /* @reason: of the oldest error in the queue. */
@@ -374,7 +381,7 @@ static void note_trouble(struct io_tls *tls, int reason)
 /* A random that is marked explains whatever went wrong behind it. */
 static int explain_handshake(struct io_tls *tls)
 {
-    int error = explain_in_state(tls, FAILURE_TLS);
+    int error = tls_explain(tls, FAILURE_TLS);
 
     if (tls->trouble.was_pushed_down) {
         failure_set(&tls->io.failure, FAILURE_TLS_VERSION, "%s " PUSHED_DOWN_TEXT,
@@ -402,7 +409,7 @@ static void signer_on_ready(void *owner)
 {
     struct io_tls *tls = owner;
 
-    if (tls->io.state == IO_CONNECTING)
+    if (is_shaking(tls))
         handshake_step(tls);
 }
 
@@ -417,6 +424,7 @@ static void wire_on_above(void *owner, BIO *above)
 static void handshake_step(struct io_tls *tls)
 {
     ERR_clear_error();
+    tls->early.is_shut = true;
     int r = SSL_connect(tls->ssl);
     if (r == 1) {
         tls->dry = false;
@@ -432,7 +440,7 @@ static void handshake_step(struct io_tls *tls)
     case SSL_ERROR_WANT_READ: update_lower_interest(tls); break;
     default: handshake_failed(tls);
     }
-    if (tls->io.state == IO_CONNECTING && tls->signer && tls_signer_failure(tls->signer))
+    if (is_shaking(tls) && tls->signer && tls_signer_failure(tls->signer))
         refuse_unsigned(tls);
 }
 
@@ -464,7 +472,7 @@ static ssize_t read_once(struct io_tls *tls, char *buf, size_t len)
     switch (SSL_get_error(tls->ssl, r)) {
     case SSL_ERROR_WANT_READ: tls->dry = true; return -EAGAIN;
     case SSL_ERROR_ZERO_RETURN: tls->eof = true; return 0;
-    default: return explain_in_state(tls, FAILURE_TRUNCATED);
+    default: return tls_explain(tls, FAILURE_TRUNCATED);
     }
 }
 
@@ -487,6 +495,8 @@ static ssize_t tls_read(struct io *io, char *buf, size_t len)
         return 0;
     if (n < 0)
         return io_fail(io, (int)n);
+    if (tls->early.is_pending)
+        return -EAGAIN;
     do {
         n = read_once(tls, buf + total, len - total);
         if (n > 0)
@@ -498,41 +508,8 @@ static ssize_t tls_read(struct io *io, char *buf, size_t len)
             return io_fail(io, (int)n);
         tls->late_error = (int)n;
     }
-    follow_up(tls);
+    tls_follow_up(tls);
     return total > 0 || n == 0 ? (ssize_t)total : n;
-}
-
-/* The next record's bytes: one piece as it is, or several small ones put together. */
-struct gather {
-    const struct iovec *iov;
-    int n;
-    size_t used; /* of iov[0] */
-    char scratch[RECORD_MAX_BYTES];
-};
-
-static struct span gather_next(struct gather *gather)
-{
-    size_t len = 0;
-
-    while (gather->n > 0 && len < RECORD_MAX_BYTES) {
-        struct span piece = {(const char *)gather->iov->iov_base + gather->used,
-                             gather->iov->iov_len - gather->used};
-        bool is_alone = len == 0 && (gather->n == 1 || piece.len >= RECORD_MAX_BYTES);
-
-        piece = span_take(piece, RECORD_MAX_BYTES - len);
-        if (!is_alone && piece.len > 0)
-            memcpy(gather->scratch + len, piece.ptr, piece.len);
-        gather->used += piece.len;
-        len += piece.len;
-        if (gather->used == gather->iov->iov_len) {
-            gather->iov++;
-            gather->n--;
-            gather->used = 0;
-        }
-        if (is_alone)
-            return piece;
-    }
-    return (struct span){gather->scratch, len};
 }
 
 /* Return: the error, which ends reading too unless the peer may have answered. */
@@ -543,29 +520,41 @@ static ssize_t write_failed(struct io_tls *tls)
                                             : io_fail(&tls->io, tls->wire.write_error);
 }
 
+/* @ret_written: less than the record only of what goes early. Return: 0, or an error that
+ * io->failure explains. */
+static int write_record(struct io_tls *tls, struct span record, size_t *ret_written)
+{
+    forget_errors();
+    if (tls->early.is_pending)
+        return tls_early_write(tls, record, ret_written);
+    return SSL_write_ex(tls->ssl, record.ptr, record.len, ret_written) == 1
+               ? 0
+               : tls_explain(tls, FAILURE_SEND);
+}
+
 static ssize_t tls_writev(struct io *io, const struct iovec *iov, int n)
 {
     struct io_tls *tls = tls_of(io);
-    struct gather gather;
+    struct tls_gather gather;
     size_t total = 0;
 
-    gather.iov = iov;
-    gather.n = n;
-    gather.used = 0;
+    tls_gather_init(&gather, iov, n);
     if (tls->late_error)
         return io_fail(io, tls->late_error);
     tls_wire_flush(&tls->wire);
     while (tls->wire.backlog.len == 0 && !tls->wire.write_error) {
-        struct span record = gather_next(&gather);
+        struct span record = tls_gather_next(&gather);
         size_t written = 0;
 
         if (record.len == 0)
             return (ssize_t)total;
-        forget_errors();
-        if (SSL_write_ex(tls->ssl, record.ptr, record.len, &written) != 1)
-            return io_fail(io, explain_in_state(tls, FAILURE_SEND));
+        int r = write_record(tls, record, &written);
+        if (r < 0)
+            return io_fail(io, r);
         if (!tls->wire.write_error)
             total += written;
+        if (written < record.len)
+            break;
     }
     if (tls->wire.write_error && total == 0)
         return write_failed(tls);
@@ -581,7 +570,8 @@ static void tls_close(struct io *io, enum io_state before)
     loop_defer_cancel(io->loop, &tls->turn);
     ERR_clear_error();
     tls_wire_flush(&tls->wire);
-    if (before == IO_OPEN && !tls->wrong && !tls->wire.eof && tls->wire.backlog.len == 0)
+    if (before == IO_OPEN && !tls->early.is_pending && !tls->wrong && !tls->wire.eof &&
+        tls->wire.backlog.len == 0)
         (void)SSL_shutdown(tls->ssl);
     ERR_clear_error();
     SSL_set_app_data(tls->ssl, NULL);
@@ -596,6 +586,7 @@ static void tls_free(struct io *io)
     SSL_free(tls->ssl);
     (void)tls_context_unref(tls->context);
     tls_wire_done(&tls->wire);
+    buf_done(&tls->early.sent);
     mem_free(tls);
 }
 
@@ -675,9 +666,11 @@ static void tls_on_turn(void *owner)
     struct io_tls *tls = owner;
 
     tls->waits_long = false;
-    if (tls->io.state == IO_CONNECTING)
+    if (tls->io.state == IO_CONNECTING && tls_early_opens(tls))
+        return;
+    if (is_shaking(tls))
         handshake_step(tls);
-    follow_up(tls);
+    tls_follow_up(tls);
 }
 
 static void lower_on_connected(void *owner)
@@ -690,12 +683,12 @@ static void lower_on_readable(void *owner)
     struct io_tls *tls = owner;
 
     tls->dry = false;
-    if (tls->io.state == IO_CONNECTING) {
+    if (is_shaking(tls)) {
         ask_for_turn(tls);
         return;
     }
     io_tell_readable(&tls->io);
-    follow_up(tls);
+    tls_follow_up(tls);
 }
 
 static void lower_on_writable(void *owner)
@@ -709,7 +702,7 @@ static void lower_on_writable(void *owner)
     } else if (tls->wire.backlog.len == 0) {
         io_tell_writable(&tls->io);
     }
-    follow_up(tls);
+    tls_follow_up(tls);
 }
 
 static void lower_on_failed(void *owner, const struct failure *why)
@@ -732,13 +725,14 @@ static void tls_on_task(void *owner)
 {
     struct io_tls *tls = owner;
 
-    if (tls->io.state == IO_CONNECTING) {
-        if (io_is_connected(tls->wire.lower))
-            ask_for_turn(tls);
+    if (is_shaking(tls)) {
+        if (!io_is_connected(tls->wire.lower) || tls_early_waits(tls))
+            return;
+        ask_for_turn(tls);
         return;
     }
     io_tell_readable(&tls->io);
-    follow_up(tls);
+    tls_follow_up(tls);
 }
 
 /* --- making one --------------------------------------------------------------------------- */
@@ -861,6 +855,8 @@ int io_tls_new(struct io *lower,
     tls->task = (struct deferred){.fn = tls_on_task, .owner = tls};
     tls->turn = (struct deferred){.fn = tls_on_turn, .owner = tls};
     tls_wire_init(&tls->wire, lower);
+    tls->early = (struct tls_early){.goes_early = options->goes_early,
+                                    .sent = BUF_INIT(TLS_RECORD_BYTES_MAX)};
     int r = tls_host_parse(options->host, &tls->host);
     if (r == 0)
         r = set_up_ssl(tls, options);

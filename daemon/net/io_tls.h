@@ -30,6 +30,12 @@ struct io_tls_options {
     struct span jar;               /* nor jars; see tls_session_key_init() */
     uint64_t private_jar;          /* its tag; what is kept does not meet the disk. 0: no */
 
+    /* May the first bytes go with the hello, before the handshake is done (0-RTT: RFC 8446
+     * §2.3)? Asked of the owner of on_connected, when the stream is there and only if the
+     * session that was found allows it; true: on_connected comes at once. NULL: they may not.
+     */
+    bool (*goes_early)(void *owner);
+
     struct answerer *answerer; /* signs for the context's certificate; NULL: its key is there */
     uint64_t answer_handle;
 };

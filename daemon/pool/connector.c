@@ -267,6 +267,13 @@ static void redial(struct connect_attempt *attempt)
         fail_errno(attempt, PHASE_CONNECT, r);
 }
 
+static bool tls_goes_early(void *owner)
+{
+    struct connect_attempt *attempt = owner;
+
+    return attempt->events->goes_early(attempt->owner);
+}
+
 static void tls_on_connected(void *owner)
 {
     struct connect_attempt *attempt = owner;
@@ -278,7 +285,8 @@ static void tls_on_connected(void *owner)
         return;
     }
     attempt->timing.tls_us = now_us(attempt);
-    connect_ladder_worked(&attempt->ladder, attempt->io);
+    if (!io_tls_info(attempt->io)->is_early)
+        connect_ladder_worked(&attempt->ladder, attempt->io);
     connected(attempt);
 }
 
@@ -317,6 +325,7 @@ static void start_tls(struct connect_attempt *attempt)
         .partition = attempt->key->partition,
         .jar = attempt->key->jar,
         .private_jar = attempt->key->private_jar,
+        .goes_early = tls_goes_early,
         .answerer = attempt->key->tls.answerer,
         .answer_handle = attempt->key->tls.answer_handle,
     };

@@ -34,6 +34,10 @@ struct connect_events {
     /* What the look-up of the name gave. Return: true: the attempt is not wanted any more, and
      * gone with this call as if cancelled. */
     bool (*on_addresses)(void *owner, struct address_list found);
+    /* TLS could begin with the first request (0-RTT): is there one that may be heard twice, and
+     * that takes the connection? Then on_connected follows at once, and the connection is early
+     * (conn_info()). */
+    bool (*goes_early)(void *owner);
     /* @conn is the owner's from now on; @timing without ready_us. */
     void (*on_connected)(void *owner, struct conn *conn, const struct lease_timing *timing);
     void (*on_failed)(void *owner, const struct failure *why);

@@ -212,6 +212,7 @@ static int lease_new(struct pool *pool,
     lease->events = events;
     lease->owner = owner;
     lease->kind = request->fresh_only ? LEASE_FRESH : LEASE_ORDINARY;
+    lease->may_go_early = request->may_go_early;
     lease->connect_timeout_us = request->connect_timeout_us;
     lease->acquired_us = loop_now_us(pool->loop);
     lease->seq = ++pool->last_seq;
@@ -297,7 +298,8 @@ static int64_t not_before(int64_t stamp_us, int64_t start_us)
 
 void lease_timing(const struct lease *lease, struct lease_timing *ret)
 {
-    *ret = (struct lease_timing){.ready_us = lease->ready_us};
+    *ret =
+        (struct lease_timing){.ready_us = lease->ready_us, .deadline_us = lease->deadline_us};
     if (!lease->pc || lease->is_reused)
         return;
 
@@ -317,4 +319,9 @@ int lease_certificates(const struct lease *lease, bool verified, struct certific
 bool lease_is_reused(const struct lease *lease)
 {
     return lease->is_reused;
+}
+
+bool lease_is_early(const struct lease *lease)
+{
+    return lease->pc && lease->pc->is_early;
 }

@@ -70,6 +70,7 @@ struct pool_request {
                                    its turn does not count */
     bool fresh_only;            /* not a connection that has been used: a second try after a
                                    kept one had died (RFC 9112 §9.3.1) */
+    bool may_go_early;          /* it may be heard twice (0-RTT): before TLS is done, too */
     /* Asked only when there is no connection of TLS 1.2 or better for the key: how old one
      * would do, 0x0301 or 0x0302; 0: none. NULL: the same. From inside pool_acquire(). */
     uint16_t (*oldest_tls)(void *owner);
@@ -161,7 +162,8 @@ struct lease_timing {
     int64_t ready_us;       /* the lease got its connection */
     int64_t name_lookup_us; /* the name was known */
     int64_t connected_us;   /* TCP */
-    int64_t tls_us;         /* handshake complete */
+    int64_t tls_us;         /* handshake complete, or the request may go before it is */
+    int64_t deadline_us;    /* for that; 0: none */
 };
 
 /* Of a lease that has its connection: as conn_certificates(). */
@@ -173,3 +175,5 @@ void lease_timing(const struct lease *lease, struct lease_timing *ret);
 const struct tls_rungs *lease_rungs(const struct lease *lease);
 uint16_t lease_tls_version(const struct lease *lease); /* 0x0301 … 0x0304; 0: plain */
 bool lease_is_reused(const struct lease *lease);
+/* The handshake of its connection is not done yet: nothing but what may_go_early may go. */
+bool lease_is_early(const struct lease *lease);

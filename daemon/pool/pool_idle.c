@@ -37,7 +37,7 @@ static bool is_usable(const struct pool_conn *pc)
 
 bool pool_conn_has_room(const struct pool_conn *pc)
 {
-    return is_usable(pc) && pc->n_held < conn_capacity(pc->conn);
+    return !pc->is_early && is_usable(pc) && pc->n_held < conn_capacity(pc->conn);
 }
 
 static void count_multi(struct pool_conn *pc)
@@ -129,9 +129,27 @@ static void conn_on_changed(void *owner)
     entry_pump(entry);
 }
 
+/* The handshake is done: from now on it is as any other. */
+static void conn_on_settled(void *owner)
+{
+    struct pool_conn *pc = owner;
+    struct pool_entry *entry = pc->entry;
+    struct conn_info info;
+
+    conn_info(pc->conn, &info);
+    pc->is_early = false;
+    pool_count_handshake(entry->pool, &info);
+    if (pc->n_held > 0)
+        place(pc);
+    if (pc->is_multi)
+        pool_conn_share(pc);
+    entry_pump(entry);
+}
+
 static const struct conn_events pool_conn_events = {
     .on_broken = conn_on_broken,
     .on_changed = conn_on_changed,
+    .on_settled = conn_on_settled,
 };
 
 int pool_conn_new(struct pool_entry *entry, struct conn *conn, struct pool_conn **ret)
@@ -145,6 +163,7 @@ int pool_conn_new(struct pool_entry *entry, struct conn *conn, struct pool_conn 
     pc->entry = entry;
     pc->conn = conn;
     pc->is_multi = info.http_version == 20;
+    pc->is_early = info.is_early;
     pc->tls_number = info.tls_number;
     pc->made_us = loop_now_us(entry->pool->loop);
     link_init(&pc->leases);
@@ -260,7 +279,7 @@ void pool_conn_release(struct pool_conn *pc, struct lease *lease)
 
     link_remove(&lease->in_conn);
     pc->n_held--;
-    if (pc->n_held == 0 && !is_usable(pc)) {
+    if (pc->n_held == 0 && (pc->is_early || !is_usable(pc))) {
         heed_calm(pc);
         pool_conn_close(pc);
     } else if (!pc->is_multi) {

@@ -121,6 +121,7 @@ struct pool_conn {
     bool is_multi;            /* HTTP/2 */
     bool is_counted;          /* in entry->n_multi */
     bool is_retired;          /* takes no lease any more */
+    bool is_early;            /* TLS is not done: nobody but who has it may use it */
     struct pool_group *group; /* NULL: carries its own name alone */
     struct link in_group;
     struct link in_entry;
@@ -155,6 +156,7 @@ struct lease {
     int reason_told;       /* enum wait_reason, -1: none */
     unsigned n_rungs_told; /* of those of the attempt */
     bool is_reused;
+    bool may_go_early;
     bool is_guest;                 /* on a connection made for another name */
     const struct failure *failure; /* of LEASE_FAILED; owned */
 };
@@ -189,6 +191,7 @@ void entry_pump(struct pool_entry *entry);
 void entry_free(struct pool_entry *entry);
 /* The waiting lease has gone: what becomes of its attempt? */
 void attempt_lost_sponsor(struct attempt *attempt, bool was_served);
+void pool_count_handshake(struct pool *pool, const struct conn_info *info);
 /* Who takes a connection that has been used? NULL: nobody. *ret_must_close: somebody who waits
  * for a fresh one needs its place more. */
 struct lease *entry_next_taker(struct pool_entry *entry, bool *ret_must_close);

@@ -384,13 +384,27 @@ static void attempt_on_timeout(void *owner)
     attempt_failed(attempt, &why);
 }
 
-static void count_made(struct pool *pool, const struct conn_info *info)
+void pool_count_handshake(struct pool *pool, const struct conn_info *info)
 {
-    pool->counters.connections_opened++;
+    if (info->is_early)
+        return;
+    pool->counters.early_data_accepted += info->early_data == EARLY_DATA_ACCEPTED;
+    pool->counters.early_data_rejected += info->early_data == EARLY_DATA_REJECTED;
     if (info->is_tls && info->tls_resumed)
         pool->counters.tls_handshakes_resumed++;
     else if (info->is_tls)
         pool->counters.tls_handshakes_full++;
+}
+
+/* Whoever would take the connection now. */
+static bool attempt_goes_early(void *owner)
+{
+    const struct attempt *attempt = owner;
+    const struct lease *taker = oldest_of(attempt->entry, WAITING_SPONSOR);
+
+    if (!taker)
+        taker = oldest_of(attempt->entry, WAITING_QUEUED);
+    return taker && taker->may_go_early;
 }
 
 /* The oldest sponsor takes it; the one whose attempt it was goes on with the taker's. */
@@ -447,7 +461,8 @@ attempt_on_connected(void *owner, struct conn *conn, const struct lease_timing *
     }
     pc->timing = *timing;
     pc->rungs = TAKE(attempt->rungs);
-    count_made(entry->pool, &info);
+    entry->pool->counters.connections_opened++;
+    pool_count_handshake(entry->pool, &info);
     entry->speaks = pc->is_multi ? SPEAKS_HTTP2 : SPEAKS_HTTP1;
     unblock(entry);
     struct lease *taker = choose_taker(attempt);
@@ -465,6 +480,7 @@ static const struct connect_events attempt_events = {
     .on_stage = attempt_on_stage,
     .on_rung = attempt_on_rung,
     .on_addresses = attempt_on_addresses,
+    .goes_early = attempt_goes_early,
     .on_connected = attempt_on_connected,
     .on_failed = attempt_on_failed,
 };

@@ -75,6 +75,7 @@ static bool visit_conn(const struct connection_visit *visit, const struct pool_c
                          .idle_s = pc->n_held > 0 ? 0 : seconds_since(visit, pc->idle_since_us),
                          .tls_version = info.tls_version,
                          .tls_cipher = info.tls_cipher,
+                         .early_data = info.early_data,
                          .proxy = visit->proxy,
                      });
 }

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/early_data.h"
 #include "base/partition.h"
 #include "base/span.h"
 #include "pool/pool.h"
@@ -17,6 +18,8 @@ struct pool_counters {
     uint64_t connections_failed; /* attempts that came to nothing */
     uint64_t tls_handshakes_full;
     uint64_t tls_handshakes_resumed;
+    uint64_t early_data_accepted; /* connections that began with a request */
+    uint64_t early_data_rejected;
     uint64_t coalesced; /* leases on a connection made for another name */
     uint64_t waiting;   /* leases without a connection, now */
 };
@@ -38,6 +41,7 @@ struct connection_row {
     uint64_t idle_s;
     struct span tls_version; /* empty: plain */
     struct span tls_cipher;
+    enum early_data early_data;
     struct span proxy; /* "http://proxy.example:3128"; empty: none */
 };
 

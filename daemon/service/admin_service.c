@@ -12,6 +12,7 @@
 #include "fetch/request.h"
 #include "pool/pool_stats.h"
 #include "service/service_priv.h"
+#include "service/tls_convert.h"
 
 #define ROWS_PER_REPLY 512
 
@@ -243,6 +244,7 @@ static bool add_connection(void *arg, const struct connection_row *from)
     row->idle_s = from->idle_s;
     if (from->tls_version.len > 0)
         row->tls = keep_format(listing, "", from->tls_version, " ", from->tls_cipher);
+    row->early_data = early_data_to_pb(from->early_data);
     return true;
 }
 

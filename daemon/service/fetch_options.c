@@ -398,6 +398,7 @@ int fetch_options_of_message(struct client *client,
     ret->no_keep_alive = message->no_keep_alive;
     ret->asks_challenges = message->ask_challenges;
     ret->tells_certificates = message->tell_certificates;
+    ret->early_data = message->tls && message->tls->early_data;
     take_redirects(message->redirect_options, ret);
     ret->cache = message->cache;
     take_timeouts(client, message->timeouts, ret);

@@ -288,6 +288,12 @@ static void put_connections(struct metrics *metrics)
         U64(pool.tls_handshakes_full));
     PUT(metrics, "xhrd_connection_handshakes_total{kind=\"resumed\"} %llu\n",
         U64(pool.tls_handshakes_resumed));
+    family(metrics, "xhrd_early_data", "counter", NULL,
+           "Connections whose first request went before TLS was done.");
+    PUT(metrics, "xhrd_early_data_total{outcome=\"accepted\"} %llu\n",
+        U64(pool.early_data_accepted));
+    PUT(metrics, "xhrd_early_data_total{outcome=\"rejected\"} %llu\n",
+        U64(pool.early_data_rejected));
 }
 
 static void put_daemon(struct metrics *metrics)

@@ -16,6 +16,7 @@ struct tls_message {
     Xhrd__V1__TlsRung *list[TLS_RUNGS_MAX];
 };
 
+Xhrd__V1__EarlyData early_data_to_pb(enum early_data early);
 void tls_rung_to_pb(const struct tls_rung *rung, Xhrd__V1__TlsRung *ret);
 
 /* @head: of an answer whose connection has TLS. */

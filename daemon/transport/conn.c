@@ -63,6 +63,8 @@ void conn_ends_init(struct conn_ends *ret, const struct io *io)
         return;
     ret->is_tls = true;
     ret->tls_resumed = tls->resumed;
+    ret->early_data = tls->early;
+    ret->is_early = tls->is_early;
     ret->tls_number = tls->version;
     ret->tls_verify_result = tls->verify_result;
     (void)snprintf(ret->tls_version, sizeof(ret->tls_version), "%s", tls->version_name);
@@ -78,6 +80,8 @@ void conn_ends_tell(const struct conn_ends *ends, struct conn_info *ret)
     ret->local_port = ends->local_port;
     ret->is_tls = ends->is_tls;
     ret->tls_resumed = ends->tls_resumed;
+    ret->early_data = ends->early_data;
+    ret->is_early = ends->is_early;
     ret->tls_number = ends->tls_number;
     ret->tls_version = span_of(ends->tls_version);
     ret->tls_cipher = span_of(ends->tls_cipher);

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "base/cleanup.h"
+#include "base/early_data.h"
 #include "base/span.h"
 #include "loop/loop.h"
 #include "transport/exchange.h"
@@ -29,6 +30,8 @@ struct conn_events {
     void (*on_broken)(void *owner);
     /* HTTP/2: conn_capacity() is another one. May be NULL. */
     void (*on_changed)(void *owner);
+    /* What was early is so no more: see struct conn_info. May be NULL. */
+    void (*on_settled)(void *owner);
 };
 
 /* Strings live as long as the connection. */
@@ -40,14 +43,16 @@ struct conn_info {
     struct span local_address;
     uint16_t remote_port;
     uint16_t local_port;
-    bool is_tls; /* else the next five are empty */
+    bool is_tls; /* else the next seven are empty */
     bool tls_resumed;
     uint16_t tls_number; /* 0x0301: TLS 1.0 … 0x0304: TLS 1.3 */
     struct span tls_version;
     struct span tls_cipher;
     struct span tls_alpn;
     uint32_t tls_verify_result; /* X509_V_ERR_…; not 0 only where nothing had to be verified */
-    bool asks_for_calm;         /* HTTP/2: ENHANCE_YOUR_CALM */
+    enum early_data early_data;
+    bool is_early;      /* the handshake is not done yet: only what may be heard twice goes */
+    bool asks_for_calm; /* HTTP/2: ENHANCE_YOUR_CALM */
 };
 
 struct conn_ops {
@@ -85,7 +90,7 @@ const struct transport_counters *transport_counters(const struct transport *tran
 
 /**
  * conn_new_h1() - speak HTTP/1.1 on a stream
- * @io: connected, handshake done; taken on success, the caller's otherwise
+ * @io: connected, handshake done or early; taken on success, the caller's otherwise
  * Return: 0 or -ENOMEM.
  */
 MUST_CHECK int conn_new_h1(struct transport *transport, struct io *io, struct conn **ret);

@@ -15,6 +15,7 @@
 #include <sys/types.h>
 
 #include "base/cleanup.h"
+#include "base/early_data.h"
 #include "base/failure.h"
 #include "base/span.h"
 
@@ -117,12 +118,13 @@ struct exchange_info {
     struct span local_address;
     uint16_t remote_port;
     uint16_t local_port;
-    bool is_tls; /* else the next four are empty */
+    bool is_tls; /* else the next five are empty */
     bool tls_resumed;
     struct span tls_version; /* "TLSv1.3" */
     struct span tls_cipher;
     struct span tls_alpn;
     uint32_t tls_verify_result;
+    enum early_data early_data;   /* whether this request went so */
     uint64_t request_bytes;       /* head and body with framing, taken by the connection */
     uint64_t request_body_bytes;  /* payload, taken by the connection */
     uint64_t response_head_bytes; /* start line, fields and trailers, 1xx included */
@@ -142,6 +144,7 @@ uint64_t exchange_unacked(const struct exchange *exchange);
 enum exchange_replay {
     REPLAY_SAFE,       /* no byte of the request was taken: any method */
     REPLAY_IDEMPOTENT, /* some was, no byte of an answer came, on a reused connection */
+    REPLAY_EARLY,      /* it went before the handshake was done, and that came to nothing */
     REPLAY_NO,         /* first use of the connection, an answer had begun, or the owner's body
                           did not keep its promise */
 };

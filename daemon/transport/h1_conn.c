@@ -234,10 +234,20 @@ static void h1_on_failed(void *owner, const struct failure *why)
         h1_broke_idle(h1);
 }
 
+static void h1_on_settled(void *owner)
+{
+    struct h1_conn *h1 = owner;
+
+    conn_ends_init(&h1->ends, h1->io);
+    if (h1->conn.events && h1->conn.events->on_settled)
+        h1->conn.events->on_settled(h1->conn.owner);
+}
+
 static const struct io_events h1_io_events = {
     .on_readable = h1_on_readable,
     .on_writable = h1_on_writable,
     .on_failed = h1_on_failed,
+    .on_settled = h1_on_settled,
 };
 
 static void h1_on_expect_timeout(void *owner)
@@ -338,6 +348,7 @@ static void h1_exchange_info(const struct exchange *exchange, struct exchange_in
         .local_port = conn.local_port,
         .is_tls = conn.is_tls,
         .tls_resumed = conn.tls_resumed,
+        .early_data = conn.exchanges == 1 ? conn.early_data : EARLY_DATA_NONE,
         .tls_version = conn.tls_version,
         .tls_cipher = conn.tls_cipher,
         .tls_alpn = conn.tls_alpn,
@@ -368,6 +379,8 @@ static enum exchange_replay h1_exchange_replay(const struct exchange *exchange)
         return REPLAY_NO;
     if (h1->request_bytes == 0)
         return REPLAY_SAFE;
+    if (h1->ends.is_early)
+        return REPLAY_EARLY;
     return h1->first_byte_us == 0 && h1->opened > 1 ? REPLAY_IDEMPOTENT : REPLAY_NO;
 }
 

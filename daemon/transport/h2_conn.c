@@ -138,10 +138,20 @@ static void on_failed(void *owner, const struct failure *why)
     h2_break(owner, why);
 }
 
+static void on_settled(void *owner)
+{
+    struct h2_conn *h2 = owner;
+
+    conn_ends_init(&h2->ends, h2->io);
+    if (h2->conn.events && h2->conn.events->on_settled)
+        h2->conn.events->on_settled(h2->conn.owner);
+}
+
 static const struct io_events h2_io_events = {
     .on_readable = on_readable,
     .on_writable = on_writable,
     .on_failed = on_failed,
+    .on_settled = on_settled,
 };
 
 /* ---- silence ----------------------------------------------------------------------------- */
@@ -309,7 +319,7 @@ int conn_new_h2(struct transport *transport, struct io *io, struct conn **ret)
     conn_ends_init(&h2->ends, io);
     io_set_events(io, &h2_io_events, h2);
     h2_update_interest(h2);
-    h2_wake(h2);
+    loop_defer_next(transport->loop, &h2->task); /* the first request goes in the same record */
     *ret = &h2->conn;
     return 0;
 }

@@ -502,6 +502,7 @@ static void stream_info(const struct exchange *exchange, struct exchange_info *r
         .local_port = conn.local_port,
         .is_tls = conn.is_tls,
         .tls_resumed = conn.tls_resumed,
+        .early_data = stream->is_reused ? EARLY_DATA_NONE : conn.early_data,
         .tls_version = conn.tls_version,
         .tls_cipher = conn.tls_cipher,
         .tls_alpn = conn.tls_alpn,
@@ -534,6 +535,8 @@ static enum exchange_replay stream_replay(const struct exchange *exchange)
         return REPLAY_NO;
     if (!stream->is_sent || stream->is_refused)
         return REPLAY_SAFE;
+    if (stream->h2->ends.is_early)
+        return REPLAY_EARLY;
     return stream->first_byte_us == 0 && stream->is_reused && !stream->is_resetting
                ? REPLAY_IDEMPOTENT
                : REPLAY_NO;

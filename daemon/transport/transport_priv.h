@@ -39,7 +39,7 @@ struct exchange {
     void *owner;
 };
 
-/* Where a connection leads and under which TLS, as text that outlives its stream. Made once. */
+/* Where a connection leads and under which TLS, as text that outlives its stream. */
 struct conn_ends {
     char remote[ADDRESS_TEXT_MAX];
     char local[ADDRESS_TEXT_MAX];
@@ -47,6 +47,8 @@ struct conn_ends {
     uint16_t local_port;
     bool is_tls;
     bool tls_resumed;
+    bool is_early;
+    enum early_data early_data;
     uint16_t tls_number;
     uint32_t tls_verify_result;
     char tls_version[16];
@@ -54,6 +56,7 @@ struct conn_ends {
     char tls_alpn[16];
 };
 
+/* Once more when the handshake of an early one is done. */
 void conn_ends_init(struct conn_ends *ret, const struct io *io);
 
 /* Fills what belongs to the ends. */

@@ -482,6 +482,13 @@ struct xhr_request_options {
      * in this process, and left open. 0: none. */
     int ca_fd;
     int client_certificate_fd;
+    /* GET and HEAD without a body may go with the TLS hello, before the handshake is done
+     * (0-RTT,
+     * RFC 8470), to a server that has given a session for it. Whoever records such a request
+     * can send it to the server once more: for what may happen twice only. See enum
+     * xhr_early_data.
+     */
+    bool early_data;
 };
 
 /**
@@ -794,6 +801,18 @@ struct xhr_certificate {
     unsigned char spki_sha256[XHR_PIN_BYTES]; /* of its public key: what a pin is */
 };
 
+/* What became of a request with early_data. */
+enum xhr_early_data {
+    XHR_EARLY_DATA_NONE =
+        0, /* it went behind the handshake, or on a connection that was there */
+    XHR_EARLY_DATA_SENT = 1,      /* the server has not said; never of an answer */
+    XHR_EARLY_DATA_ACCEPTED = 2,  /* it went with the hello */
+    XHR_EARLY_DATA_REJECTED = 3,  /* so it did, in vain: it went once more behind a handshake */
+    XHR_EARLY_DATA_TOO_EARLY = 4, /* the server took it and answered 425: once more, too */
+    XHR_EARLY_DATA_FORBIDDEN = 5  /* by the administrator: it went behind the handshake */
+};
+XHR_API const char *xhr_early_data_name(enum xhr_early_data early); /* "none", "too-early" */
+
 struct xhr_tls_info {
     const char *version; /* "TLSv1.3" */
     const char *cipher;
@@ -806,6 +825,7 @@ struct xhr_tls_info {
     const struct xhr_certificate *certificates;
     size_t n_certificates;
     size_t n_certificates_left_out;
+    enum xhr_early_data early_data;
 };
 
 /* A step down to a server that chokes on TLS as it is: one more connection, with less. */
