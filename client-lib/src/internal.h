@@ -2,12 +2,23 @@
 #pragma once
 
 /*
- * What xhrctl may use beside the public header: commands in the wire's own types. Not exported
- * from libxhr.so; xhrctl links libxhr.a.
+ * What xhr and xhrctl may use beside the public header: for xhrctl commands in the wire's own
+ * types. Not exported from libxhr.so; both link its objects.
  */
+
+#include <stdbool.h>
+#include <stddef.h>
 
 #include "xhr/xhr.h"
 #include "xhrd/v1/envelope.pb-c.h"
+
+/**
+ * xhr_client_find_daemon_by() - where to look for the daemon, should one have to be started
+ * @find: asked only then, and only where neither daemon_path nor XHRD_DAEMON says it; writes to
+ *        @path, @size bytes, and returns whether it is there
+ */
+void xhr_client_find_daemon_by(struct xhr_client *client,
+                               bool (*find)(char *path, size_t size));
 
 /* The answer to a raw command, one call per message of it; the last has reply->more false.
  * NULL: there will be none, @error says why. Borrowed for the call. */

@@ -22,6 +22,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "internal.h"
 #include "spawn.h"
 #include "xhr_priv.h"
 
@@ -219,13 +220,21 @@ static int listen_at(const struct place *place, int dir)
     return r;
 }
 
-static const char *daemon_path(const struct xhr_client *client)
+void xhr_client_find_daemon_by(struct xhr_client *client, bool (*find)(char *path, size_t size))
+{
+    client->find_daemon = find;
+}
+
+static const char *daemon_path(const struct xhr_client *client, char found[PATH_MAX])
 {
     const char *named = secure_getenv("XHRD_DAEMON");
 
     if (client->daemon_path)
         return client->daemon_path;
-    return named && *named ? named : XHR_DAEMON_PATH;
+    if (named && *named)
+        return named;
+    return client->find_daemon && client->find_daemon(found, PATH_MAX) ? found
+                                                                       : XHR_DAEMON_PATH;
 }
 
 /* With the lock held and nobody listening. Return: a connected descriptor or -errno. */
@@ -234,7 +243,9 @@ static int start_locked(const struct xhr_client *client,
                         int dir,
                         struct xhr_failure *why)
 {
-    struct xhr_spawn spawn = {.path = daemon_path(client), .listen_fd = listen_at(place, dir)};
+    char found[PATH_MAX];
+    struct xhr_spawn spawn = {.path = daemon_path(client, found),
+                              .listen_fd = listen_at(place, dir)};
     int r;
 
     if (spawn.listen_fd < 0) {

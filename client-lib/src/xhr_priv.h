@@ -113,6 +113,7 @@ struct xhr_signing;
 struct xhr_client {
     char *socket_path;
     char *daemon_path;
+    bool (*find_daemon)(char *path, size_t size); /* NULL; internal.h */
     char *program;
     char *profile;
     bool no_start;

@@ -323,17 +323,6 @@ int formdata_load(const struct cli_options *options, struct formdata *ret, struc
     return r;
 }
 
-void formdata_done(struct formdata *formdata)
-{
-    (void)xhr_form_free(formdata->form);
-    for (size_t i = 0; i < formdata->n_sources; i++) {
-        postdata_done(formdata->sources[i]);
-        free(formdata->sources[i]);
-    }
-    free(formdata->sources);
-    *formdata = (struct formdata){0};
-}
-
 struct postdata *formdata_waiting(const struct formdata *formdata)
 {
     for (size_t i = 0; i < formdata->n_sources; i++)

@@ -17,10 +17,9 @@ struct formdata {
 
 /**
  * formdata_load() - read and open what the command line names
- * Return: 0 or an exit code with *why filled; *ret is to be given to formdata_done() anyway.
+ * Return: 0 or an exit code with *why filled. *ret is there until the program ends.
  */
 int formdata_load(const struct cli_options *options, struct formdata *ret, struct trouble *why);
-void formdata_done(struct formdata *formdata);
 
 /* The pipe that has nothing to give now; NULL: none. */
 struct postdata *formdata_waiting(const struct formdata *formdata);

@@ -67,7 +67,7 @@ static int print_version(void)
 /* As curl: the exit code is the last URL's. */
 static int run_all(const struct cli_options *options)
 {
-    struct session session;
+    static struct session session; /* what it has is not freed: session_close() */
     struct trouble why = {0};
     bool stop = false;
     int code = session_open(&session, options, &why);
@@ -93,7 +93,7 @@ static int run_all(const struct cli_options *options)
 
 int main(int argc, char **argv)
 {
-    struct cli_options options;
+    static struct cli_options options;
     struct trouble why = {0};
 
     catch_signals();
@@ -106,6 +106,5 @@ int main(int argc, char **argv)
         code = print_version();
     else
         code = run_all(&options);
-    cli_options_done(&options);
     return code;
 }

@@ -7,6 +7,7 @@
 
 #include "files.h"
 #include "flags.h"
+#include "internal.h"
 #include "netrc.h"
 #include "password.h"
 #include "profile.h"
@@ -24,34 +25,28 @@ static int no_memory(struct trouble *why)
     return trouble_set(why, EXIT_RESOURCES, "out of memory");
 }
 
-/* Where it was built, xhrd lies beside xhr. Return: its path; NULL: XHRD_DAEMON names one, or
- * the library knows where it is installed. */
-static const char *daemon_beside_us(char path[PATH_MAX])
+/* Where it was built, xhrd lies beside xhr; where it is installed the library knows. */
+static bool find_daemon_beside_us(char *path, size_t size)
 {
     static const char name[] = "/xhrd";
-    const char *named = getenv("XHRD_DAEMON");
+    ssize_t n = readlink("/proc/self/exe", path, size - sizeof(name));
 
-    if (named && *named)
-        return NULL;
-    ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - sizeof(name));
-    if (n <= 0 || n >= (ssize_t)(PATH_MAX - sizeof(name)))
-        return NULL;
+    if (n <= 0 || n >= (ssize_t)(size - sizeof(name)))
+        return false;
     path[n] = '\0';
     char *slash = strrchr(path, '/');
     if (!slash)
-        return NULL;
+        return false;
     memcpy(slash, name, sizeof(name));
-    return access(path, X_OK) == 0 ? path : NULL;
+    return access(path, X_OK) == 0;
 }
 
 static int load_client(struct session *session, struct trouble *why)
 {
-    char beside[PATH_MAX];
     struct xhr_client_options options = {
         .size = sizeof(options),
         .socket_path = session->options->socket_path,
         .no_start = session->options->no_start,
-        .daemon_path = daemon_beside_us(beside),
         .program = "xhr",
         .profile = session->options->profile,
     };
@@ -64,7 +59,10 @@ static int load_client(struct session *session, struct trouble *why)
         return trouble_set(why, EXIT_USAGE,
                            "--socket '%s': not the path of a socket, or too long",
                            options.socket_path ? options.socket_path : "");
-    return r < 0 ? trouble_set(why, EXIT_RESOURCES, "%s", strerror(-r)) : 0;
+    if (r < 0)
+        return trouble_set(why, EXIT_RESOURCES, "%s", strerror(-r));
+    xhr_client_find_daemon_by(session->client, find_daemon_beside_us);
+    return 0;
 }
 
 static int load_ca(struct session *session, struct trouble *why)
@@ -413,41 +411,25 @@ int session_open(struct session *session,
     return options->events ? event_log_open(&session->events, options->events_file, why) : 0;
 }
 
-static void free_secret(char *text)
+static void wipe(void *secret, size_t len)
 {
-    if (text)
-        explicit_bzero(text, strlen(text));
-    free(text);
+    if (secret)
+        explicit_bzero(secret, len);
+}
+
+static void wipe_text(char *secret)
+{
+    if (secret)
+        explicit_bzero(secret, strlen(secret));
 }
 
 int session_close(struct session *session, struct trouble *why)
 {
-    int r = event_log_close(&session->events, why);
-
-    (void)xhr_client_free(session->client);
-    formdata_done(&session->formdata);
-    postdata_done(&session->postdata);
-    strbuf_done(&session->query);
-    strbuf_done(&session->write_out);
-    strbuf_done(&session->ca_pem);
-    if (session->identity.bytes)
-        explicit_bzero(session->identity.bytes, session->identity.len);
-    strbuf_done(&session->identity);
-    strbuf_done(&session->cookie);
-    strbuf_done(&session->range);
-    for (size_t i = 0; i < session->n_files; i++)
-        strbuf_done(&session->files[i]);
-    free(session->files);
-    free(session->headers.items);
-    free(session->resolve);
-    free(session->connect_to);
-    if (session->netrc.bytes)
-        explicit_bzero(session->netrc.bytes, session->netrc.len);
-    strbuf_done(&session->netrc);
-    free_secret(session->user);
-    free_secret(session->password);
-    free_secret(session->proxy_user);
-    free_secret(session->proxy_password);
-    *session = (struct session){0};
-    return r;
+    wipe(session->identity.bytes, session->identity.len);
+    wipe(session->netrc.bytes, session->netrc.len);
+    wipe_text(session->user);
+    wipe_text(session->password);
+    wipe_text(session->proxy_user);
+    wipe_text(session->proxy_password);
+    return event_log_close(&session->events, why);
 }

@@ -45,7 +45,9 @@ struct session {
 int session_open(struct session *session,
                  const struct cli_options *options,
                  struct trouble *why);
-/* Return: 0 or an exit code with *why filled: the events could not be written. */
+/* At the end of the program, which takes the memory with it: the kernel is faster at that.
+ * Secrets are wiped. Return: 0 or an exit code with *why filled: the events could not be
+ * written. */
 int session_close(struct session *session, struct trouble *why);
 
 /**
