@@ -619,6 +619,13 @@ bool h1_parser_may_reuse(const struct h1_parser *parser, size_t unread_bytes)
     return parser->state == H1_STATE_DONE && parser->head.keep_alive && unread_bytes == 0;
 }
 
+uint64_t h1_parser_announced(const struct h1_parser *parser)
+{
+    bool is_inside = parser->state == H1_STATE_BODY || parser->state == H1_STATE_CHUNK_DATA;
+
+    return is_inside ? parser->remaining : 0;
+}
+
 size_t h1_parser_header_bytes(const struct h1_parser *parser)
 {
     return parser->head_bytes + parser->trailer_bytes;

@@ -173,5 +173,9 @@ MUST_CHECK int h1_parser_finish(struct h1_parser *parser, bool clean_eof);
  */
 bool h1_parser_may_reuse(const struct h1_parser *parser, size_t unread_bytes);
 
+/* How much of a body, or of the chunk at hand, is still to come; of a body that ends with the
+ * connection more than there is. 0 where nothing is known. */
+uint64_t h1_parser_announced(const struct h1_parser *parser);
+
 /* Head and trailer bytes of this exchange so far, 1xx included. */
 size_t h1_parser_header_bytes(const struct h1_parser *parser);

@@ -27,6 +27,12 @@ ssize_t io_read(struct io *io, char *buf, size_t len)
     return io->state == IO_OPEN ? io->ops->read(io, buf, len) : -EAGAIN;
 }
 
+void io_expect(struct io *io, uint64_t bytes)
+{
+    if (io->state == IO_OPEN && io->ops->expect)
+        io->ops->expect(io, bytes);
+}
+
 ssize_t io_writev(struct io *io, const struct iovec *iov, int n)
 {
     INVARIANT(io->state != IO_CLOSED);

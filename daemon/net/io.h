@@ -78,6 +78,14 @@ struct tls_info {
 MUST_CHECK ssize_t io_read(struct io *io, char *buf, size_t len);
 
 /**
+ * io_expect() - at least so many bytes more are announced, and all that came has been read
+ *
+ * The io may let them gather for a moment before it says that it is readable. 0, which is what
+ * it begins with: each byte is told. A promise that is not kept costs a few milliseconds.
+ */
+void io_expect(struct io *io, uint64_t bytes);
+
+/**
  * io_writev() - hand over the first bytes of @iov
  *
  * What was taken is never asked for again. TLS puts small pieces together into one record, so

@@ -19,7 +19,8 @@ enum io_state {
 struct io_ops {
     ssize_t (*read)(struct io *io, char *buf, size_t len); /* IO_OPEN only; len > 0 */
     ssize_t (*writev)(struct io *io, const struct iovec *iov, int n); /* IO_OPEN only */
-    void (*update_interest)(struct io *io);                           /* io->interest is new */
+    void (*expect)(struct io *io, uint64_t bytes); /* IO_OPEN only; NULL: it makes no odds */
+    void (*update_interest)(struct io *io);        /* io->interest is new */
     void (*close)(struct io *io, enum io_state before);
     void (*free)(struct io *io);
     const struct address *(*local)(const struct io *io);

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "loop/watch.h"
 #include "net/io_priv.h"
+#include "net/tcp_flow.h"
 
 #define IOV_ONCE_MAX 64 /* pieces per system call; the rest is "not taken" */
 
@@ -21,7 +22,8 @@ struct io_tcp {
     bool dry;          /* the kernel had nothing more; until the watch says otherwise */
     bool cannot_watch; /* the task tells it */
     struct watch watch;
-    struct deferred task; /* what came out inside a call of the owner's */
+    struct tcp_flow *flow; /* of a long body; NULL: none */
+    struct deferred task;  /* what came out inside a call of the owner's */
     struct address remote;
     struct address local;
 };
@@ -42,6 +44,8 @@ static ssize_t tcp_read(struct io *io, char *buf, size_t len)
         n = recv(tcp->fd, buf, len, 0);
     while (n < 0 && errno == EINTR);
     if (n > 0) {
+        if (tcp->flow)
+            tcp_flow_on_bytes(tcp->flow, (uint64_t)n);
         tcp->dry = (size_t)n < len && (io->interest & IO_READ);
         return n;
     }
@@ -75,6 +79,27 @@ static ssize_t tcp_writev(struct io *io, const struct iovec *iov, int n)
     return err == EPIPE || err == ECONNRESET ? -err : io_fail(io, -err);
 }
 
+static void tcp_on_late(void *owner)
+{
+    struct io_tcp *tcp = owner;
+
+    tcp->dry = false;
+    io_tell_readable(&tcp->io);
+}
+
+static void tcp_expect(struct io *io, uint64_t bytes)
+{
+    struct io_tcp *tcp = tcp_of(io);
+
+    if (bytes == 0)
+        tcp->flow = tcp_flow_free(tcp->flow);
+    else if (tcp->flow)
+        tcp_flow_expect(tcp->flow, bytes);
+    else if (bytes >= TCP_FLOW_BYTES_MIN &&
+             tcp_flow_new(&tcp->flow, io->loop, tcp->fd, tcp_on_late, tcp) < 0)
+        tcp->flow = NULL; /* it goes without */
+}
+
 static void tcp_update_interest(struct io *io)
 {
     struct io_tcp *tcp = tcp_of(io);
@@ -94,6 +119,7 @@ static void tcp_close(struct io *io, enum io_state before)
 
     (void)before;
     loop_defer_cancel(io->loop, &tcp->task);
+    tcp->flow = tcp_flow_free(tcp->flow);
     watch_done(&tcp->watch);
     close(tcp->fd);
 }
@@ -126,6 +152,7 @@ static uint64_t tcp_unacked(const struct io *io)
 static const struct io_ops tcp_ops = {
     .read = tcp_read,
     .writev = tcp_writev,
+    .expect = tcp_expect,
     .update_interest = tcp_update_interest,
     .close = tcp_close,
     .free = tcp_free,
@@ -185,6 +212,8 @@ static void tcp_on_ready(void *owner, unsigned ready)
     if (tcp->io.state == IO_CONNECTING) {
         finish_connect(tcp);
     } else if (ready == WATCH_READ) {
+        if (tcp->flow)
+            tcp_flow_on_ready(tcp->flow);
         tcp->dry = false;
         io_tell_readable(&tcp->io);
     } else {

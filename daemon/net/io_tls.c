@@ -512,6 +512,14 @@ static ssize_t tls_read(struct io *io, char *buf, size_t len)
     return total > 0 || n == 0 ? (ssize_t)total : n;
 }
 
+/* What is in records is more on the wire, but for what OpenSSL has already. */
+static void tls_expect(struct io *io, uint64_t bytes)
+{
+    struct io_tls *tls = tls_of(io);
+
+    io_expect(tls->wire.lower, bytes > TLS_READ_AHEAD_BYTES ? bytes - TLS_READ_AHEAD_BYTES : 0);
+}
+
 /* Return: the error, which ends reading too unless the peer may have answered. */
 static ssize_t write_failed(struct io_tls *tls)
 {
@@ -638,6 +646,7 @@ static uint64_t tls_unacked(const struct io *io)
 static const struct io_ops tls_ops = {
     .read = tls_read,
     .writev = tls_writev,
+    .expect = tls_expect,
     .update_interest = tls_update_interest,
     .close = tls_close,
     .free = tls_free,

@@ -187,6 +187,13 @@ static bool read_once(struct h1_conn *h1)
     return h1->serial == serial && !h1->is_paused && (size_t)n == sizeof(transport->scratch);
 }
 
+/* Of what is announced the stream need not tell every byte. */
+static void tell_expected(struct h1_conn *h1)
+{
+    if (h1->io)
+        io_expect(h1->io, h1->is_open ? h1_parser_announced(&h1->parser) : 0);
+}
+
 void h1_receive_on_readable(struct h1_conn *h1)
 {
     if (!h1->is_open) {
@@ -195,8 +202,9 @@ void h1_receive_on_readable(struct h1_conn *h1)
     }
     for (int i = 0; i < READS_MAX && !h1->is_paused && !h1->is_resuming; i++) {
         if (!read_once(h1))
-            return;
+            break;
     }
+    tell_expected(h1);
 }
 
 void h1_receive_kept(struct h1_conn *h1)

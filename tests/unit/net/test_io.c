@@ -451,6 +451,53 @@ static void test_an_end_of_stream_one_way_leaves_the_other_way_open(void **state
     io_close(b.io);
 }
 
+static void receive_much(struct owner *owner, uint64_t *announced)
+{
+    static char bytes[65536];
+    ssize_t n;
+
+    while ((n = io_read(owner->io, bytes, sizeof(bytes))) > 0)
+        *announced -= (uint64_t)n;
+    assert_int_equal(n, -EAGAIN);
+    io_expect(owner->io, *announced);
+}
+
+/* The peer keeps its word; in between it stops with less than is waited for, and at the end of
+ * it bytes that were announced to nobody are told at once. */
+static void test_bytes_that_are_let_gather_all_come_though_the_sender_stops(void **state)
+{
+    static char bytes[1 << 20];
+    struct net *net = *state;
+    struct owner owner = {0};
+    uint64_t announced = 64 << 20;
+
+    dial_and_accept(net, &owner);
+    io_set_interest(owner.io, IO_READ);
+    io_expect(owner.io, announced);
+    while (announced > 0) {
+        uint64_t len = announced > sizeof(bytes) ? sizeof(bytes) - 1000 : announced;
+        uint64_t left = announced - len;
+
+        for (uint64_t sent = 0; sent < len;) {
+            ssize_t n = send(net->peer_fd, bytes, len - sent, MSG_DONTWAIT);
+
+            sent += n > 0 ? (uint64_t)n : 0;
+            turn(net->loop, 1);
+            receive_much(&owner, &announced);
+        }
+        while (announced > left) {
+            owner.n_readable = 0;
+            turn_until(net->loop, &owner.n_readable);
+            receive_much(&owner, &announced);
+        }
+    }
+    owner.n_readable = 0;
+    assert_int_equal(send(net->peer_fd, bytes, 1, 0), 1);
+    turn_until(net->loop, &owner.n_readable);
+    assert_int_equal(io_read(owner.io, bytes, sizeof(bytes)), 1);
+    io_close(owner.io);
+}
+
 #define WITH_NET(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -460,6 +507,7 @@ int main(void)
         WITH_NET(test_a_refused_connection_is_one_failure_with_advice),
         WITH_NET(test_readiness_is_level_triggered_and_pausing_stops_it),
         WITH_NET(test_a_short_read_spares_the_second_system_call_but_loses_nothing),
+        WITH_NET(test_bytes_that_are_let_gather_all_come_though_the_sender_stops),
         WITH_NET(test_a_reset_is_told_as_the_result_and_only_once),
         WITH_NET(test_writing_more_than_the_kernel_takes_says_again),
         WITH_NET(test_lb04_tcp_may_be_closed_in_every_callback),
