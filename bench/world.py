@@ -65,7 +65,7 @@ class Origin:
     hands it to its own successor, so the kernel may choose the port."""
 
     def __init__(self, prefix: pathlib.Path):
-        authority = Authority(prefix / "ca", "xhrd bench authority")
+        self.authority = authority = Authority(prefix / "ca", "xhrd bench authority")
         self.ca = authority.pem
         self.ca_and_system = prefix / "ca-and-system.pem"
         self.ca_and_system.write_bytes(SYSTEM_TRUST.read_bytes() + self.ca.read_bytes())

@@ -2,8 +2,9 @@
 /*
  * A program that makes its requests with libxhr.
  *
- *   xhr_client [-n REQUESTS] [-p IN_FLIGHT] [-d DAEMON_PID] [-j JAR] [-FHW] URL
+ *   xhr_client [-n REQUESTS] [-p IN_FLIGHT] [-d DAEMON_PID] [-j JAR] [-FHW] URL…
  *
+ * Of more than one URL each is asked in turn.
  * Prints latencies and rates of REQUESTS requests after as many more to warm up as are in
  * flight; with -H it makes exactly REQUESTS, prints nothing and holds still for `spawn -H`.
  * With -F every request has a connection of its own.
@@ -16,7 +17,8 @@
 
 struct run {
     struct xhr_client *client;
-    const char *url;
+    char *const *urls;
+    size_t n_urls;
     const char *jar; /* NULL: the default */
     bool fresh;      /* a connection for each */
     size_t total;    /* requests to make, those to warm up included */
@@ -65,9 +67,10 @@ static void finish_one(struct slot *slot)
 
 static void start_one(struct slot *slot, bool async)
 {
-    slot->run->started++;
+    const char *url = slot->run->urls[slot->run->started++ % slot->run->n_urls];
+
     slot->sent_ns = now_ns();
-    if (xhr_request_open(slot->request, "GET", slot->run->url, async) < 0)
+    if (xhr_request_open(slot->request, "GET", url, async) < 0)
         die("open");
     if (xhr_request_send(slot->request, NULL) < 0)
         check(slot->request);
@@ -182,11 +185,12 @@ int main(int argc, char **argv)
         default: return 2;
         }
     }
-    run.url = argv[optind];
+    run.urls = argv + optind;
+    run.n_urls = (size_t)(argc - optind);
     run.warm = hold ? 0 : in_flight;
     run.total = n + run.warm;
     run.latency_ns = calloc(n, sizeof(*run.latency_ns));
-    if (!run.url || !run.latency_ns || xhr_client_new(NULL, &run.client) < 0)
+    if (run.n_urls == 0 || !run.latency_ns || xhr_client_new(NULL, &run.client) < 0)
         die("no URL, or no memory");
     begin_measuring(&run);
     if (in_flight == 1 && !wait)

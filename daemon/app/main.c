@@ -11,6 +11,7 @@
 #include "app/signals.h"
 #include "base/log.h"
 #include "base/message_id.h"
+#include "base/process.h"
 #include "loop/worker.h"
 #include "net/tls_memory.h"
 
@@ -66,6 +67,7 @@ int main(int argc, char **argv)
     struct passed passed = {0};
 
     tune_malloc();
+    process_raise_fds_max();
     tls_memory_init();
     (void)umask(0077);
     (void)signal(SIGPIPE, SIG_IGN);

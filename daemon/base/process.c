@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/fault.h"
+#include "base/log.h"
 #include "base/num.h"
 #include "base/span.h"
 
@@ -55,6 +56,17 @@ int process_fds(struct process_fds *ret)
         fds.max = limit.rlim_cur;
     *ret = fds;
     return 0;
+}
+
+void process_raise_fds_max(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == limit.rlim_max)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+        log_warning(NULL, "the limit of descriptors stays as it is: %m");
 }
 
 /* "size resident …", in pages. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* What the kernel says this process holds. For people who look; nothing is decided by it. */
+/* What the kernel says this process holds, for people who look, and how much it may hold. */
 
 #include <stdint.h>
 
@@ -29,3 +29,7 @@ static inline uint64_t process_fds_open(const struct process_fds *fds)
 /* Return: 0 or -errno, where /proc does not show it. */
 MUST_CHECK int process_fds(struct process_fds *ret);
 MUST_CHECK int process_memory(struct process_memory *ret);
+
+/* As many descriptors as we may have. The soft limit is there for programs that use select(); a
+ * daemon that a client started has it from that client's shell. */
+void process_raise_fds_max(void);

@@ -45,32 +45,45 @@ int loop_new(struct loop **ret, const struct clock *clock)
     return 0;
 }
 
+static void queue_task(struct deferred ***tail, struct deferred *task)
+{
+    if (task->at)
+        return;
+    task->next = NULL;
+    task->at = *tail;
+    **tail = task;
+    *tail = &task->next;
+}
+
+/* @tail: of the queue it is in, if it is the last there. */
+static void unqueue_task(struct deferred ***tail, struct deferred *task)
+{
+    *task->at = task->next;
+    if (task->next)
+        task->next->at = task->at;
+    else
+        *tail = task->at;
+    task->at = NULL;
+}
+
+static void run_first(struct deferred *first, struct deferred ***tail)
+{
+    unqueue_task(tail, first);
+    first->fn(first->owner);
+}
+
 /* One, however many wait. */
 static void run_turn(struct loop *loop)
 {
-    struct deferred *task = loop->turns;
-
-    if (!task)
-        return;
-    loop->turns = task->next;
-    if (!loop->turns)
-        loop->turns_tail = &loop->turns;
-    task->queued = false;
-    task->fn(task->owner);
+    if (loop->turns)
+        run_first(loop->turns, &loop->turns_tail);
 }
 
 /* A task may queue itself or others again: they run in this round too. */
 static void run_tasks(struct loop *loop)
 {
-    while (loop->tasks) {
-        struct deferred *task = loop->tasks;
-
-        loop->tasks = task->next;
-        if (!loop->tasks)
-            loop->tasks_tail = &loop->tasks;
-        task->queued = false;
-        task->fn(task->owner);
-    }
+    while (loop->tasks)
+        run_first(loop->tasks, &loop->tasks_tail);
 }
 
 static void adopt_next_tasks(struct loop *loop)
@@ -78,6 +91,7 @@ static void adopt_next_tasks(struct loop *loop)
     if (!loop->next_tasks)
         return;
     *loop->tasks_tail = loop->next_tasks;
+    loop->next_tasks->at = loop->tasks_tail;
     loop->tasks_tail = loop->next_tasks_tail;
     loop->next_tasks = NULL;
     loop->next_tasks_tail = &loop->next_tasks;
@@ -184,16 +198,6 @@ int64_t loop_wall_s(const struct loop *loop)
     return clock_wall_s(loop->clock);
 }
 
-static void queue_task(struct deferred ***tail, struct deferred *task)
-{
-    if (task->queued)
-        return;
-    task->queued = true;
-    task->next = NULL;
-    **tail = task;
-    *tail = &task->next;
-}
-
 void loop_defer(struct loop *loop, struct deferred *task)
 {
     queue_task(&loop->tasks_tail, task);
@@ -209,26 +213,18 @@ void loop_defer_turn(struct loop *loop, struct deferred *task)
     queue_task(&loop->turns_tail, task);
 }
 
-static bool unqueue_task(struct deferred **at, struct deferred ***tail, struct deferred *task)
+/* Which queue it is in matters to the last of one alone. */
+static struct deferred ***tail_of_last(struct loop *loop, const struct deferred *task)
 {
-    while (*at && *at != task)
-        at = &(*at)->next;
-    if (!*at)
-        return false;
-    *at = task->next;
-    if (*tail == &task->next)
-        *tail = at;
-    return true;
+    if (loop->tasks_tail == &task->next)
+        return &loop->tasks_tail;
+    return loop->next_tasks_tail == &task->next ? &loop->next_tasks_tail : &loop->turns_tail;
 }
 
 void loop_defer_cancel(struct loop *loop, struct deferred *task)
 {
-    if (!task->queued)
-        return;
-    if (!unqueue_task(&loop->tasks, &loop->tasks_tail, task) &&
-        !unqueue_task(&loop->next_tasks, &loop->next_tasks_tail, task))
-        (void)unqueue_task(&loop->turns, &loop->turns_tail, task);
-    task->queued = false;
+    if (task->at)
+        unqueue_task(tail_of_last(loop, task), task);
 }
 
 void loop_defer_free(struct loop *loop, struct reap *reap, void (*free_fn)(struct reap *self))

@@ -27,9 +27,9 @@ struct reap {
 /* Something to do once at the end of this round. Embedded; zero is "not queued". */
 struct deferred {
     struct deferred *next;
+    struct deferred **at; /* what points to it in its queue; NULL: it is in none */
     void (*fn)(void *owner);
     void *owner;
-    bool queued;
 };
 
 /* @clock: borrowed; clock_system(), or a fake one that drives the timers of a test. */
@@ -65,6 +65,11 @@ void loop_defer(struct loop *loop, struct deferred *task);
  * task that queues itself as long as there is something to do: the others get their turn. */
 void loop_defer_next(struct loop *loop, struct deferred *task);
 void loop_defer_cancel(struct loop *loop, struct deferred *task);
+
+static inline bool deferred_is_queued(const struct deferred *task)
+{
+    return task->at != NULL;
+}
 
 /* Something that takes as long as hundreds of other things, a step of a handshake, when the
  * owner's turn has come: one of them a round, in the order in which they asked, so that a

@@ -663,7 +663,7 @@ static const struct io_ops tls_ops = {
 /* A step costs as much as hundreds of reads: a crowd that connects takes turns. */
 static void ask_for_turn(struct io_tls *tls)
 {
-    if (tls->turn.queued && !tls->waits_long) {
+    if (deferred_is_queued(&tls->turn) && !tls->waits_long) {
         tls->waits_long = true;
         update_lower_interest(tls);
     }

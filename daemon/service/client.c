@@ -53,7 +53,7 @@ queue_message(struct client *client, const Xhrd__V1__ServerMessage *message, boo
 static void
 send_message(struct client *client, const Xhrd__V1__ServerMessage *message, bool lazily)
 {
-    if (client->closed || client->leave.queued)
+    if (client->closed || deferred_is_queued(&client->leave))
         return;
     int r = queue_message(client, message, lazily);
     if (r == 0)
@@ -342,12 +342,17 @@ static void client_on_frame(void *owner, const struct wire_frame *frame)
 
 static void client_on_congested(void *owner)
 {
-    fetch_service_set_congested(owner, true);
+    fetch_service_stall(owner);
+}
+
+static void client_on_wake(void *owner)
+{
+    fetch_service_wake(owner);
 }
 
 static void client_on_drained(void *owner)
 {
-    fetch_service_set_congested(owner, false);
+    fetch_service_wake(owner);
     cookie_watch_resume_all(owner);
     monitor_resume_all(owner);
 }
@@ -419,6 +424,7 @@ void client_close(struct client *client)
     client->closed = true;
     client_forget(client);
     loop_defer_cancel(service->loop, &client->leave);
+    loop_defer_cancel(service->loop, &client->wake);
     answer_service_leave(client);
     fetch_service_close_all(client);
     cookie_service_close_all(client);
@@ -573,7 +579,10 @@ int client_new(struct service *service,
     client->log = (struct log_subject){.uid = peer->uid, .has_uid = true};
     client->leave = (struct deferred){.fn = client_on_leave, .owner = client};
     link_init(&client->young);
+    client->wake = (struct deferred){.fn = client_on_wake, .owner = client};
     link_init(&client->request_list);
+    link_init(&client->flowing);
+    link_init(&client->stalled);
     link_init(&client->cookie_jobs);
     link_init(&client->watches);
     link_init(&client->monitors);

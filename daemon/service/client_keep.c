@@ -15,7 +15,7 @@
 bool client_is_at_rest(const struct client *client)
 {
     return !client->closed && client->greeted && !client->half_closed &&
-           !client->leave.queued && client->requests.count == 0 &&
+           !deferred_is_queued(&client->leave) && client->requests.count == 0 &&
            list_is_empty(&client->cookie_jobs) && list_is_empty(&client->watches) &&
            list_is_empty(&client->monitors) && client->n_hsts_jobs == 0 &&
            client->n_cache_jobs == 0 && client->n_policy_jobs == 0 &&

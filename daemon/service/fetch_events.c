@@ -385,6 +385,7 @@ static void entry_on_hop(void *owner, const struct request_head *head)
 
 static void entry_on_head(void *owner, const struct request_head *head)
 {
+    client_request_begin_flow(owner);
     tell_head(owner, head, true);
 }
 
@@ -398,7 +399,8 @@ static void entry_on_body(void *owner, struct span bytes)
         send_ready_state(entry, XHRD__V1__READY_STATE__READY_STATE_LOADING);
     }
     /* Who is being sent away has missed a message, maybe the head: nothing more is told. */
-    while (bytes.len > 0 && !entry->client->closed && !entry->client->leave.queued) {
+    while (bytes.len > 0 && !entry->client->closed &&
+           !deferred_is_queued(&entry->client->leave)) {
         struct span chunk = span_take(bytes, WIRE_BODY_DATA_MAX);
         size_t n = wire_body_head(head, WIRE_CLIENT, entry->number, chunk.len);
         int r = session_send_payload(entry->client->session,

@@ -13,6 +13,7 @@
 struct client_request {
     struct map_node node; /* in client->requests, by number */
     struct link link;     /* in client->request_list */
+    struct link flow;     /* in client->flowing or client->stalled, from its answer's head on */
     struct client *client;
     struct request *request;
     struct charge place;   /* one of QUOTA_REQUESTS */
@@ -28,7 +29,8 @@ struct client_request {
 };
 
 /* fetch_service.c */
-void client_request_forget(struct client_request *entry); /* its request has ended */
+void client_request_begin_flow(struct client_request *entry); /* its head is told next */
+void client_request_forget(struct client_request *entry);     /* its request has ended */
 
 /* fetch_events.c */
 extern const struct request_events client_request_events;

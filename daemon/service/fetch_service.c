@@ -14,6 +14,8 @@
 #include "service/monitor.h"
 #include "service/service_priv.h"
 
+#define WAKE_BATCH 8 /* requests that go on in one round, when there is room again */
+
 static struct client_request *find(const struct client *client, uint32_t number)
 {
     struct map_node *node =
@@ -35,6 +37,7 @@ void client_request_forget(struct client_request *entry)
 
     map_remove(&client->requests, &entry->node);
     link_remove(&entry->link);
+    link_remove(&entry->flow);
     release_charges(entry);
     if (entry->record)
         entry->record->holder = NULL;
@@ -125,14 +128,13 @@ static int open_request(struct client *client,
     }
     if (r == 0) {
         entry->client = client;
+        link_init(&entry->flow);
         entry->number = message->request_id;
         entry->tell_sent = message->tell_sent_headers;
         entry->tell_hops = message->tell_hops;
         r = begin(entry, &options, ret_why);
     }
     request_options_done(&options);
-    if (r == 0 && session_is_congested(client->session))
-        request_set_congested(entry->request, true);
     if (r < 0)
         mem_free(entry);
     return r;
@@ -304,11 +306,43 @@ void fetch_service_answer(struct client *client, const Xhrd__V1__Answer *message
     request_fail(entry->request, &why);
 }
 
-void fetch_service_set_congested(struct client *client, bool congested)
+/* ---- when the client does not keep up
+ * ------------------------------------------------------------------- */
+
+/* A request is told when it begins to tell, when the session is full and when it may go on:
+ * each time once. Of ten thousand that wait for room only those that get some are looked at. */
+static void set_flow(struct client_request *entry, bool stalls)
 {
-    LIST_FOREACH (at, &client->request_list)
-        request_set_congested(CONTAINER_OF(at, struct client_request, link)->request,
-                              congested);
+    struct client *client = entry->client;
+
+    link_remove(&entry->flow);
+    list_append(stalls ? &client->stalled : &client->flowing, &entry->flow);
+    request_set_congested(entry->request, stalls);
+}
+
+void client_request_begin_flow(struct client_request *entry)
+{
+    set_flow(entry, session_is_congested(entry->client->session));
+}
+
+void fetch_service_stall(struct client *client)
+{
+    LIST_FOREACH (at, &client->flowing)
+        set_flow(CONTAINER_OF(at, struct client_request, flow), true);
+}
+
+void fetch_service_wake(struct client *client)
+{
+    struct link *first;
+
+    for (int i = 0; i < WAKE_BATCH && !session_is_congested(client->session); i++) {
+        first = list_first(&client->stalled);
+        if (!first)
+            return;
+        set_flow(CONTAINER_OF(first, struct client_request, flow), false);
+    }
+    if (!list_is_empty(&client->stalled) && !session_is_congested(client->session))
+        loop_defer_next(client->service->loop, &client->wake);
 }
 
 void fetch_service_end_of_input(struct client *client)

@@ -74,6 +74,9 @@ struct client {
     char user_name[ACCESS_NAME_MAX];
     struct map requests; /* by the client's number */
     struct link request_list;
+    struct link flowing;  /* requests that tell an answer */
+    struct link stalled;  /* those that wait until the session has room, the longest first */
+    struct deferred wake; /* lets some of these go on */
     struct link cookie_jobs;
     struct cookie_jar *private_jar; /* NULL until CLIENT_PRIVATE_JAR is first named */
     struct link watches;            /* of jars */
@@ -161,7 +164,8 @@ void fetch_service_credit(struct client *client, const Xhrd__V1__Credit *message
 void fetch_service_body_to_fd(struct client *client, const Xhrd__V1__BodyToFd *message);
 void fetch_service_abort(struct client *client, const Xhrd__V1__AbortRequest *message);
 void fetch_service_answer(struct client *client, const Xhrd__V1__Answer *message);
-void fetch_service_set_congested(struct client *client, bool congested);
+void fetch_service_stall(struct client *client);
+void fetch_service_wake(struct client *client);
 /* The client sends no more: bodies that are not whole never will be. */
 void fetch_service_end_of_input(struct client *client);
 void fetch_service_close_all(struct client *client);

@@ -463,8 +463,7 @@ static void h1_free(struct reap *reap)
 {
     struct h1_conn *h1 = CONTAINER_OF(reap, struct h1_conn, reap);
 
-    if (h1->task.queued)
-        loop_defer_cancel(h1->transport->loop, &h1->task);
+    loop_defer_cancel(h1->transport->loop, &h1->task);
     h1_parser_done(&h1->parser);
     buf_done(&h1->out);
     buf_done(&h1->kept);

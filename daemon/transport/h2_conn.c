@@ -250,8 +250,7 @@ static void h2_free(struct reap *reap)
 {
     struct h2_conn *h2 = CONTAINER_OF(reap, struct h2_conn, reap);
 
-    if (h2->task.queued)
-        loop_defer_cancel(h2->transport->loop, &h2->task);
+    loop_defer_cancel(h2->transport->loop, &h2->task);
     nghttp2_session_del(h2->session);
     buf_done(&h2->out);
     mem_free(h2->violation);

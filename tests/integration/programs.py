@@ -74,9 +74,10 @@ class Daemon:
     """xhrd on a listening socket handed over as systemd does, with a state folder of its own."""
 
     def __init__(self, folder: pathlib.Path, *arguments, env=None, config=None, state_dir=None,
-                 unshare_network=False, binds=None):
-        """@binds: {place: what is there instead, for this daemon}"""
+                 unshare_network=False, binds=None, wrapper=()):
+        """@binds: {place: what is there instead, for this daemon}; @wrapper: words in front"""
         self.folder, self.unshare_network, self.binds = folder, unshare_network, binds
+        self.wrapper = wrapper
         folder.mkdir(parents=True, exist_ok=True)
         self.socket_path = folder / "socket"
         self.state_dir = state_dir or folder / "state"
@@ -114,7 +115,7 @@ class Daemon:
                               INVOCATION_ID="0" * 32)
 
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen([str(XHRD), *self.arguments], close_fds=False,
+            self.process = subprocess.Popen([*self.wrapper, str(XHRD), *self.arguments], close_fds=False,
                                             preexec_fn=hand_over, stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log)
         self.pid = self.process.pid

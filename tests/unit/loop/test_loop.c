@@ -194,6 +194,36 @@ static void test_of_those_who_ask_for_a_turn_one_has_it_each_round(void **state)
     assert_int_equal(runs[0], 2);
 }
 
+/* The queue knows neither how many are in it nor where they are. */
+static void test_a_task_is_taken_back_from_anywhere_in_any_queue(void **state)
+{
+    static void (*const queue[])(struct loop * loop, struct deferred * task) = {
+        loop_defer, loop_defer_next, loop_defer_turn};
+
+    (void)state;
+    for (int kind = 0; kind < 3; kind++) {
+        for (int taken = 0; taken < 3; taken++) {
+            CLEANUP(loop_free) struct loop *loop = NULL;
+            int runs[4] = {0};
+            struct deferred tasks[4];
+
+            assert_int_equal(loop_new(&loop, clock_system()), 0);
+            for (int i = 0; i < 4; i++)
+                tasks[i] = (struct deferred){.fn = count_up, .owner = &runs[i]};
+            for (int i = 0; i < 3; i++)
+                queue[kind](loop, &tasks[i]);
+            loop_defer_cancel(loop, &tasks[taken]);
+            assert_false(deferred_is_queued(&tasks[taken]));
+            loop_defer_cancel(loop, &tasks[taken]); /* again is nothing */
+            queue[kind](loop, &tasks[3]);           /* behind who is the last now */
+            for (int round = 0; round < 3; round++)
+                assert_int_equal(loop_turn(loop, false), 0);
+            for (int i = 0; i < 4; i++)
+                assert_int_equal(runs[i], i == taken ? 0 : 1);
+        }
+    }
+}
+
 struct reader {
     struct loop *loop;
     struct watch watch;
@@ -392,6 +422,7 @@ int main(void)
         cmocka_unit_test(test_a_deferred_task_runs_once_at_the_end_of_the_round),
         cmocka_unit_test(
             test_a_task_for_the_next_round_may_go_on_for_ever_without_stopping_others),
+        cmocka_unit_test(test_a_task_is_taken_back_from_anywhere_in_any_queue),
         cmocka_unit_test(test_a_watch_without_interest_is_silent),
         cmocka_unit_test(test_every_job_is_done_exactly_once_cancelled_or_not),
         cmocka_unit_test(test_a_job_that_hangs_is_left_at_the_end_and_no_other),
