@@ -183,10 +183,44 @@ static enum failure_phase phase_of(struct request *request)
     return PHASE_QUEUED;
 }
 
+/* With memory of their own, if there is some; else they are empty. */
+static void move_words(struct request *request, bool are_wanted)
+{
+    struct exchange_info *info = &request->info;
+    struct span *const words[] = {&info->remote_address, &info->local_address,
+                                  &info->tls_version, &info->tls_cipher, &info->tls_alpn};
+    struct kept_answer *kept = are_wanted ? request_keep(request) : NULL;
+    size_t len = 0;
+
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        len += words[i]->len;
+    char *copy = kept ? mem_alloc(len) : NULL;
+    char *at = copy;
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if (copy)
+            memcpy(at, words[i]->ptr ? words[i]->ptr : "", words[i]->len);
+        *words[i] = copy ? (struct span){at, words[i]->len} : (struct span){0};
+        at += copy ? words[i]->len : 0;
+    }
+    if (!kept)
+        return;
+    mem_free(kept->words);
+    kept->words = copy;
+}
+
+void request_note_exchange(struct request *request)
+{
+    exchange_info(request->exchange, &request->info);
+    move_words(request,
+               !request->head_told && !request->draining && request->state != REQUEST_DONE);
+}
+
 void request_drop_connection(struct request *request)
 {
-    if (request->exchange) /* of HTTP/2 the stream alone: others are on the connection */
+    if (request->exchange) { /* of HTTP/2 the stream alone: others are on the connection */
+        request_note_exchange(request);
         exchange_close(TAKE(request->exchange));
+    }
     if (request->lease)
         lease_release(request->lease);
     request->lease = NULL;
@@ -196,8 +230,6 @@ static void release(struct request *request)
 {
     struct fetcher *fetcher = request->fetcher;
 
-    if (request->exchange)
-        exchange_info(request->exchange, &request->info);
     request_drop_connection(request);
     fetcher->counters.bytes_down += request->pipeline.wire_bytes;
     fetcher->counters.bytes_up += request->upload ? request->upload->sent : 0;
@@ -240,6 +272,7 @@ static void kept_answer_free(struct kept_answer *kept)
     headers_done(&kept->masked);
     headers_done(&kept->trailers);
     buf_done(&kept->reason);
+    mem_free(kept->words);
     mem_free(kept);
 }
 
@@ -641,8 +674,6 @@ void request_break(struct request *request, const struct failure *why)
     request->failure = failure_keep(request->failure, &copy);
     request->is_broken = true;
     request_rest(request);
-    if (request->exchange)
-        exchange_info(request->exchange, &request->info);
     request_drop_connection(request);
     hand_over_rest(request);
 }

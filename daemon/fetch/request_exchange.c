@@ -299,7 +299,7 @@ static void request_on_exchange_done(void *owner, const struct failure *why)
     struct request *request = owner;
     enum exchange_replay replay = exchange_replay(request->exchange);
 
-    exchange_info(request->exchange, &request->info);
+    request_note_exchange(request);
     upload_tell_progress(request, !why);
     if (request->state == REQUEST_DONE)
         return;

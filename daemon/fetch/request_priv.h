@@ -117,6 +117,7 @@ struct kept_answer {
     struct buf reason;
     struct headers masked; /* of a head that held secrets */
     struct headers trailers;
+    char *words; /* of request->info, owned; NULL: they are the connection's, or empty */
 };
 
 #define REQUEST_BYTES_MAX 2176 /* of the struct alone */
@@ -224,6 +225,8 @@ bool request_progress_is_due(struct request *request,
                              uint64_t bytes,
                              bool last);
 void request_drop_connection(struct request *request);
+/* Into request->info, whose words outlive the exchange then as far as they are to be told. */
+void request_note_exchange(struct request *request);
 void request_deliver(struct request *request, struct span input);
 void request_tell_head(struct request *request);
 /* An answer that is not the last. Look at the state again. */

@@ -339,6 +339,18 @@ static void test_the_connection_is_not_held_while_a_login_is_waited_for(void **s
     assert_int_equal(world.n_servers, 1);
 }
 
+/* Where it came from was written by a connection that has long gone. */
+static void test_the_401_is_the_answer_when_its_connection_has_gone(void **state)
+{
+    (void)state;
+    ask_login("HTTP/1.1 401 Who\r\nWWW-Authenticate: Basic realm=\"corp\"\r\n"
+              "Connection: close\r\nContent-Length: 2\r\n\r\nno");
+    world_pass_ms(&world, 60000);
+    assert_story(&teller, TOLD_BASIC);
+    log_in(NULL);
+    assert_story(&teller, TOLD_BASIC "head(401,2) no done");
+}
+
 static void test_nobody_logs_in_and_the_401_is_the_answer(void **state)
 {
     (void)state;
@@ -818,6 +830,7 @@ int main(void)
         T(test_an_answer_may_come_late_and_basic_is_its_word),
         T(test_the_total_timeout_goes_on_while_a_login_is_waited_for),
         T(test_the_connection_is_not_held_while_a_login_is_waited_for),
+        T(test_the_401_is_the_answer_when_its_connection_has_gone),
         T(test_nobody_logs_in_and_the_401_is_the_answer),
         T(test_a_401_that_is_not_whole_when_nobody_logs_in_goes_on_coming),
         T(test_a_401_with_cookies_that_the_disk_must_have_is_told_behind_them),

@@ -679,6 +679,9 @@ static void teller_on_head(void *owner, const struct request_head *head)
         say(teller, ",%.*s", (int)head->coding.len, head->coding.ptr);
     say(teller, ") ");
     teller->head = *head;
+    const char *remote = head->exchange->remote_address.ptr;
+    if (remote) /* whoever is told may look at it, were it empty */
+        teller->remote_begins = *(const volatile char *)remote;
     act_now(teller);
 }
 

@@ -150,6 +150,7 @@ struct teller {
     struct request_totals totals;
     struct request_timing timing;
     struct request_head head; /* plain members only are good afterwards */
+    char remote_begins;       /* the address it came from */
 };
 
 void teller_init(struct teller *teller, struct fetch_world *world);
