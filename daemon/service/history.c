@@ -164,10 +164,11 @@ put_lines(const struct headers *headers, struct header_slot *slots, char *text)
     else
         put_each(&lines, headers);
     for (struct header_slot *slot = slots; slot < slots + lines.n; slot++) {
-        if (mask_may_concern(slot->name_len))
-            slot->value_len =
-                (uint32_t)mask_field((struct span){text + slot->name_at, slot->name_len},
-                                     text + slot->value_at, slot->value_len);
+        const char *name = text + slot->name_at;
+
+        if (mask_may_concern(name, slot->name_len))
+            slot->value_len = (uint32_t)mask_field((struct span){name, slot->name_len},
+                                                   text + slot->value_at, slot->value_len);
     }
     return lines;
 }
@@ -181,20 +182,33 @@ struct header record_line(const struct record *record, uint32_t i)
                            {text + slot->value_at, slot->value_len}};
 }
 
+static size_t cut(size_t len)
+{
+    return len < RECORD_WORD_MAX ? len : RECORD_WORD_MAX;
+}
+
+/* What the words of a head take up; together they are hardly ever as long as one may be. */
+static size_t words_of(const struct request_head *head)
+{
+    const struct exchange_info *info = head->exchange;
+    size_t size = head->reason.len + head->proxy.len + info->remote_address.len +
+                  info->tls_version.len + info->tls_cipher.len;
+
+    if (size <= RECORD_WORD_MAX)
+        return size;
+    return cut(head->reason.len) + cut(head->proxy.len) + cut(info->remote_address.len) +
+           cut(info->tls_version.len) + cut(info->tls_cipher.len);
+}
+
 static size_t size_of_record(const struct record_source *source)
 {
     const struct request_head *head = source->head;
     size_t size = sizeof(struct record) + span_take(url_href(source->url), RECORD_URL_MAX).len +
-                  span_take(source->program, RECORD_WORD_MAX).len +
-                  span_take(source->method, RECORD_WORD_MAX).len;
+                  cut(source->program.len) + cut(source->method.len);
 
     if (!head)
         return ALIGNED(size);
-    const struct exchange_info *info = head->exchange;
-    struct span words[] = {head->reason, head->proxy, info->remote_address, info->tls_version,
-                           info->tls_cipher};
-    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-        size += span_take(words[i], RECORD_WORD_MAX).len;
+    size += words_of(head);
     size +=
         (lines_of(head->sent) + (size_t)lines_of(head->headers)) * sizeof(struct header_slot);
     return ALIGNED(size + text_of(head->sent) + text_of(head->headers));

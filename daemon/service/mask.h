@@ -12,14 +12,17 @@
 #include "base/cleanup.h"
 #include "base/span.h"
 
-/* Of which lengths names are whose values may be secret: nearly all others are told by that. */
-#define MASK_LENGTHS                                                                           \
-    (1U << 6 | 1U << 7 | 1U << 8 | 1U << 9 | 1U << 10 | 1U << 11 | 1U << 12 | 1U << 13 |       \
-     1U << 16 | 1U << 19)
+#define MASK_NAME_MAX 19 /* bytes of the longest name of a field whose value may be secret */
 
-static inline bool mask_may_concern(size_t name_len)
+/* What names of each length end with whose values may be secret, in lower case; 0: there are
+ * none. Nearly all others are told by that. */
+extern const unsigned char mask_finals[MASK_NAME_MAX + 1];
+
+static inline bool mask_may_concern(const char *name, size_t len)
 {
-    return name_len < 32 && (MASK_LENGTHS >> name_len & 1);
+    unsigned char final = len <= MASK_NAME_MAX ? mask_finals[len] : 0;
+
+    return final && ((unsigned char)name[len - 1] | 0x20) == final;
 }
 
 /* The value of a field line called @name. Return: its new length. */
