@@ -328,16 +328,24 @@ struct cache_stores *cache_stores_free(struct cache_stores *stores)
     return mem_free(stores);
 }
 
+struct taking {
+    const struct uid_limits *limits;
+    uint32_t uid;
+};
+
 static bool take_limits(struct map_node *node, void *arg)
 {
     struct of_partition *of = CONTAINER_OF(node, struct of_partition, node);
-    const struct uid_limits *limits = arg;
+    const struct taking *taking = arg;
 
-    cache_store_set_limits(of->store, &uid_limits_of(limits, of->who.uid)->cache);
+    if (taking->uid == CACHE_EVERY_UID || taking->uid == of->who.uid)
+        cache_store_set_limits(of->store, &uid_limits_of(taking->limits, of->who.uid)->cache);
     return true;
 }
 
-void cache_stores_take_limits(struct cache_stores *stores)
+void cache_stores_take_limits(struct cache_stores *stores, uint32_t uid)
 {
-    map_each(&stores->by_partition, take_limits, (void *)(uintptr_t)stores->options.limits);
+    struct taking taking = {stores->options.limits, uid};
+
+    map_each(&stores->by_partition, take_limits, &taking);
 }

@@ -35,8 +35,9 @@ MUST_CHECK int cache_stores_new(struct cache_stores **ret,
 struct cache_stores *cache_stores_free(struct cache_stores *stores);
 DEFINE_CLEANUP(cache_stores, cache_stores_free)
 
-/* The limits are others than before. */
-void cache_stores_take_limits(struct cache_stores *stores);
+/* The limits of @uid, or (CACHE_EVERY_UID) of all, are others than before. */
+#define CACHE_EVERY_UID UINT32_MAX
+void cache_stores_take_limits(struct cache_stores *stores, uint32_t uid);
 
 /* What is stored for any open profile of @uid goes, and what is being written. Return: 0 with
  * *ret_removed; 1: on_ready will be called, ask again then. */

@@ -284,7 +284,7 @@ static void apply_config(struct daemon *daemon)
     take_proxy(daemon);
     take_administrators(daemon);
     take_networks(daemon);
-    cache_stores_take_limits(daemon->caches);
+    cache_stores_take_limits(daemon->caches, CACHE_EVERY_UID);
     daemon->fetcher->options = fetch_options_of(daemon);
     daemon_on_idle(daemon, service_is_idle(daemon->service));
 }
@@ -387,7 +387,7 @@ take_rights(struct daemon *daemon, const struct access_person *who, struct servi
     if (r <= 0)
         return r;
     cookie_stores_take_limits(daemon->cookies, who->uid);
-    cache_stores_take_limits(daemon->caches);
+    cache_stores_take_limits(daemon->caches, who->uid);
     return 0;
 }
 

@@ -243,7 +243,7 @@ static void test_limits_hold_for_all_from_now_on(void **state)
     assert_int_equal(put(&world, &b), 0);
     settle(&world);
     world.limits.general.cache = (struct cache_limits){0};
-    cache_stores_take_limits(world.stores);
+    cache_stores_take_limits(world.stores, CACHE_EVERY_UID);
     assert_int_equal(count(&world, &a) + count(&world, &b), 0);
     assert_true(put(&world, &a) < 0);
     struct partition c = who(1001, "");

@@ -596,6 +596,40 @@ static void test_ex02_an_endless_line_ends_at_its_limit(void **state)
     check_end(&line, options, "a line is too long");
 }
 
+/* One connection, several owners: each exchange is held to its owner's limits. */
+static void test_each_exchange_has_limits_of_its_own(void **state)
+{
+    static const char answer[] =
+        "HTTP/1.1 204\r\nABCDEFGH: ijkl\r\nX: y\r\n\r\n"; /* 38 bytes */
+    static const struct {
+        struct head_limits limits;
+        int outcome;
+    } rows[] = {
+        {{38, 16, 2}, H1_OK},
+        {{37, 16, 2}, H1_E_HEAD_LIMIT},
+        {HEAD_LIMITS_DEFAULT, H1_OK},
+        {{38, 15, 2}, H1_E_LINE_LIMIT},
+        {{38, 16, 1}, H1_E_FIELDS_LIMIT},
+        {HEAD_LIMITS_DEFAULT, H1_OK},
+    };
+    struct h1_parser_options options = h1_parser_options_default();
+    struct h1_parser parser;
+
+    (void)state;
+    h1_parser_init(&parser, &options, RESPONSE_TO_OTHER);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct span input = SPAN_LIT(answer);
+        struct h1_event event;
+
+        h1_parser_reset(&parser, RESPONSE_TO_OTHER);
+        h1_parser_set_limits(&parser, &rows[i].limits);
+        assert_int_equal(h1_parser_feed(&parser, &input, &event), rows[i].outcome);
+        if (rows[i].outcome == H1_OK)
+            assert_int_equal(event.kind, H1_HEAD);
+    }
+    h1_parser_done(&parser);
+}
+
 static void test_ex03_one_field_too_many_is_refused(void **state)
 {
     CLEANUP_BUF struct buf head = BUF_INIT(0);
@@ -720,6 +754,7 @@ int main(void)
         cmocka_unit_test(test_h113_bytes_after_the_end_are_not_the_next_response),
         cmocka_unit_test(test_ex01_an_endless_head_ends_at_its_limit_and_costs_little),
         cmocka_unit_test(test_ex02_an_endless_line_ends_at_its_limit),
+        cmocka_unit_test(test_each_exchange_has_limits_of_its_own),
         cmocka_unit_test(test_ex03_one_field_too_many_is_refused),
         cmocka_unit_test(test_a_connection_serves_one_exchange_after_another),
         cmocka_unit_test(test_every_failed_allocation_fails_the_response_and_nothing_else),

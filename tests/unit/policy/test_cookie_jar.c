@@ -523,6 +523,54 @@ static void test_ck21_what_has_expired_leaves_before_what_is_used(void **state)
     assert_non_null(strstr(header_text, "c000"));
 }
 
+static void fill_jar(const char *from, int n)
+{
+    char field[64];
+
+    for (int i = 0; i < n; i++) {
+        (void)snprintf(field, sizeof(field), "c%03d=1", i);
+        assert_true(store(from, field) > 0);
+    }
+}
+
+static void test_a_jar_shrinks_to_new_limits_with_what_it_takes_in(void **state)
+{
+    struct cookie_jar_options limits = cookie_jar_options_default();
+
+    (void)state;
+    fill_jar("http://a.com/", 20);
+    fill_jar("http://b.com/", 20);
+    limits.site_cookies_max = 5;
+    cookie_jar_set_limits(jar, &limits);
+    assert_int_equal(cookie_jar_count(jar), 40); /* nothing is lost by the words alone */
+    assert_int_equal(store("http://a.com/", "new=1"), COOKIE_STORED);
+    assert_int_equal(count_cookies(ask_at(NOW + 10, "http://a.com/")), 5);
+    assert_int_equal(cookie_jar_count(jar), 25);
+    limits.cookies_max = 3;
+    cookie_jar_set_limits(jar, &limits);
+    assert_int_equal(store("http://c.com/", "new=1"), COOKIE_STORED);
+    assert_int_equal(cookie_jar_count(jar), 3);
+    limits = cookie_jar_options_default();
+    limits.header_cookies_max = 1;
+    cookie_jar_set_limits(jar, &limits);
+    fill_jar("http://c.com/", 3);
+    assert_int_equal(cookie_jar_count(jar), 6);
+    assert_int_equal(count_cookies(ask_at(NOW + 10, "http://c.com/")), 1);
+}
+
+static void test_a_site_of_one_place_changes_its_cookie(void **state)
+{
+    struct cookie_jar_options limits = cookie_jar_options_default();
+
+    (void)state;
+    limits.site_cookies_max = limits.cookies_max = 1;
+    cookie_jar_set_limits(jar, &limits);
+    fill_jar("http://a.com/",
+             3); /* each takes the place of the last, and the site's end with it */
+    assert_int_equal(cookie_jar_count(jar), 1);
+    assert_non_null(strstr(ask_at(NOW + 10, "http://a.com/"), "c002"));
+}
+
 static void test_jars_that_share_memory_keep_to_it(void **state)
 {
     struct cookie_jar_options options = cookie_jar_options_default();
@@ -1152,6 +1200,8 @@ int main(void)
         JAR_TEST(test_ck21_the_181st_cookie_of_a_site_takes_the_place_of_the_oldest),
         JAR_TEST(test_ck21_the_3001st_cookie_of_a_jar_takes_the_place_of_the_oldest),
         JAR_TEST(test_ck21_what_has_expired_leaves_before_what_is_used),
+        JAR_TEST(test_a_jar_shrinks_to_new_limits_with_what_it_takes_in),
+        JAR_TEST(test_a_site_of_one_place_changes_its_cookie),
         JAR_TEST(test_jars_that_share_memory_keep_to_it),
         JAR_TEST(test_ck22_http_cannot_push_out_secure_cookies),
         JAR_TEST(test_ck22_a_site_full_of_secure_cookies_takes_no_other),
