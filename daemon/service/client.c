@@ -27,7 +27,8 @@ queue_message(struct client *client, const Xhrd__V1__ServerMessage *message, boo
     struct service *service = client->service;
     uint8_t prefix[WIRE_FRAME_PREFIX_MAX];
     uint8_t *packed = NULL;
-    size_t size = wire_pack(&message->base, service->packed, sizeof(service->packed), &packed);
+    size_t size = wire_pack_planned(&service->plans, &message->base, service->packed,
+                                    sizeof(service->packed), &packed);
     char *to;
 
     if (size == 0) /* a large one */

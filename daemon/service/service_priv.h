@@ -22,6 +22,7 @@
 #include "service/history.h"
 #include "service/service.h"
 #include "service/user.h"
+#include "wire/planned.h"
 
 #define CLIENT_PROGRAM_MAX   64   /* bytes shown of the name a client gives itself */
 #define SERVICE_PACKED_BYTES 8192 /* a larger message is put straight into the queue */
@@ -54,6 +55,7 @@ struct service {
     struct arena in;                      /* the message being handled */
     struct arena out;                     /* the message being put together */
     uint8_t packed[SERVICE_PACKED_BYTES]; /* the same as bytes */
+    struct wire_plans plans;              /* how that is done */
 };
 
 struct client {

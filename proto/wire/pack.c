@@ -4,50 +4,9 @@
  * its own before them; NULL: it gives up. (Not in a structure: what is stored through a byte
  * pointer may be any structure's member, and each would be read again after each byte.)
  */
-#include <string.h>
 
 #include "wire/codec.h"
-#include "wire/reader_priv.h"
-
-static inline uint8_t *put_varint(uint8_t *at, uint64_t value)
-{
-    if (value < 0x80) {
-        *--at = (uint8_t)value;
-        return at;
-    }
-    unsigned n = ((63U - (unsigned)__builtin_clzll(value)) * 9 + 73) / 64; /* bits / 7, up */
-    at -= n;
-    for (unsigned i = 0; i + 1 < n; i++, value >>= 7)
-        at[i] = (uint8_t)(value | 0x80u);
-    at[n - 1] = (uint8_t)value;
-    return at;
-}
-
-/* A tag, and the number or the length behind it: at most WIRE_PACK_SPARE bytes. */
-static inline uint8_t *put_head(uint8_t *at, uint32_t id, enum wire_type type, uint64_t value)
-{
-    return put_varint(put_varint(at, value), (uint64_t)id << 3 | type);
-}
-
-static inline bool has_room(const uint8_t *start, const uint8_t *at, size_t len)
-{
-    size_t left = (size_t)(at - start);
-
-    return left >= WIRE_PACK_SPARE && left - WIRE_PACK_SPARE >= len;
-}
-
-static uint8_t *
-put_delimited(const uint8_t *start, uint8_t *at, uint32_t id, const void *bytes, size_t len)
-{
-    if (!has_room(start, at, len))
-        return NULL;
-    at -= len;
-    if (len > 0)
-        memcpy(at, bytes, len);
-    return put_head(at, id, DELIMITED, len);
-}
-
-static uint8_t *put_fields(const uint8_t *start, uint8_t *at, const ProtobufCMessage *message);
+#include "wire/pack_priv.h"
 
 /* NOLINTNEXTLINE(misc-no-recursion): as deep as the schema */
 static uint8_t *
@@ -55,7 +14,7 @@ put_message(const uint8_t *start, uint8_t *at, uint32_t id, const ProtobufCMessa
 {
     const uint8_t *end = at;
 
-    at = put_fields(start, at, message);
+    at = wire_put_fields(start, at, message);
     return at && has_room(start, at, 0) ? put_head(at, id, DELIMITED, (uint64_t)(end - at))
                                         : NULL;
 }
@@ -103,13 +62,8 @@ static inline uint8_t *put_value(const uint8_t *start,
                : at;
 }
 
-static inline const void *member_at(const ProtobufCMessage *message, unsigned offset)
-{
-    return (const uint8_t *)message + offset;
-}
-
 /* What a field line is: the most frequent message of all. */
-static bool is_two_of_bytes(const ProtobufCMessageDescriptor *type)
+bool wire_is_two_of_bytes(const ProtobufCMessageDescriptor *type)
 {
     if (type->n_fields != 2)
         return false;
@@ -124,11 +78,11 @@ static bool is_two_of_bytes(const ProtobufCMessageDescriptor *type)
 }
 
 /* The same bytes as put_message(), without looking at each descriptor each time. */
-static uint8_t *put_lines(const uint8_t *start,
-                          uint8_t *at,
-                          const ProtobufCFieldDescriptor *field,
-                          const ProtobufCMessage *const *list,
-                          size_t n)
+uint8_t *wire_put_lines(const uint8_t *start,
+                        uint8_t *at,
+                        const ProtobufCFieldDescriptor *field,
+                        const ProtobufCMessage *const *list,
+                        size_t n)
 {
     const ProtobufCMessageDescriptor *type = field->descriptor;
     const ProtobufCFieldDescriptor *first = &type->fields[0], *second = &type->fields[1];
@@ -165,42 +119,57 @@ static uint8_t *put_repeated(const uint8_t *start,
 
     if (n > 0 && !is_message && field->type != PROTOBUF_C_TYPE_BYTES)
         return NULL;
-    if (n > 1 && is_message && is_two_of_bytes(field->descriptor))
-        return put_lines(start, at, field, (const ProtobufCMessage *const *)list, n);
+    if (n > 1 && is_message && wire_is_two_of_bytes(field->descriptor))
+        return wire_put_lines(start, at, field, (const ProtobufCMessage *const *)list, n);
     while (n > 0 && at)
         at = put_value(start, at, field, list + --n * size, true);
     return at;
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion) */
+static inline uint8_t *put_field(const uint8_t *start,
+                                 uint8_t *at,
+                                 const ProtobufCFieldDescriptor *field,
+                                 const ProtobufCMessage *message)
+{
+    bool is_choice = field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF;
+
+    if (is_choice &&
+        *(const uint32_t *)member_at(message, field->quantifier_offset) != field->id)
+        return at;
+    if (field->label == PROTOBUF_C_LABEL_REPEATED)
+        return put_repeated(start, at, field, message);
+    if (is_choice || field->label == PROTOBUF_C_LABEL_NONE ||
+        field->type == PROTOBUF_C_TYPE_MESSAGE)
+        return put_value(start, at, field, member_at(message, field->offset), is_choice);
+    return NULL; /* proto2 */
+}
+
+/* NOLINTNEXTLINE(misc-no-recursion) */
+uint8_t *wire_put_field(const uint8_t *start,
+                        uint8_t *at,
+                        const ProtobufCFieldDescriptor *field,
+                        const ProtobufCMessage *message)
+{
+    return put_field(start, at, field, message);
+}
+
 /* The highest number first: bytes are put down from the end. */
 /* NOLINTNEXTLINE(misc-no-recursion) */
-static uint8_t *put_fields(const uint8_t *start, uint8_t *at, const ProtobufCMessage *message)
+uint8_t *wire_put_fields(const uint8_t *start, uint8_t *at, const ProtobufCMessage *message)
 {
     const ProtobufCMessageDescriptor *type = message->descriptor;
 
     if (message->n_unknown_fields > 0)
         return NULL;
-    for (unsigned i = type->n_fields; i > 0 && at; i--) {
-        const ProtobufCFieldDescriptor *field = &type->fields[i - 1];
-        bool is_choice = field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF;
-
-        if (is_choice &&
-            *(const uint32_t *)member_at(message, field->quantifier_offset) != field->id)
-            continue;
-        if (field->label == PROTOBUF_C_LABEL_REPEATED)
-            at = put_repeated(start, at, field, message);
-        else if (is_choice || field->label == PROTOBUF_C_LABEL_NONE ||
-                 field->type == PROTOBUF_C_TYPE_MESSAGE)
-            at = put_value(start, at, field, member_at(message, field->offset), is_choice);
-        else
-            at = NULL; /* proto2 */
-    }
+    for (unsigned i = type->n_fields; i > 0 && at; i--)
+        at = put_field(start, at, &type->fields[i - 1], message);
     return at;
 }
 
 size_t wire_pack(const ProtobufCMessage *message, uint8_t *block, size_t size, uint8_t **ret)
 {
-    uint8_t *at = put_fields(block, block + size, message);
+    uint8_t *at = wire_put_fields(block, block + size, message);
 
     if (!at)
         return 0;

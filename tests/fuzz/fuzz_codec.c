@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "wire/codec.h"
+#include "wire/planned.h"
 #include "wire/precheck.h"
 #include "xhrd/v1/envelope.pb-c.h"
 
@@ -24,6 +25,8 @@ static uint8_t *pack(const ProtobufCMessage *message, size_t *ret_len)
     return bytes;
 }
 
+static struct wire_plans plans;
+
 static void compare(const ProtobufCMessage *ours, const ProtobufCMessage *theirs)
 {
     size_t our_len = 0;
@@ -37,6 +40,9 @@ static void compare(const ProtobufCMessage *ours, const ProtobufCMessage *theirs
     assert(block);
     if (theirs->n_unknown_fields == 0 && their_len > 0) {
         assert(wire_pack(theirs, block, their_len + WIRE_PACK_SPARE, &at) == their_len);
+        assert(at == block + WIRE_PACK_SPARE && memcmp(at, their_bytes, their_len) == 0);
+        assert(wire_pack_planned(&plans, theirs, block, their_len + WIRE_PACK_SPARE, &at) ==
+               their_len);
         assert(at == block + WIRE_PACK_SPARE && memcmp(at, their_bytes, their_len) == 0);
     }
     free(block);

@@ -8,6 +8,7 @@
 #include "support/test.h"
 #include "wire/codec.h"
 #include "wire/frame.h"
+#include "wire/planned.h"
 #include "wire/precheck.h"
 #include "xhrd/v1/envelope.pb-c.h"
 
@@ -16,7 +17,9 @@ static int digit(char c)
     return c <= '9' ? c - '0' : c - 'a' + 10;
 }
 
-/* Our own packer and unpacker do what protobuf-c does. */
+static struct wire_plans plans;
+
+/* Our own packers and unpacker do what protobuf-c does. */
 static void check_codec(const char *name,
                         const ProtobufCMessageDescriptor *type,
                         const uint8_t *bytes,
@@ -36,8 +39,15 @@ static void check_codec(const char *name,
     assert_int_equal(wire_pack(message, packed, sizeof(packed), &at), len);
     if (len > 0 && memcmp(at, bytes, len) != 0)
         fail_msg("%s: is packed to other bytes", name);
+    for (int again = 0; again < 2; again++) { /* the first time it is planned */
+        assert_int_equal(wire_pack_planned(&plans, message, packed, sizeof(packed), &at), len);
+        if (len > 0 && memcmp(at, bytes, len) != 0)
+            fail_msg("%s: is packed to other bytes by plan", name);
+    }
     for (size_t room = 0; room < len; room++)
         assert_int_equal(wire_pack(message, packed, room, &at), 0);
+    for (size_t room = 0; room < len; room++)
+        assert_int_equal(wire_pack_planned(&plans, message, packed, room, &at), 0);
     for (size_t room = 0; room < 1024; room += 8)
         if (wire_unpack(type, bytes, len, block, room))
             return;
@@ -118,9 +128,23 @@ static void test_golden_bytes_come_through_protobuf_c_unchanged(void **state)
     assert_true(count >= 25);
 }
 
+/* Types for which there is no place are packed all the same. */
+static void test_full_plans_change_no_byte(void **state)
+{
+    (void)state;
+    plans.n_steps = WIRE_STEPS_MAX;
+    memset(plans.plans, 0, sizeof(plans.plans));
+    test_golden_bytes_come_through_protobuf_c_unchanged(state);
+    assert_int_equal(plans.n_steps, WIRE_STEPS_MAX);
+    plans.n_steps = WIRE_STEPS_MAX - 40; /* for some there is */
+    test_golden_bytes_come_through_protobuf_c_unchanged(state);
+    assert_in_range(plans.n_steps, WIRE_STEPS_MAX - 39, WIRE_STEPS_MAX);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_full_plans_change_no_byte),
         cmocka_unit_test(test_golden_bytes_come_through_protobuf_c_unchanged),
     };
 
