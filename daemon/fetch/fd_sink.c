@@ -10,10 +10,10 @@
 
 #include "base/fault.h"
 #include "base/mem.h"
+#include "fetch/file_writer.h"
 #include "fetch/passed_stream.h"
 #include "loop/loop.h"
 #include "loop/watch.h"
-#include "loop/worker.h"
 
 #define BLOCK_BYTES (256 * 1024)
 
@@ -31,28 +31,19 @@ struct block {
 };
 
 struct fd_sink {
-    struct job job; /* first; of a file */
     struct loop *loop;
-    struct worker_pool *workers;
     const struct fd_sink_events *events;
     void *owner;
+    struct file_writer *file; /* has the descriptor then, and all the rest is not used */
     struct block *filling;
-    struct block *writing; /* of a file */
-    struct deferred step;  /* a stream is written, a failure told: at the end of the round */
-    struct watch watch;    /* of a stream that is full */
+    struct deferred step; /* a stream is written, a failure told: at the end of the round */
+    struct watch watch;   /* of a stream that is full */
     struct passed_stream stream;
-    uint64_t offset;
-    uint64_t size_max;
     int fd;
     int err;
-    int write_err; /* the thread's; ours when it is done */
     enum sink_kind kind;
-    bool at_position;
-    bool must_sync;  /* nothing is left to do before it is on the disk */
-    bool is_syncing; /* the job under way ends with that */
     bool is_blocked; /* the stream is full */
     bool flushing;
-    bool closed;
 };
 
 static void free_now(struct fd_sink *sink)
@@ -62,23 +53,13 @@ static void free_now(struct fd_sink *sink)
     if (sink->fd >= 0)
         close(sink->fd);
     mem_free(sink->filling);
-    mem_free(sink->writing);
     mem_free(sink);
 }
 
-static bool is_idle(const struct fd_sink *sink)
+static void fill(struct block *block, struct span bytes)
 {
-    return !sink->job.is_busy;
-}
-
-static size_t fill(struct block *block, struct span bytes)
-{
-    size_t room = BLOCK_BYTES - block->len;
-    size_t n = bytes.len < room ? bytes.len : room;
-
-    memcpy(block->bytes + block->len, bytes.ptr, n);
-    block->len += n;
-    return n;
+    memcpy(block->bytes + block->len, bytes.ptr, bytes.len);
+    block->len += bytes.len;
 }
 
 /* The owner may close the sink from inside. */
@@ -93,82 +74,7 @@ static void tell_flushed(struct fd_sink *sink)
     sink->events->on_flushed(sink->owner);
 }
 
-/* ---- files, on a thread ------------------------------------------------------------------ */
-
-/* As write(2). */
-static ssize_t write_some(struct fd_sink *sink, const char *from, size_t len)
-{
-    if (sink->at_position)
-        return write(sink->fd, from, len);
-    if (sink->offset >= sink->size_max) {
-        errno = EFBIG;
-        return -1;
-    }
-    if (len > sink->size_max - sink->offset)
-        len = (size_t)(sink->size_max - sink->offset);
-    return pwrite(sink->fd, from, len, (off_t)sink->offset);
-}
-
-static void sink_run(struct job *job)
-{
-    struct fd_sink *sink = (struct fd_sink *)(void *)job;
-    struct block *block = sink->writing;
-
-    while (block->start < block->len && sink->write_err == 0) {
-        ssize_t n = write_some(sink, block->bytes + block->start, block->len - block->start);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            sink->write_err = n < 0 ? errno : EIO;
-        else
-            block->start += (size_t)n, sink->offset += (uint64_t)n;
-    }
-    if (sink->is_syncing && sink->write_err == 0 && fsync(sink->fd) < 0)
-        sink->write_err = errno;
-}
-
-/* Begins to write what has been filled. */
-static void start(struct fd_sink *sink)
-{
-    struct block *full = sink->filling;
-
-    sink->filling = sink->writing;
-    sink->writing = full;
-    sink->filling->start = 0;
-    sink->filling->len = 0;
-    sink->is_syncing = sink->flushing && sink->must_sync;
-    sink->must_sync &= !sink->is_syncing;
-    if (worker_submit(sink->workers, &sink->job) == 0)
-        return;
-    sink->err = EAGAIN;
-    loop_defer(sink->loop, &sink->step);
-}
-
-static void sink_done(struct job *job)
-{
-    struct fd_sink *sink = (struct fd_sink *)(void *)job;
-
-    if (sink->closed) {
-        free_now(sink);
-        return;
-    }
-    if (sink->err == 0)
-        sink->err = job->cancelled ? ECANCELED : sink->write_err;
-    bool due = sink->flushing ? sink->filling->len > 0 || sink->must_sync
-                              : sink->filling->len == BLOCK_BYTES;
-    if (sink->err == 0 && due)
-        start(sink);
-    if (sink->err)
-        tell_failed(sink);
-    else if (!sink->flushing)
-        sink->events->on_room(sink->owner);
-    else if (is_idle(sink))
-        tell_flushed(sink);
-}
-
-/* ---- pipes and sockets, from the loop
- * ---------------------------------------------------------------- */
+/* ---- pipes and sockets, from the loop -------------------------------------------------- */
 
 static int set_blocked(struct fd_sink *sink, bool is_blocked)
 {
@@ -236,39 +142,33 @@ bool fd_sink_is_null(const struct stat *st)
     return S_ISCHR(st->st_mode) && st->st_rdev == makedev(1, 3);
 }
 
-static int open_block(struct block **ret)
-{
-    struct block *block = mem_alloc(sizeof(*block));
-
-    if (!block)
-        return fault(-ENOMEM);
-    block->start = 0;
-    block->len = 0;
-    *ret = block;
-    return 0;
-}
-
 static int open_stream(struct fd_sink *sink)
 {
-    int r = open_block(&sink->filling);
+    sink->filling = mem_alloc(sizeof(*sink->filling));
+    if (!sink->filling)
+        return fault(-ENOMEM);
+    sink->filling->start = 0;
+    sink->filling->len = 0;
 
-    if (r == 0)
-        r = passed_stream_init(&sink->stream, sink->fd);
+    int r = passed_stream_init(&sink->stream, sink->fd);
+
     if (r == 0)
         r = watch_init(&sink->watch, sink->loop, sink->fd, sink_on_writable, sink);
     return r;
 }
 
-static int open_file(struct fd_sink *sink)
+static int open_file(struct fd_sink *sink, const struct fd_sink_options *options)
 {
-    int r = open_block(&sink->filling);
+    int r = file_writer_new(&sink->file, sink->fd, options, sink->events, sink->owner);
 
-    return r == 0 ? open_block(&sink->writing) : r;
+    if (r == 0)
+        sink->fd = -1; /* the writer's */
+    return r;
 }
 
-static int open_fd(struct fd_sink *sink, int fd)
+static int open_fd(struct fd_sink *sink, const struct fd_sink_options *options)
 {
-    sink->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    sink->fd = fcntl(options->fd, F_DUPFD_CLOEXEC, 0);
     if (sink->fd < 0)
         return fault(-errno);
     struct stat st;
@@ -280,7 +180,7 @@ static int open_fd(struct fd_sink *sink, int fd)
         return 0;
     }
     sink->kind = S_ISREG(st.st_mode) ? SINK_FILE : SINK_STREAM;
-    return sink->kind == SINK_FILE ? open_file(sink) : open_stream(sink);
+    return sink->kind == SINK_FILE ? open_file(sink, options) : open_stream(sink);
 }
 
 int fd_sink_new(struct fd_sink **ret,
@@ -292,18 +192,12 @@ int fd_sink_new(struct fd_sink **ret,
 
     if (!sink)
         return fault(-ENOMEM);
-    sink->job = (struct job){.run = sink_run, .done = sink_done};
     sink->step = (struct deferred){.fn = sink_on_step, .owner = sink};
     sink->stream = PASSED_STREAM_NONE;
     sink->loop = options->loop;
-    sink->workers = options->workers;
     sink->events = events;
     sink->owner = owner;
-    sink->offset = options->offset;
-    sink->size_max = options->size_max;
-    sink->must_sync = options->sync;
-    sink->at_position = options->at_position;
-    int r = open_fd(sink, options->fd);
+    int r = open_fd(sink, options);
     if (r < 0) {
         free_now(sink);
         return r;
@@ -314,12 +208,11 @@ int fd_sink_new(struct fd_sink **ret,
 
 size_t fd_sink_room(const struct fd_sink *sink)
 {
+    if (sink->file)
+        return file_writer_room(sink->file);
     if (sink->err || sink->flushing)
         return 0;
-    if (sink->kind == SINK_NULL)
-        return SIZE_MAX;
-    return BLOCK_BYTES - sink->filling->len +
-           (sink->kind == SINK_FILE && is_idle(sink) ? BLOCK_BYTES : 0);
+    return sink->kind == SINK_NULL ? SIZE_MAX : BLOCK_BYTES - sink->filling->len;
 }
 
 void fd_sink_write(struct fd_sink *sink, struct span bytes)
@@ -327,33 +220,29 @@ void fd_sink_write(struct fd_sink *sink, struct span bytes)
     INVARIANT(bytes.len <= fd_sink_room(sink));
     if (sink->kind == SINK_NULL)
         return;
-    bytes = span_drop(bytes, fill(sink->filling, bytes));
-    if (sink->kind == SINK_STREAM) {
-        if (!sink->is_blocked)
-            loop_defer(sink->loop, &sink->step);
+    if (sink->file) {
+        file_writer_write(sink->file, bytes);
         return;
     }
-    if (sink->filling->len == BLOCK_BYTES && is_idle(sink))
-        start(sink);
-    if (bytes.len > 0)
-        (void)fill(sink->filling, bytes);
+    fill(sink->filling, bytes);
+    if (!sink->is_blocked)
+        loop_defer(sink->loop, &sink->step);
 }
 
 void fd_sink_flush(struct fd_sink *sink)
 {
+    if (sink->file) {
+        file_writer_flush(sink->file);
+        return;
+    }
     sink->flushing = true;
-    if (sink->kind != SINK_FILE)
-        loop_defer(sink->loop, &sink->step);
-    else if (is_idle(sink))
-        start(sink); /* an empty block is fine: on_flushed comes from the loop */
+    loop_defer(sink->loop, &sink->step);
 }
 
 void fd_sink_close(struct fd_sink *sink)
 {
-    sink->closed = true;
     loop_defer_cancel(sink->loop, &sink->step);
-    if (is_idle(sink))
-        free_now(sink);
-    else
-        worker_cancel(sink->workers, &sink->job);
+    if (sink->file)
+        file_writer_close(sink->file);
+    free_now(sink);
 }

@@ -295,6 +295,8 @@ def test_cd03_full_disk_is_a_write_error_and_the_target_is_untouched(library, or
             assert (shelf / "a").read_bytes() == b"old"
             assert names(shelf) == ([".a.xhr-info", ".a.xhr-part", "a"] if resume else ["a"])
         origin_raw.script = origin_raw.answer_all
+        for connection in origin_raw.connections:  # all of the answer had come; this one has the store's script
+            connection.close()
         assert library.set_file(shelf / "b") == 0  # the same daemon, another request
         os.unlink(shelf / ".a.xhr-part")
         assert library.fetch(origin_raw.url()) == 200

@@ -506,6 +506,64 @@ static void test_cd03_a_file_that_takes_no_more_fails_that_request_only(void **s
     world_done(&world);
 }
 
+static void test_who_follows_the_file_sees_it_grow_as_the_answer_does(void **state)
+{
+    struct fetch_world world;
+    struct teller teller;
+    int fd = memfd_create("answer", MFD_CLOEXEC);
+    int kept = dup(fd);
+
+    (void)state;
+    world_init(&world);
+    teller_init(&teller, &world);
+    get_to(&teller, fd, 0);
+    server_begins(&world, 20);
+    server_says(&world, "HELLO");
+    world_pass_ms(&world, 2);
+    world_settle_files(&world);
+    assert_int_equal(lseek(kept, 0, SEEK_END), 5);
+    server_says(&world, "AGAIN");
+    world_settle_files(&world);
+    world_pass_ms(&world, 2);
+    world_settle_files(&world);
+    assert_int_equal(lseek(kept, 0, SEEK_END), 10);
+    server_says(&world, "ANDTHEREST");
+    world_settle_files(&world);
+    assert_int_equal(lseek(kept, 0, SEEK_END), 20);
+    assert_int_equal(teller.n_done, 1);
+    close(kept);
+    world_done(&world);
+}
+
+/* Blocks are made as they are needed. */
+static void test_no_memory_for_more_of_a_fast_answer_fails_that_request_only(void **state)
+{
+    int before = count_fds();
+
+    (void)state;
+    for (uint64_t n = 1; n < 4; n++) {
+        struct fetch_world world;
+        struct teller teller;
+        size_t said = 0;
+
+        world_init(&world);
+        teller_init(&teller, &world);
+        get_to(&teller, memfd_create("answer", MFD_CLOEXEC), 0);
+        server_begins(&world, sizeof(pattern));
+        while (said < sizeof(pattern) && teller.n_done == 0) {
+            mem_fail_at(said > 100000 ? n : 0);
+            said += server_says_bytes(&world, world_server(&world),
+                                      (struct span){pattern + said, sizeof(pattern) - said});
+            world_turn(&world);
+            mem_fail_at(0);
+        }
+        world_settle_files(&world);
+        assert_int_equal(teller.n_done, 1);
+        world_done(&world);
+    }
+    assert_int_equal(count_fds(), before);
+}
+
 static void test_a_file_grows_to_the_clients_limit_and_no_further(void **state)
 {
     static const struct {
@@ -697,6 +755,8 @@ int main(void)
         cmocka_unit_test(test_a_full_stream_halts_the_server_and_holds_no_thread),
         cmocka_unit_test(test_cd03_a_stream_without_reader_fails_that_request_only),
         cmocka_unit_test(test_cd03_a_file_that_takes_no_more_fails_that_request_only),
+        cmocka_unit_test(test_who_follows_the_file_sees_it_grow_as_the_answer_does),
+        cmocka_unit_test(test_no_memory_for_more_of_a_fast_answer_fails_that_request_only),
         cmocka_unit_test(test_a_file_grows_to_the_clients_limit_and_no_further),
         cmocka_unit_test(test_an_offset_that_no_file_has_fails),
         cmocka_unit_test(test_an_answer_that_ends_early_fails_and_keeps_what_came),
