@@ -106,6 +106,14 @@ def other_libraries(cases):
 CURL_32, XHR_32 = "libcurl, 32 in flight, 32 connections", "libxhr, 32 in flight, 32 connections"
 CURL_6, XHR_6 = "libcurl, 32 in flight, 6 connections", "libxhr, 32 in flight, 6 connections"
 
+HOSTILE = {
+    "flood": "a flood of requests above the quota", "deaf": "a thousand answers that nobody reads",
+    "held": "a flood of bodies above the quota", "endless": "64 uploads without end",
+    "crowd": "a thousand connections of one user", "halves": "120 half frames",
+    "fds": "a flood of descriptors", "cookies": "a flood of cookies",
+    "sulkers": "clients that are sent away and do not go",
+}
+
 FIGURES = [
     Figure(1, "fresh", "a fresh `xhr` against curl with Debian's trust store, p50",
            ratio("p50_us", "curl, Debian's trust store", "xhr"), 16),
@@ -237,6 +245,12 @@ FIGURES = [
            on_one_core("libxhr, resumed"), unit=""),
     Figure(None, "tls", "p99 of a warm request beside 200 handshakes against without",
            ratio("p99_us", "warm beside 200 handshakes", "warm")),
+    *(Figure(None, "hostile", f"p99 of a request beside {what} against alone",
+             ratio("p99_us", f"beside {kind}", "alone"), 2, at_least=False)
+      for kind, what in HOSTILE.items()),
+    Figure(None, "hostile", "what the daemon grew by for the worst of them",
+           lambda made: max(case.get("daemon_growth_kb", 0) for case in made.values()) / 1024, 16,
+           at_least=False, unit=" MiB"),
     Figure(None, "tls", "times the trust store was opened in a daemon's life",
            value("trust store", "opened"), 1, at_least=False, unit=""),
 ]

@@ -23,6 +23,7 @@
 #include "fetch/fetcher.h"
 #include "fetch/request.h"
 #include "ipc/listener.h"
+#include "ipc/turns.h"
 #include "loop/loop.h"
 #include "loop/timer.h"
 #include "loop/worker.h"
@@ -46,7 +47,8 @@ struct daemon {
     struct daemon_options options;
     struct deny_networks deny;
     struct sockets *sockets;
-    struct kept *kept; /* NULL: nobody keeps our clients */
+    struct kept *kept;  /* NULL: nobody keeps our clients */
+    struct turns turns; /* of users, in a round of the loop */
     struct loop *loop;
     struct signals *signals;
     struct notify *notify;
@@ -175,7 +177,7 @@ static struct pool_options pool_options_of(const struct config *config)
     return options;
 }
 
-static struct service_options service_options_of(const struct daemon *daemon)
+static struct service_options service_options_of(struct daemon *daemon)
 {
     const struct config *config = &daemon->options.config;
     struct service_options options = {
@@ -189,6 +191,7 @@ static struct service_options service_options_of(const struct daemon *daemon)
         .keeper = kept_keeper(daemon->kept),
     };
 
+    options.session.turns = &daemon->turns;
     rights_quota(config, &options.limits);
     return options;
 }
@@ -658,6 +661,7 @@ static int start_listening(struct daemon *daemon)
                              &events, daemon);
         if (r < 0)
             return r;
+        listener_share(daemon->listeners[i], &daemon->turns);
     }
     return 0;
 }

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/message_id.h"
+#include "ipc/turns.h"
 #include "loop/loop.h"
 #include "loop/timer.h"
 #include "loop/watch.h"
@@ -25,6 +26,7 @@ struct listener {
     struct watch watch;
     struct timer pause;
     int64_t complained_us;
+    const struct turns *turns; /* NULL: alone */
     int fd;
 };
 
@@ -69,12 +71,20 @@ static void accepted(struct listener *listener, int fd)
     listener->events->on_accept(listener->owner, fd, &peer);
 }
 
+static int batch(struct listener *listener)
+{
+    bool shared =
+        listener->turns && turns_are_shared(listener->turns, loop_now_us(listener->loop));
+
+    return shared ? TURNS_ACCEPTS : ACCEPT_BATCH;
+}
+
 static void listener_on_ready(void *owner, unsigned ready)
 {
     struct listener *listener = owner;
 
     (void)ready;
-    for (int i = 0; i < ACCEPT_BATCH; i++) {
+    for (int i = 0; i < batch(listener); i++) {
         int fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
         if (fd >= 0) {
@@ -129,6 +139,11 @@ struct listener *listener_free(struct listener *listener)
     if (listener->fd >= 0)
         close(listener->fd);
     return mem_free(listener);
+}
+
+void listener_share(struct listener *listener, const struct turns *turns)
+{
+    listener->turns = turns;
 }
 
 int listener_fd(const struct listener *listener)

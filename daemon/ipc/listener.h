@@ -10,6 +10,7 @@
 #include "ipc/peer.h"
 
 struct listener;
+struct turns;
 struct loop;
 
 struct listener_events {
@@ -29,5 +30,8 @@ MUST_CHECK int listener_new(struct listener **ret,
                             void *owner);
 struct listener *listener_free(struct listener *listener);
 DEFINE_CLEANUP(listener, listener_free)
+
+/* Few at a time where several users are at work. */
+void listener_share(struct listener *listener, const struct turns *turns);
 
 int listener_fd(const struct listener *listener);

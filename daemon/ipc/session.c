@@ -11,6 +11,7 @@
 #include "base/buf.h"
 #include "base/fault.h"
 #include "base/mem.h"
+#include "ipc/turns.h"
 #include "loop/loop.h"
 #include "loop/timer.h"
 #include "loop/watch.h"
@@ -24,6 +25,13 @@
 #define GATHER_BYTES    32768        /* a shorter queue may wait for more to come */
 #define GATHER_ROUNDS   8            /* so long at most, none of which sleeps */
 #define BUSY_ROUNDS     3            /* so long although nothing came, when much goes on */
+
+/* Of all who are sent away: their last words may wait for so many that do not read them. */
+#define LEAVING_MAX       256
+#define LEAVING_BYTES_MAX (4 << 20)
+
+static unsigned n_leaving;
+static size_t leaving_bytes;
 
 /* Shared by all sessions: what is read is eaten, or copied to the session, before the next
  * one reads. */
@@ -65,6 +73,8 @@ struct session {
     bool yielded;          /* other tasks of this round go first */
     bool spoke;            /* something has been written */
     bool write_failed;     /* on_end is to be told from the round's end */
+    uint64_t turn;         /* when it was read from last, where turns are shared */
+    size_t leaving_bytes;  /* its part of what waits for those who leave */
     unsigned gathered;     /* rounds that the queue has waited for more */
     size_t gathered_bytes; /* what it was in the last of them */
 };
@@ -227,6 +237,8 @@ static void session_on_flush(void *owner)
     if (session->state == SESSION_CLOSED || (session->lingers && !session->write_failed) ||
         waits_for_more(session))
         return;
+    if (session->state == SESSION_LEAVING)
+        buf_done(&session->in); /* what was told of it is done with by now */
     if (!session->blocked)
         write_queue(session);
     if (session->state == SESSION_LEAVING && (session->out.len == 0 || session->write_failed)) {
@@ -460,15 +472,15 @@ static int watch_the_clock(struct session *session)
     return timer_arm(&session->deadline, session->options.rest_of_frame_us);
 }
 
-static size_t missing_bytes(const struct session *session)
+static size_t missing_bytes(const struct session *session, size_t more)
 {
     struct span have = buf_span(&session->in);
     struct wire_frame frame = {0};
 
     (void)wire_frame_next((const uint8_t *)have.ptr, have.len, &frame);
-    if (frame.frame_len > have.len + READ_BYTES)
+    if (frame.frame_len > have.len + more)
         return frame.frame_len - have.len;
-    return READ_BYTES;
+    return more;
 }
 
 /* Keeps the beginning of a frame. */
@@ -531,14 +543,14 @@ static void tell_end(struct session *session, ssize_t r)
 
 /* Descriptors ride with the first byte of the frame that takes them: when no part of a frame is
  * left, nobody is going to take those that are. */
-static void session_read(struct session *session)
+static void read_some(struct session *session, size_t most)
 {
     if (session->busy) { /* from here on its bytes are in our memory alone */
         set_busy(session);
         loop_defer(session->loop, &session->flush);
     }
     bool kept = session->in.len > 0;
-    size_t want = kept ? missing_bytes(session) : sizeof(scratch);
+    size_t want = kept ? missing_bytes(session, most) : most;
     int r = kept ? buf_reserve(&session->in, want) : 0;
 
     if (r < 0) {
@@ -555,8 +567,31 @@ static void session_read(struct session *session)
     r = kept ? eat_kept(session, (size_t)n) : eat_scratch(session, (size_t)n);
     if (r == 0 && session->state == SESSION_OPEN)
         r = session->in.len == 0 && session->n_fds > 0 ? -EMFILE : watch_the_clock(session);
+    if (r == -EDQUOT) { /* no frame of it was told: its memory goes with its charge */
+        buf_done(&session->in);
+        charge_release(&session->in_charge);
+    }
     if (r < 0 && session->state == SESSION_OPEN)
         tell_end(session, r);
+}
+
+/* A socket that is left alone is still readable in the next round. */
+static void session_read(struct session *session)
+{
+    struct turns *turns = session->options.turns;
+    size_t most = sizeof(scratch);
+
+    if (turns) {
+        int64_t now_us = loop_now_us(session->loop);
+
+        turns_note(turns, session->quota, now_us);
+        if (turns_are_shared(turns, now_us)) {
+            most = TURNS_READ_BYTES;
+            if (!turns_take(turns, session->quota, loop_round(session->loop), &session->turn))
+                return;
+        }
+    }
+    read_some(session, most);
 }
 
 static void session_on_ready(void *owner, unsigned ready)
@@ -629,6 +664,8 @@ int session_new(struct session **ret,
         r = watch_set(&session->watch, WATCH_READ);
     if (r == 0)
         r = timer_arm(&session->deadline, options->first_frame_us);
+    if (options->turns)
+        turns_note(options->turns, quota, loop_now_us(loop));
     if (r < 0) {
         watch_done(&session->watch);
         mem_free(session);
@@ -671,6 +708,23 @@ void session_leave(struct session *session)
     session_close(session);
 }
 
+static void drop_fds(struct session *session)
+{
+    for (unsigned i = 0; i < session->n_fds; i++) {
+        if (session->fds[i] >= 0)
+            close(session->fds[i]);
+    }
+    session->n_fds = 0;
+}
+
+static void end_leaving(struct session *session)
+{
+    if (session->state != SESSION_LEAVING)
+        return;
+    n_leaving--;
+    leaving_bytes -= session->leaving_bytes;
+}
+
 void session_close(struct session *session)
 {
     if (session->state == SESSION_CLOSED)
@@ -679,6 +733,7 @@ void session_close(struct session *session)
         write_queue(session);
     if (session->shared)
         (void)shutdown(session->fd, SHUT_RDWR);
+    end_leaving(session);
     session->busy = NULL;
     session->state = SESSION_CLOSED;
     loop_defer_cancel(session->loop, &session->flush);
@@ -686,24 +741,40 @@ void session_close(struct session *session)
     timer_disarm(&session->linger);
     watch_done(&session->watch);
     close(session->fd);
-    for (unsigned i = 0; i < session->n_fds; i++) {
-        if (session->fds[i] >= 0)
-            close(session->fds[i]);
-    }
+    drop_fds(session);
     release_charges(session);
     loop_defer_free(session->loop, &session->reap, session_reap);
+}
+
+/*
+ * From here on nobody pays for it: it is no user's connection any more, and its queue no user's
+ * bytes. So there are few of them, whoever's they were, and what they keep is little; who reads
+ * what he is sent is not concerned.
+ */
+static bool may_leave_slowly(struct session *session)
+{
+    if (n_leaving >= LEAVING_MAX || leaving_bytes + session->out.len > LEAVING_BYTES_MAX)
+        return false;
+    return timer_arm(&session->deadline, session->options.rest_of_frame_us) == 0;
 }
 
 void session_close_after_flush(struct session *session)
 {
     if (session->state >= SESSION_LEAVING)
         return;
-    session->state = SESSION_LEAVING;
     session->busy = NULL;
     stop_reading(session);
+    drop_fds(session);
     release_charges(session); /* the owner and its quota need not outlive this call */
-    if (timer_arm(&session->deadline, session->options.rest_of_frame_us) < 0)
+    if (!session->blocked && !session->write_failed)
+        write_queue(session);
+    if (!may_leave_slowly(session)) {
         session_close(session);
-    else
-        stop_lingering(session);
+        return;
+    }
+    session->state = SESSION_LEAVING;
+    session->leaving_bytes = session->out.len;
+    n_leaving++;
+    leaving_bytes += session->leaving_bytes;
+    stop_lingering(session);
 }

@@ -25,6 +25,7 @@
 
 struct loop;
 struct session;
+struct turns;
 struct wire_frame;
 
 struct session_options {
@@ -35,6 +36,7 @@ struct session_options {
     int64_t first_frame_us;    /* 5 s from accept to the first whole frame */
     int64_t rest_of_frame_us;  /* 30 s from a frame's first byte to its last */
     int64_t linger_us;         /* 5 ms that what is told lazily waits for company; 0: none */
+    struct turns *turns;       /* with whose clients it shares the loop; NULL: with none */
 };
 
 struct session_options session_options_default(void);

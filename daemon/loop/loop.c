@@ -149,6 +149,7 @@ int loop_turn(struct loop *loop, bool may_block)
         return fault(-ENOMEM);
     loop->is_waiting = true;
     loop->n_ready = 0;
+    loop->round++;
     if (event_base_loop(loop->base, EVLOOP_ONCE | (may_block ? 0 : EVLOOP_NONBLOCK)) < 0)
         return fault(-EIO);
     loop->is_waiting = false;
@@ -180,6 +181,11 @@ void loop_stop(struct loop *loop)
 const struct clock *loop_clock(const struct loop *loop)
 {
     return loop->clock;
+}
+
+uint64_t loop_round(const struct loop *loop)
+{
+    return loop->round;
 }
 
 int64_t loop_now_us(struct loop *loop)

@@ -87,6 +87,9 @@ void loop_defer_turn(struct loop *loop, struct deferred *task);
  */
 void loop_defer_free(struct loop *loop, struct reap *reap, void (*free_fn)(struct reap *self));
 
+/* Which round it is. */
+uint64_t loop_round(const struct loop *loop);
+
 /* From a task: others come after it in this round. */
 bool loop_has_tasks(const struct loop *loop);
 

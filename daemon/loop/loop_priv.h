@@ -25,6 +25,7 @@ struct loop {
     struct deferred **turns_tail;
     struct reap *dead;
     int64_t now_us;
+    uint64_t round;
     int64_t wakeup_us; /* what wakeup is armed for; INT64_MAX: not armed */
     bool is_waiting;   /* for descriptors: now_us is of before */
     bool stopping;

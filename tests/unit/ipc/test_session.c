@@ -15,6 +15,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "ipc/session.h"
+#include "ipc/turns.h"
 #include "loop/loop.h"
 #include "loop/watch.h"
 #include "support/fd_count.h"
@@ -573,6 +574,74 @@ static void test_close_after_flush_gives_up_on_a_client_that_never_reads(void **
     assert_int_equal(world.quota.used[QUOTA_BYTES], 0);
     world_done(&world);
     assert_int_equal(count_fds(), before);
+}
+
+#define UNHEARD 40
+
+/* They are nobody's connections any more and cost nobody's quota: so they keep little. */
+static void test_those_who_do_not_hear_their_last_word_are_bounded(void **state)
+{
+    struct session_options options = session_options_default();
+    int before = count_fds();
+    int peers[UNHEARD];
+    struct world world;
+
+    (void)state;
+    world_init(&world, NULL);
+    session_close(TAKE(world.session));
+    turn(&world);
+    int base = count_fds();
+    for (int i = 0; i < UNHEARD; i++) {
+        int pair[2];
+
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+        peers[i] = pair[1];
+        assert_int_equal(session_new(&world.session, world.loop, pair[0], &options,
+                                     &world.quota, &events, &world),
+                         0);
+        send_frame(&world, 1000000);
+        session_close_after_flush(TAKE(world.session));
+        turn(&world);
+    }
+    int left = count_fds() - base - UNHEARD; /* our ends */
+    assert_true(left >= 4 && left <= 6);     /* of which the socket has a quarter: 4 MiB */
+    assert_int_equal(world.quota.used[QUOTA_BYTES], 0);
+    fake_clock_advance_ms(&world.clock, 30000);
+    settle(&world);
+    assert_int_equal(count_fds() - base, UNHEARD);
+    for (int i = 0; i < UNHEARD; i++)
+        close(peers[i]);
+    world_done(&world);
+    assert_int_equal(count_fds(), before);
+}
+
+static void test_who_shares_the_loop_is_read_from_a_little_at_a_time(void **state)
+{
+    struct session_options options = session_options_default();
+    struct turns turns = {0};
+    struct quota others;
+    struct world world;
+    struct buf frames = {0};
+
+    (void)state;
+    options.turns = &turns;
+    world_init(&world, &options);
+    for (int i = 0; i < 100; i++)
+        add_frame(&frames, 100, 'a');
+    put(&world, frames.storage + frames.start, frames.len);
+    turns_note(&turns, &others, loop_now_us(world.loop));
+    turn(&world);
+    assert_story(&world, "<100:a><100:a><100:a><100:a><100:a>");
+    turn(&world);
+    assert_story(&world, "<100:a><100:a><100:a><100:a><100:a>"
+                         "<100:a><100:a><100:a><100:a><100:a>");
+    assert_int_equal(world.n_events, 10);
+    fake_clock_advance_ms(&world.clock, 11); /* the other is at rest */
+    world.story_len = 0;
+    turn(&world);
+    assert_int_equal(world.n_events, 100);
+    buf_done(&frames);
+    world_done(&world);
 }
 
 /* ---- out -------------------------------------------------------------------------------- */
@@ -1208,6 +1277,8 @@ int main(void)
         cmocka_unit_test(test_close_tries_what_is_queued_once_more),
         cmocka_unit_test(test_close_after_flush_waits_for_a_slow_reader_and_then_closes),
         cmocka_unit_test(test_close_after_flush_gives_up_on_a_client_that_never_reads),
+        cmocka_unit_test(test_those_who_do_not_hear_their_last_word_are_bounded),
+        cmocka_unit_test(test_who_shares_the_loop_is_read_from_a_little_at_a_time),
         cmocka_unit_test(test_frames_of_a_round_leave_with_one_write),
         cmocka_unit_test(test_what_later_tasks_of_a_round_say_leaves_with_the_same_write),
         cmocka_unit_test(test_answers_gather_for_some_rounds_when_the_loop_is_busy),
