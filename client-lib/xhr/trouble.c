@@ -58,7 +58,7 @@ static const struct words_of words_of[] = {
     [XHR_ERROR_CONNECT] = {EXIT_CONNECT, "could not connect to %s",
                            "check that the server runs and the port is right"},
     [XHR_ERROR_PROXY] = {EXIT_PROXY, "no way to %s", NULL},
-    [XHR_ERROR_TLS] = {EXIT_TLS, "no TLS with %s", "check that the port speaks TLS"},
+    [XHR_ERROR_TLS] = {EXIT_TLS, "no TLS with %s", NULL},
     [XHR_ERROR_TLS_VERIFY] = {EXIT_CERTIFICATE, "the certificate of %s is not trusted",
                               "--cacert FILE trusts another authority, -k anybody"},
     [XHR_ERROR_TLS_VERSION] = {EXIT_TLS, "no TLS version in common with %s", NULL},

@@ -5,38 +5,7 @@
 #include <openssl/ssl.h>
 #include <stdbool.h>
 
-static void set_alert(struct failure *ret, const char *host, int alert)
-{
-    const char *name = SSL_alert_desc_string_long(alert);
-
-    switch (alert) {
-    case SSL_AD_PROTOCOL_VERSION:
-        failure_set(ret, FAILURE_TLS_VERSION, "%s speaks none of the TLS versions allowed here",
-                    host);
-        break;
-    case SSL_AD_HANDSHAKE_FAILURE:
-    case SSL_AD_INSUFFICIENT_SECURITY:
-        failure_set(ret, FAILURE_TLS,
-                    "%s refused the TLS handshake (%s): no version, cipher or certificate in "
-                    "common",
-                    host, name);
-        break;
-    case SSL_AD_UNRECOGNIZED_NAME:
-        failure_set(ret, FAILURE_TLS, "the server does not serve the name %s (%s)", host, name);
-        break;
-    case TLS13_AD_CERTIFICATE_REQUIRED:
-    case SSL_AD_BAD_CERTIFICATE:
-        failure_set(ret, FAILURE_TLS, "%s wants a client certificate (%s)", host, name);
-        break;
-    case SSL_AD_NO_APPLICATION_PROTOCOL:
-        failure_set(ret, FAILURE_TLS, "%s speaks none of the protocols we offer (ALPN)", host);
-        break;
-    default:
-        failure_set(ret, FAILURE_TLS, "%s ended TLS with alert %d (%s)", host, alert, name);
-        break;
-    }
-    ret->code = (uint32_t)alert;
-}
+#include "net/tls_alert.h"
 
 static bool is_version(int reason)
 {
@@ -61,7 +30,7 @@ void tls_failure_take(struct failure *ret, const char *host)
 
     ERR_clear_error();
     if (ERR_GET_LIB(error) == ERR_LIB_SSL && reason > SSL_AD_REASON_OFFSET)
-        set_alert(ret, host, reason - SSL_AD_REASON_OFFSET);
+        tls_alert_describe(ret, host, (unsigned)(reason - SSL_AD_REASON_OFFSET));
     else if (ERR_GET_LIB(error) == ERR_LIB_SSL && is_no_tls(reason))
         failure_set(ret, FAILURE_TLS,
                     "what %s answers is not TLS; is the port one of plain HTTP?", host);

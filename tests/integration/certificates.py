@@ -66,7 +66,7 @@ class Certificate:
 
     def issue(self, *names, common_name="leaf", key=None, start=None, end=None, usage="server",
               is_ca=False, path_length=None, constraints=None, must_staple=False,
-              digest=hashes.SHA256(), issuer_key=None, extensions=()):
+              digest=hashes.SHA256(), issuer_key=None, extensions=(), critical=()):
         """Names are DNS names, addresses or x509.GeneralName; none: no extension for them."""
         key = key or ec.generate_private_key(ec.SECP256R1())
         builder = (x509.CertificateBuilder().subject_name(name_of(common_name))
@@ -91,6 +91,8 @@ class Certificate:
                 x509.TLSFeature([x509.TLSFeatureType.status_request]), False)
         for extension in extensions:
             builder = builder.add_extension(extension, False)
+        for extension in critical:
+            builder = builder.add_extension(extension, True)
         certificate = builder.sign(issuer_key or self.key or key, digest)
         return Certificate(certificate, key, self if self.certificate else None)
 
