@@ -72,7 +72,7 @@ void conn_ends_init(struct conn_ends *ret, const struct io *io)
     (void)snprintf(ret->tls_alpn, sizeof(ret->tls_alpn), "%s", tls->alpn);
 }
 
-void conn_ends_tell(const struct conn_ends *ends, struct conn_info *ret)
+void conn_ends_tell(const struct conn_ends *ends, const struct io *io, struct conn_info *ret)
 {
     ret->remote_address = span_of(ends->remote);
     ret->local_address = span_of(ends->local);
@@ -80,7 +80,7 @@ void conn_ends_tell(const struct conn_ends *ends, struct conn_info *ret)
     ret->local_port = ends->local_port;
     ret->is_tls = ends->is_tls;
     ret->tls_resumed = ends->tls_resumed;
-    ret->early_data = ends->early_data;
+    ret->early_data = io && ends->is_early ? io_tls_info(io)->early : ends->early_data;
     ret->is_early = ends->is_early;
     ret->tls_number = ends->tls_number;
     ret->tls_version = span_of(ends->tls_version);

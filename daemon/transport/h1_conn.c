@@ -324,7 +324,7 @@ static void h1_tell_info(const struct conn *conn, struct conn_info *ret)
     const struct h1_conn *h1 = (const struct h1_conn *)(const void *)conn;
 
     *ret = (struct conn_info){.id = h1->id, .http_version = 11, .exchanges = h1->opened};
-    conn_ends_tell(&h1->ends, ret);
+    conn_ends_tell(&h1->ends, h1->io, ret);
 }
 
 static const struct io *h1_stream(const struct conn *conn)

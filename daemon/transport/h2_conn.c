@@ -238,7 +238,7 @@ static void op_info(const struct conn *conn, struct conn_info *ret)
                               .http_version = 20,
                               .exchanges = h2->opened,
                               .asks_for_calm = h2->is_calming};
-    conn_ends_tell(&h2->ends, ret);
+    conn_ends_tell(&h2->ends, h2->io, ret);
 }
 
 static const struct io *op_stream(const struct conn *conn)

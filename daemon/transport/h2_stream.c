@@ -491,7 +491,7 @@ static void stream_info(const struct exchange *exchange, struct exchange_info *r
     const struct h2_stream *stream = const_stream_of(exchange);
     struct conn_info conn = {0};
 
-    conn_ends_tell(&stream->h2->ends, &conn);
+    conn_ends_tell(&stream->h2->ends, stream->h2->io, &conn);
     *ret = (struct exchange_info){
         .connection_id = stream->h2->id,
         .reused = stream->is_reused,

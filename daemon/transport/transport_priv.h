@@ -59,5 +59,5 @@ struct conn_ends {
 /* Once more when the handshake of an early one is done. */
 void conn_ends_init(struct conn_ends *ret, const struct io *io);
 
-/* Fills what belongs to the ends. */
-void conn_ends_tell(const struct conn_ends *ends, struct conn_info *ret);
+/* Fills what belongs to the ends. @io: NULL: it has gone. */
+void conn_ends_tell(const struct conn_ends *ends, const struct io *io, struct conn_info *ret);

@@ -5,8 +5,11 @@ import json
 
 import pytest
 from early_servers import EarlyNginx, Wire
+from test_tls_sessions import restart
 from test_tls_terms import terms
-from wire import fetch_pb2, stream
+from tls_mitm import END, PASS, RESET, SILENCE, alert
+from waiting import wait_until
+from wire import fetch_pb2
 
 ACCEPTED, REJECTED, TOO_EARLY, FORBIDDEN = (
     fetch_pb2.EARLY_DATA_ACCEPTED, fetch_pb2.EARLY_DATA_REJECTED, fetch_pb2.EARLY_DATA_TOO_EARLY,
@@ -155,3 +158,177 @@ def test_a_second_425_is_the_answer(client, serve, ca):
     assert [row[2] for row in server.seen(3)] == ["200", "425", "425"]
     other = get(client, ca, server.url("/never"), early=False)
     assert other.status == 425 and len(server.seen(4)) == 4, "of what was not early an answer"
+
+
+# ---- who may, and what it is told ----------------------------------------------------------------
+
+def test_ts11_cookies_and_the_callers_login_go_along(client, serve, ca):
+    """RFC 8470 leaves it to whoever asks for early data."""
+    server = serve()
+    get(client, ca, server.url("/set"))
+    exchange = get(client, ca, server.url("/"), headers=[("Authorization", "mine")])
+    assert outcome(exchange) == ACCEPTED
+    assert server.seen(2)[1][6:8] == ("a=1", "mine")
+
+
+def test_ts11_a_redirect_goes_early_for_itself(client, serve, wire, ca):
+    """The second hop finds no ticket, or one of its own."""
+    server = serve()
+    between = wire(server)
+    get(client, ca, between.url())
+    get(client, ca, between.url(), early=False)
+    exchange = get(client, ca, between.url("/away"))
+    assert exchange.done and exchange.head.redirects == 1 and exchange.body == b"hello\n"
+    assert [row[1] for row in server.seen(4)] == ["/", "/", "/away", "/there"]
+    posted = get(client, ca, between.url("/away"), method="POST", body=b"x",
+                 redirect=fetch_pb2.REDIRECT_MODE_STOP)
+    assert outcome(posted) == NONE
+
+
+def test_ts11_a_connection_that_was_made_early_serves_anything_afterwards(client, serve, wire, ca):
+    server = serve(keep=60)
+    between = wire(server)
+    get(client, ca, between.url())
+    first = client.fetch(between.url("/one"), tls=terms(ca, early_data=True))
+    assert outcome(first) == ACCEPTED
+    second = client.fetch(between.url("/two"), method="POST", body=b"x", tls=terms(ca))
+    assert outcome(second) == NONE and second.head.connection.reused
+    third = client.fetch(between.url("/three"), tls=terms(ca, early_data=True))
+    assert outcome(third) == NONE and third.head.connection.reused
+    assert len(between.hellos) == 2
+
+
+@both
+def test_ts11_others_wait_until_the_handshake_is_done(client, another, serve, wire, ca, http2):
+    """What may not be heard twice never gets onto a connection whose handshake is not done."""
+    server = serve(http2=http2, keep=60)
+    between = wire(server)
+    get(client, ca, between.url())
+    get(client, ca, between.url(), early=False)
+    hold_until_answered(server, between)
+    early = client.open(between.url("/early"), tls=terms(ca, early_data=True))
+    late = another.open(between.url("/late"), method="POST", body=b"x", tls=terms(ca))
+    client.finish(early)
+    another.finish(late)
+    assert outcome(early) == ACCEPTED and outcome(late) == NONE
+    assert between.early_hellos() == 1
+    assert not [row for row in server.seen(4) if row[0] == "POST" and row[5]]
+
+
+@pytest.mark.xhrd(config="[TLS]\nEarlyData=no\n")
+def test_ts11_the_administrator_may_forbid_it(client, serve, wire, ca):
+    server = serve()
+    between = wire(server)
+    get(client, ca, between.url())
+    assert outcome(get(client, ca, between.url())) == FORBIDDEN
+    assert outcome(get(client, ca, between.url(), method="DELETE")) == NONE
+    assert between.early_hellos() == 0
+
+
+def test_ts11_sessions_that_allow_it_outlive_the_daemon_and_stay_single_use(xhrd, serve, wire, ca):
+    server = serve()
+    between = wire(server)
+    with xhrd.client() as client:
+        get(client, ca, between.url())
+    restart(xhrd)
+    with xhrd.client() as client:
+        assert outcome(get(client, ca, between.url())) == ACCEPTED
+    tickets = [dict(hello.extensions)[41] for hello in between.hellos
+               if 41 in dict(hello.extensions)]
+    assert len(tickets) == 1 and between.early_hellos() == 1
+
+
+@pytest.mark.parametrize("more", [
+    {"min_version": 0x0303, "max_version": 0x0303}, {"insecure": True, "ca_pem": b""}])
+def test_ts11_other_terms_have_other_sessions(client, serve, wire, ca, more):
+    server = serve()
+    between = wire(server)
+    get(client, ca, between.url())
+    other = fetch_pb2.TlsOptions(**{"ca_pem": ca.pem.read_bytes(), "early_data": True, **more})
+    exchange = client.fetch(between.url(), no_keep_alive=True, tls=other)
+    assert outcome(exchange) == NONE and not exchange.head.connection.tls.resumed
+    assert between.early_hellos() == 0
+
+
+def test_ts11_a_server_that_lost_tls_1_3_or_http2_is_asked_once_more(client, serve, wire, ca):
+    """RFC 8446 appendix D.3: such a connection must fail, and the request goes on another."""
+    server = serve(http2=True)
+    between = wire(server)
+    for how in ({"versions": "TLSv1.2"}, {"http2": False}):
+        server.start()
+        first = get(client, ca, between.url("/first"))
+        assert first.done and first.head.http_version == 20
+        server.start(**how)
+        exchange = get(client, ca, between.url("/again"))
+        assert outcome(exchange) == REJECTED and exchange.body == b"hello\n"
+        assert exchange.head.http_version == (11 if "http2" in how else 20)
+    assert between.early_hellos() == 2
+
+
+def test_ts11_a_handshake_that_breaks_off_costs_early_data_and_no_answer(client, serve, wire, ca):
+    server = serve()
+    between = wire(server)
+    for what in (RESET, END, alert(80), alert(47), b"HTTP/1.1 400 Bad Request\r\n\r\n"):
+        get(client, ca, between.url("/first"), early=False)
+        between.script = lambda _, hello, what=what: what if Wire.is_early(hello) else PASS
+        before = between.early_hellos()
+        exchange = get(client, ca, between.url("/again"))
+        assert outcome(exchange) == REJECTED and exchange.body == b"hello\n"
+        assert between.early_hellos() == before + 1
+
+
+def test_a_handshake_that_hangs_is_a_timeout_of_connecting(client, serve, wire, ca):
+    server = serve()
+    between = wire(server)
+    get(client, ca, between.url())
+    between.script = lambda _, hello: SILENCE
+    exchange = get(client, ca, between.url(), timeouts=fetch_pb2.Timeouts(connect_ms=700))
+    assert exchange.failure == "TIMEOUT_CONNECT" and "shaking hands" in exchange.text
+    assert between.early_hellos() == 1
+
+
+def test_an_abort_before_the_handshake_is_done_closes_the_connection(client, serve, wire, ca):
+    server = serve()
+    between = wire(server)
+    get(client, ca, between.url())
+    between.script = lambda _, hello: SILENCE
+    exchange = client.open(between.url(), tls=terms(ca, early_data=True))
+    wait_until(between.early_hellos, "the hello")
+    row, = client.connections()
+    assert row.early_data == fetch_pb2.EARLY_DATA_SENT and row.state == b"busy"
+    client.abort(exchange)
+    wait_until(lambda: not client.connections(), "the connection to close")
+    between.script = lambda _, hello: PASS
+    assert get(client, ca, between.url(), early=False).done
+
+
+# ---- through a proxy -------------------------------------------------------------------------------
+
+def test_ts11_through_a_tunnel_only_what_is_inside_goes_early(xhr, serve, wire, ca, tinyproxy):
+    server = serve()
+    between = wire(server)
+    flags = ("--cacert", ca.pem, "--no-keepalive", "--tls-earlydata", "-x", tinyproxy.url())
+    assert xhr(*flags, "-s", "-w", "%{early_data}", between.url(), check=0).out == "hello\nnone"
+    assert xhr(*flags, "-s", "-w", "%{early_data}", between.url(), check=0).out == "hello\naccepted"
+    assert between.early_hellos() == 1
+
+
+# ---- xhr and xhrctl ---------------------------------------------------------------------------------
+
+def test_xhr_and_xhrctl_tell(xhr, xhrctl, serve, ca, folder):
+    server = serve(keep=60)
+    flags = ("--cacert", ca.pem, "--tls-earlydata", "-s")
+    xhr(*flags, "--no-keepalive", server.url(), check=0)
+    done = xhr(*flags, "-v", f"--events={folder / 'events'}", "-w", "%{early_data}",
+               server.url(), check=0)
+    assert done.out == "hello\naccepted" and ", session resumed, early data accepted" in done.err
+    tls, = [event for event in map(json.loads, (folder / "events").read_text().splitlines())
+            if event["event"] == "tls"]
+    assert tls["early_data"] == "accepted"
+    assert json.loads(xhrctl("show", "connections", "--json", check=0).out)[0]["early_data"] == "accepted"
+    metrics = xhrctl("metrics", check=0).out
+    assert 'xhrd_early_data_total{outcome="accepted"} 1\n' in metrics
+    assert 'xhrd_early_data_total{outcome="rejected"} 0\n' in metrics
+    assert 'xhrd_connection_handshakes_total{kind="resumed"} 1\n' in metrics
+    plain = xhr("--cacert", ca.pem, "-s", "-w", "%{early_data}", server.url(), check=0)
+    assert plain.out == "hello\nnone"

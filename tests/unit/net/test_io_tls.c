@@ -838,12 +838,7 @@ static void test_alerts_and_what_is_no_tls_become_failures_one_understands(void 
     } rows[] = {
         {{"\x15\x03\x03\0\x02\x02\x28", 7}, FAILURE_TLS, 40, "in common", 40, false},
         {{"\x15\x03\x01\0\x02\x02\x46", 7}, FAILURE_TLS_VERSION, 70, "versions", 70, false},
-        {{"\x15\x03\x03\0\x02\x02\x70", 7},
-         FAILURE_TLS,
-         112,
-         "does not serve",
-         112,
-         false},
+        {{"\x15\x03\x03\0\x02\x02\x70", 7}, FAILURE_TLS, 112, "does not serve", 112, false},
         {{"\x15\x03\x03\0\x02\x02\x50", 7},
          FAILURE_TLS,
          80,
