@@ -139,13 +139,27 @@ void tls_peer_flush(struct tls_peer *peer)
     send_unsent(peer);
 }
 
+static void read_early(struct tls_peer *peer)
+{
+    char bytes[32768];
+    size_t n = 0;
+    int r;
+
+    while ((r = SSL_read_early_data(peer->ssl, bytes, sizeof(bytes), &n)) ==
+           SSL_READ_EARLY_DATA_SUCCESS)
+        assert_int_equal(buf_append(&peer->early, (struct span){bytes, n}), 0);
+    peer->early_is_over = r == SSL_READ_EARLY_DATA_FINISH;
+}
+
 static void advance(struct tls_peer *peer)
 {
     char bytes[32768];
     int n = 0;
 
     ERR_clear_error();
-    if (!peer->handshake_done)
+    if (peer->reads_early && !peer->early_is_over)
+        read_early(peer);
+    if (!peer->handshake_done && (!peer->reads_early || peer->early_is_over))
         peer->handshake_done = SSL_accept(peer->ssl) == 1;
     while (peer->handshake_done && (n = SSL_read(peer->ssl, bytes, sizeof(bytes))) > 0) {
         if (peer->first_record == 0)
@@ -207,6 +221,7 @@ void tls_peer_done(struct tls_peer *peer)
     SSL_free(peer->ssl);
     buf_done(&peer->unsent);
     buf_done(&peer->received);
+    buf_done(&peer->early);
     *peer = (struct tls_peer){0};
 }
 

@@ -46,6 +46,9 @@ struct tls_peer {
     BIO *out;
     struct buf unsent;
     struct buf received; /* decrypted */
+    bool reads_early;    /* early data is read before the handshake is gone on with */
+    bool early_is_over;
+    struct buf early;    /* what came so */
     size_t first_record; /* bytes that the first SSL_read() gave */
     bool handshake_done;
     bool got_close_notify;
