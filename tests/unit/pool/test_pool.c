@@ -32,6 +32,8 @@ struct fake_conn {
     bool is_broken;
     bool is_closed;
     bool asks_for_calm;
+    bool is_early;
+    enum early_data early_data;
     unsigned http_version;
     uint16_t tls_number;
     unsigned capacity;
@@ -74,6 +76,7 @@ struct world {
     int n_open;
     int n_ready;
     bool conns_are_tls;
+    bool conns_are_early;
     uint16_t tls_number; /* of the next connections */
     uint16_t oldest;     /* what owners say, and how often they were asked */
     int n_asked;
@@ -109,6 +112,8 @@ static void fake_info(const struct conn *conn, struct conn_info *ret)
     *ret = (struct conn_info){.id = fake->id, .exchanges = fake->exchanges};
     ret->http_version = fake->http_version;
     ret->asks_for_calm = fake->asks_for_calm;
+    ret->is_early = fake->is_early;
+    ret->early_data = fake->early_data;
     ret->is_tls = fake->world->conns_are_tls;
     ret->tls_resumed = fake->id > 1;
     ret->tls_number = fake->tls_number;
@@ -245,6 +250,7 @@ static struct fake_conn *succeed(struct connect_attempt *attempt)
     fake->http_version = world->capacity ? 20 : 11;
     fake->capacity = world->capacity ? world->capacity : 1;
     fake->tls_number = world->tls_number;
+    fake->is_early = world->conns_are_early;
     world->n_open++;
     fake_attempt_end(attempt);
     events->on_connected(owner, &fake->conn, &timing);
@@ -429,6 +435,125 @@ static void test_a_released_connection_serves_the_next_request(void **state)
     release(&client);
     world_done(&world);
 }
+
+/* ---- early data -------------------------------------------------------------------------- */
+
+static void ask_early(struct world *world, struct client *client, const struct pool_key *key)
+{
+    ask(world, client, &(struct pool_request){.key = key, .may_go_early = true});
+}
+
+static bool goes_early(struct connect_attempt *attempt)
+{
+    return attempt->events->goes_early(attempt->owner);
+}
+
+static void settle(struct fake_conn *fake, enum early_data early_data)
+{
+    fake->is_early = false;
+    fake->early_data = early_data;
+    fake->conn.events->on_settled(fake->conn.owner);
+    turn(fake->world);
+}
+
+static void test_ts11_who_would_take_the_connection_says_whether_it_goes_early(void **state)
+{
+    struct world world;
+    struct client clients[3] = {0};
+    struct pool_key key = key_of(1000, "a.test");
+
+    (void)state;
+    world_init(&world);
+    ask_for(&world, &clients[0], &key);
+    ask_early(&world, &clients[1], &key);
+    turn(&world);
+    assert_int_equal(world.n_attempts, 2);
+    assert_false(goes_early(first_attempt(&world))); /* the older one may not */
+    assert_false(goes_early(last_attempt(&world)));
+    release(&clients[0]);
+    turn(&world);
+    assert_int_equal(world.n_attempts, 1);
+    assert_true(goes_early(first_attempt(&world)));
+    ask_for(&world, &clients[2], &key);
+    turn(&world);
+    assert_true(goes_early(first_attempt(&world)));
+    world.conns_are_early = true;
+    succeed(first_attempt(&world));
+    assert_int_equal(clients[1].n_ready, 1);
+    assert_int_equal(clients[2].n_ready, 0);
+    assert_true(lease_is_early(clients[1].lease));
+    release(&clients[1]); /* never to somebody who may not go early */
+    assert_int_equal(world.n_open, 0);
+    assert_int_equal(clients[2].n_ready, 0);
+    world.conns_are_early = false;
+    succeed(first_attempt(&world));
+    assert_int_equal(clients[2].n_ready, 1);
+    assert_false(lease_is_early(clients[2].lease));
+    release(&clients[2]);
+    world_done(&world);
+}
+
+static void test_ts11_an_early_connection_is_shared_when_its_handshake_is_done(void **state)
+{
+    struct world world;
+    struct client clients[3] = {0};
+    struct pool_key key = key_of(1000, "a.test");
+    struct pool_counters counters;
+
+    (void)state;
+    world_init(&world);
+    key.http = POOL_HTTP_BEST;
+    world.conns_are_tls = world.conns_are_early = true;
+    world.capacity = 100;
+    ask_early(&world, &clients[0], &key);
+    ask_early(&world, &clients[1], &key);
+    turn(&world);
+    assert_int_equal(world.n_attempts, 1);
+    struct fake_conn *fake = succeed(first_attempt(&world));
+    ask_for(&world, &clients[2], &key);
+    turn(&world);
+    assert_int_equal(clients[0].n_ready, 1);
+    assert_int_equal(clients[1].n_ready + clients[2].n_ready, 0);
+    assert_int_equal(world.n_attempts, 0); /* and nobody opens another meanwhile */
+    settle(fake, EARLY_DATA_ACCEPTED);
+    assert_int_equal(clients[1].n_ready + clients[2].n_ready, 2);
+    pool_counters(world.pool, &counters);
+    assert_int_equal(counters.early_data_accepted, 1);
+    assert_int_equal(counters.early_data_rejected, 0);
+    assert_int_equal(counters.tls_handshakes_full + counters.tls_handshakes_resumed, 1);
+    for (int i = 0; i < 3; i++)
+        release(&clients[i]);
+    assert_holds(&world, 0, 0, 1);
+    world_done(&world);
+}
+
+static void test_ts11_an_early_connection_that_breaks_leaves_the_others_their_turn(void **state)
+{
+    struct world world;
+    struct client clients[2] = {0};
+    struct pool_key key = key_of(1000, "a.test");
+
+    (void)state;
+    world_init(&world);
+    key.http = POOL_HTTP_BEST;
+    world.conns_are_early = true;
+    world.capacity = 100;
+    ask_early(&world, &clients[0], &key);
+    turn(&world);
+    struct fake_conn *fake = succeed(first_attempt(&world));
+    ask_for(&world, &clients[1], &key);
+    turn(&world);
+    break_conn(fake);
+    assert_int_equal(world.n_attempts, 1);
+    release(&clients[0]);
+    world.conns_are_early = false;
+    succeed(first_attempt(&world));
+    assert_int_equal(clients[1].n_ready, 1);
+    release(&clients[1]);
+    world_done(&world);
+}
+
+/* ------------------------------------------------------------------------------------------ */
 
 static void test_no_more_connections_than_allowed_and_first_come_first_served(void **state)
 {
@@ -1539,7 +1664,7 @@ static void test_pl13_a_name_rides_where_all_agree_and_nowhere_else(void **state
 {
     struct pool_key a = h2_key(1000, "a.example"), b = h2_key(1000, "b.example");
     struct pool_key others[9];
-    struct client first, other;
+    struct client first = {0}, other = {0};
     struct world world;
 
     (void)state;
@@ -1691,7 +1816,7 @@ ask_tls(struct world *world, struct client *client, const struct pool_key *key, 
 static void test_ts07_an_old_connection_serves_those_alone_for_whom_it_will_do(void **state)
 {
     struct world world;
-    struct client old, other, strict;
+    struct client old = {0}, other = {0}, strict = {0};
 
     (void)state;
     world_init(&world);
@@ -1721,7 +1846,7 @@ static void test_ts07_an_old_connection_serves_those_alone_for_whom_it_will_do(v
 static void test_what_turns_out_to_be_modern_is_shared_without_a_question(void **state)
 {
     struct world world;
-    struct client first, second, strict;
+    struct client first = {0}, second = {0}, strict = {0};
 
     (void)state;
     world_init(&world);
@@ -1752,7 +1877,7 @@ static void test_what_turns_out_to_be_modern_is_shared_without_a_question(void *
 static void test_where_both_keys_are_there_already_both_stay(void **state)
 {
     struct world world;
-    struct client strict, old, third;
+    struct client strict = {0}, old = {0}, third = {0};
 
     (void)state;
     world_init(&world);
@@ -1817,7 +1942,7 @@ static void test_each_rung_is_told_once_before_the_connection(void **state)
     struct lease_events events = client_events;
     struct world world;
     struct client client = {.world = &world, .last_wait = -1};
-    struct client next;
+    struct client next = {0};
 
     (void)state;
     events.on_rung = on_rung;
@@ -1870,7 +1995,7 @@ static void test_a_lease_may_go_while_it_is_told_of_a_rung(void **state)
 static void test_a_timeout_on_a_rung_reports_the_first_error(void **state)
 {
     struct world world;
-    struct client client;
+    struct client client = {0};
 
     (void)state;
     world_init(&world);
@@ -1893,6 +2018,10 @@ static void test_a_timeout_on_a_rung_reports_the_first_error(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_ts11_who_would_take_the_connection_says_whether_it_goes_early),
+        cmocka_unit_test(test_ts11_an_early_connection_is_shared_when_its_handshake_is_done),
+        cmocka_unit_test(
+            test_ts11_an_early_connection_that_breaks_leaves_the_others_their_turn),
         cmocka_unit_test(test_ts07_an_old_connection_serves_those_alone_for_whom_it_will_do),
         cmocka_unit_test(test_what_turns_out_to_be_modern_is_shared_without_a_question),
         cmocka_unit_test(test_where_both_keys_are_there_already_both_stay),

@@ -103,6 +103,7 @@ static void connect_one(struct fetch_world *world)
     assert_true(world->n_servers <= WORLD_SERVERS_MAX);
     (void)snprintf(server->host, sizeof(server->host), "%s", attempt.key->origin.host);
     server->port = attempt.key->origin.port;
+    server->may_be_early = attempt.events->goes_early(attempt.owner);
     const struct pool_proxy *proxy = &attempt.key->proxy;
     server->way = proxy->way;
     (void)pool_proxy_format(proxy, server->proxy);

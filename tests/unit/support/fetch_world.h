@@ -29,7 +29,8 @@ struct fake_server {
     struct buf seen;
     char host[512];
     uint16_t port;
-    bool is_over; /* the daemon has hung up */
+    bool is_over;      /* the daemon has hung up */
+    bool may_be_early; /* who took the connection might have gone before TLS was done */
     enum proxy_way way;
     char proxy[PROXY_TEXT_SIZE]; /* "" without */
     char proxy_login[64];        /* "user:password" */
