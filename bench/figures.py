@@ -245,6 +245,13 @@ FIGURES = [
            on_one_core("libxhr, resumed"), unit=""),
     Figure(None, "tls", "p99 of a warm request beside 200 handshakes against without",
            ratio("p99_us", "warm beside 200 handshakes", "warm")),
+    Figure(None, "tls", "the longest step of a handshake, and so the longest a round of the loop is "
+           "held up by one, against all of a handshake in full (CPU)",
+           lambda cases: cases["steps of handshakes"]["longest_us"]
+           / cases["steps of handshakes"]["handshake_us"]),
+    Figure(None, "tls", "a step of a handshake in full against all of it (CPU)",
+           lambda cases: cases["steps of handshakes"]["mean_us"]
+           / cases["steps of handshakes"]["handshake_us"]),
     *(Figure(None, "hostile", f"p99 of a request beside {what} against alone",
              ratio("p99_us", f"beside {kind}", "alone"), 2, at_least=False)
       for kind, what in HOSTILE.items()),

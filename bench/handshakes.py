@@ -10,6 +10,7 @@ BATCH = 1500
 def tls_cases(world):
     full, resumed = world.origin.full_url("/1k"), world.origin.url("/1k")
     wide = world.add_daemon("wide", f"[Network]\nConnectionsPerHost={AT_ONCE}\n")
+    alone = world.add_daemon("alone", f"[Network]\nConnectionsPerHost={AT_ONCE}\n")
     traced = world.folder / "opened"
     watched = world.add_daemon("watched", wrapper=("strace", "-f", "-qq", "-e", "trace=openat",
                                                    "-o", traced))
@@ -36,6 +37,20 @@ def tls_cases(world):
             finally:
                 others.kill()
 
+    def longest_step():
+        """What the loop was held up by a handshake at most, as the processor counts it, against all
+        of a handshake in full."""
+        world.measure("xhr_client", "-F", "-n", BATCH, "-p", AT_ONCE, full, daemon=alone)
+        lines = world.run(world.bin / "xhrctl", "metrics", daemon=alone).splitlines()
+        told = dict(line.rsplit(" ", 1) for line in lines if line.startswith("xhrd_"))
+        name = "xhrd_handshake_step"
+        handshakes = float(told['xhrd_connection_handshakes_total{kind="full"}'])
+        all_us = float(told[f"{name}s_cpu_seconds_total"]) * 1e6
+        return {"longest_us": float(told[f"{name}_cpu_seconds_max"]) * 1e6,
+                "mean_us": all_us / float(told[f"{name}s_total"]),
+                "handshake_us": all_us / handshakes,
+                "steps": float(told[f"{name}s_total"]) / handshakes}
+
     def trust_store():
         world.measure("xhr_client", "-F", "-n", 200, "-p", 8, full, daemon=watched)
         opened = traced.read_text()
@@ -44,4 +59,4 @@ def tls_cases(world):
     return {"libcurl, in full": curl(full), "libxhr, in full": xhr(full),
             "libcurl, resumed": curl(resumed), "libxhr, resumed": xhr(resumed),
             "warm": warm, "warm beside 200 handshakes": warm_beside,
-            "trust store": trust_store}
+            "steps of handshakes": longest_step, "trust store": trust_store}

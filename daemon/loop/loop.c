@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "base/fault.h"
 #include "base/mem.h"
@@ -72,11 +73,32 @@ static void run_first(struct deferred *first, struct deferred ***tail)
     first->fn(first->owner);
 }
 
+/* Two calls of the kernel, beside something that costs as much as hundreds. */
+static uint64_t thread_cpu_ns(void)
+{
+    struct timespec now = {0};
+
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
+}
+
 /* One, however many wait. */
 static void run_turn(struct loop *loop)
 {
-    if (loop->turns)
-        run_first(loop->turns, &loop->turns_tail);
+    if (!loop->turns)
+        return;
+    uint64_t begun_ns = thread_cpu_ns();
+    run_first(loop->turns, &loop->turns_tail);
+    uint64_t took_ns = thread_cpu_ns() - begun_ns;
+    loop->stats.turns++;
+    loop->stats.turn_cpu_ns += took_ns;
+    if (took_ns > loop->stats.turn_cpu_ns_max)
+        loop->stats.turn_cpu_ns_max = took_ns;
+}
+
+struct loop_stats loop_stats(const struct loop *loop)
+{
+    return loop->stats;
 }
 
 /* A task may queue itself or others again: they run in this round too. */
@@ -154,6 +176,7 @@ int loop_turn(struct loop *loop, bool may_block)
         return fault(-EIO);
     loop->is_waiting = false;
     loop->now_us = clock_mono_us(loop->clock);
+    loop->stats.rounds++;
     timers_run_due(loop);
     run_turn(loop);
     run_tasks(loop);

@@ -10,6 +10,7 @@
  */
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -76,6 +77,17 @@ static inline bool deferred_is_queued(const struct deferred *task)
  * crowd of them costs everybody else one and not all. Asking twice is once.
  * loop_defer_cancel() takes it back. */
 void loop_defer_turn(struct loop *loop, struct deferred *task);
+
+/* How the loop has been going. A round has one turn at most, so what a crowd that takes turns
+ * costs everybody else in a round is the longest of them. */
+struct loop_stats {
+    uint64_t rounds;
+    uint64_t turns;
+    uint64_t turn_cpu_ns; /* of this thread: that others compute as well does not count */
+    uint64_t turn_cpu_ns_max;
+};
+
+struct loop_stats loop_stats(const struct loop *loop);
 
 /**
  * loop_defer_free() - free an object once no frame of its own is on the stack

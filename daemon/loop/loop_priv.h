@@ -21,6 +21,7 @@ struct loop {
     struct deferred **tasks_tail;
     struct deferred *next_tasks; /* of the round to come */
     struct deferred **next_tasks_tail;
+    struct loop_stats stats;
     struct deferred *turns; /* one of them a round */
     struct deferred **turns_tail;
     struct reap *dead;

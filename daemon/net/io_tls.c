@@ -405,12 +405,14 @@ static void refuse_unsigned(struct io_tls *tls)
     fail_handshake(tls);
 }
 
+static void ask_for_turn(struct io_tls *tls);
+
 static void signer_on_ready(void *owner)
 {
     struct io_tls *tls = owner;
 
     if (is_shaking(tls))
-        handshake_step(tls);
+        ask_for_turn(tls);
 }
 
 static void wire_on_above(void *owner, BIO *above)

@@ -296,6 +296,27 @@ static void put_connections(struct metrics *metrics)
         U64(pool.early_data_rejected));
 }
 
+static void put_seconds(struct metrics *metrics, const char *name, uint64_t ns)
+{
+    PUT(metrics, "%s %llu.%09llu\n", name, U64(ns / 1000000000U), U64(ns % 1000000000U));
+}
+
+/* What handshakes cost those who wait for their turn: see loop_defer_turn(). */
+static void put_loop(struct metrics *metrics)
+{
+    struct loop_stats stats = loop_stats(metrics->client->service->loop);
+
+    counter(metrics, "xhrd_loop_rounds", stats.rounds, "Rounds of the event loop.");
+    counter(metrics, "xhrd_handshake_steps", stats.turns,
+            "Steps of TLS handshakes, one a round at most.");
+    family(metrics, "xhrd_handshake_steps_cpu_seconds", "counter", "seconds",
+           "What they took of the processor.");
+    put_seconds(metrics, "xhrd_handshake_steps_cpu_seconds_total", stats.turn_cpu_ns);
+    family(metrics, "xhrd_handshake_step_cpu_seconds_max", "gauge", NULL,
+           "The longest of them: the most that a round was held up.");
+    put_seconds(metrics, "xhrd_handshake_step_cpu_seconds_max", stats.turn_cpu_ns_max);
+}
+
 static void put_daemon(struct metrics *metrics)
 {
     struct service *service = metrics->client->service;
@@ -319,6 +340,7 @@ static void put_daemon(struct metrics *metrics)
     counter(metrics, "xhrd_monitor_events_lost", service->monitor_lost,
             "Events that watchers were too slow for.");
     put_connections(metrics);
+    put_loop(metrics);
     put_process(metrics);
 }
 

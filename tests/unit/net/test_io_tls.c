@@ -1492,6 +1492,84 @@ static void test_ts13_renegotiation_is_refused(void **state)
     end(&client);
 }
 
+/* --- a crowd -------------------------------------------------------------------------------
+ */
+
+#define CROWD 40
+
+struct crowd {
+    struct client clients[CROWD];
+    struct deferred ready; /* somebody who always has something to do */
+    struct loop *loop;
+    uint64_t served;
+};
+
+static void serve_ready(void *owner)
+{
+    struct crowd *crowd = owner;
+
+    crowd->served++;
+    loop_defer_next(crowd->loop, &crowd->ready);
+}
+
+struct progress {
+    int hellos;
+    int connected;
+};
+
+static struct progress progress_of(const struct crowd *crowd)
+{
+    struct progress progress = {0};
+
+    for (int i = 0; i < CROWD; i++) {
+        progress.hellos += !SSL_in_before(crowd->clients[i].peer.ssl);
+        progress.connected += crowd->clients[i].n_connected;
+    }
+    return progress;
+}
+
+/* Counted, not timed: whoever is ready is served in every round, and between two times there is
+ * one step of one handshake. A step is less than a handshake, so that is the most it costs. */
+static void test_a_crowd_that_shakes_hands_costs_a_ready_one_a_step_a_round(void **state)
+{
+    struct net *net = *state;
+    struct io_tls_options options = options_for(net, "localhost");
+    struct crowd *crowd = mem_zalloc(sizeof(*crowd));
+    uint64_t rounds = 0;
+
+    assert_non_null(crowd);
+    crowd->loop = net->loop;
+    crowd->ready = (struct deferred){.fn = serve_ready, .owner = crowd};
+    options.sessions = NULL; /* in full, each */
+    for (int i = 0; i < CROWD; i++)
+        assert_int_equal(begin(net, &crowd->clients[i], &options, net->server), 0);
+    loop_defer(net->loop, &crowd->ready);
+    uint64_t turns_before = loop_stats(net->loop).turns;
+    struct progress before = {0};
+    while (before.connected < CROWD) {
+        struct loop_stats stats = loop_stats(net->loop);
+
+        turn(net, 1);
+        rounds++;
+        struct progress now = progress_of(crowd);
+        assert_true(loop_stats(net->loop).turns - stats.turns <= 1);
+        assert_int_equal(loop_stats(net->loop).rounds, stats.rounds + 1);
+        assert_true(now.hellos - before.hellos <= 1);
+        assert_true(now.connected - before.connected <= 1);
+        assert_int_equal(crowd->served, rounds);
+        assert_true(rounds < CROWD * 20);
+        before = now;
+    }
+    struct loop_stats stats = loop_stats(net->loop);
+    assert_int_equal(before.hellos, CROWD);
+    assert_true(stats.turns - turns_before >= 2 * CROWD);
+    assert_true(stats.turn_cpu_ns > 0 && stats.turn_cpu_ns_max <= stats.turn_cpu_ns);
+    loop_defer_cancel(net->loop, &crowd->ready);
+    for (int i = 0; i < CROWD; i++)
+        end(&crowd->clients[i]);
+    mem_free(crowd);
+}
+
 /* --- the rest -------------------------------------------------------------------------------
  */
 
@@ -1682,6 +1760,7 @@ int main(void)
         WITH_NET(test_a_connection_that_waits_keeps_no_buffers_after_its_tickets),
         WITH_NET(test_ts12_floods_of_tickets_and_key_updates_end_the_connection),
         WITH_NET(test_ts13_renegotiation_is_refused),
+        WITH_NET(test_a_crowd_that_shakes_hands_costs_a_ready_one_a_step_a_round),
         WITH_NET(test_every_failed_allocation_of_a_tls_stream_is_survived),
         WITH_NET(test_megabytes_come_over_real_sockets),
         WITH_NET(test_a_lower_stream_that_cannot_connect_passes_its_failure_on),
