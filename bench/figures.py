@@ -93,8 +93,8 @@ def beyond_the_round_trip(cases):
 
 def down_growth_mib(cases):
     """Of the daemon's memory while a gibibyte goes through it."""
-    return max(cases["xhr to nowhere"]["daemon_growth_kb"],
-               cases["xhr to a file"]["daemon_growth_kb"]) / 1024
+    return max(made["daemon_growth_kb"] for case, made in cases.items()
+               if case.startswith("xhr")) / 1024
 
 
 def other_libraries(cases):
@@ -204,6 +204,14 @@ FIGURES = [
            value("libxhr, 32 processes", "connections"), 8, at_least=False, unit=""),
     Figure(None, "crowd", "connections at the origin, 32 processes, HTTP/2",
            value("libxhr h2, 32 processes", "connections"), 1, at_least=False, unit=""),
+    Figure(None, "bulk", "1 GiB down into a pipe, throughput against curl",
+           ratio("GB_s", "xhr into a pipe", "curl into a pipe")),
+    Figure(None, "bulk", "1 GiB down into a pipe, CPU with `cat`'s against curl's",
+           cpu_ratio("xhr into a pipe", "curl into a pipe"), at_least=False),
+    Figure(None, "bulk", "1 GiB down to nowhere over HTTP/2, throughput against curl",
+           ratio("GB_s", "xhr to nowhere, HTTP/2", "curl to nowhere, HTTP/2")),
+    Figure(None, "bulk", "1 GiB down to nowhere over HTTP/2, CPU against curl's",
+           cpu_ratio("xhr to nowhere, HTTP/2", "curl to nowhere, HTTP/2"), at_least=False),
     Figure(None, "bulk", "growth of the daemon's memory while 1 GiB comes down", down_growth_mib,
            4, at_least=False, unit=" MiB"),
     Figure(None, "cookies", "cookies added from 8 processes, each acknowledged, against SQLite "
