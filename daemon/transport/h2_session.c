@@ -326,10 +326,33 @@ static bool read_once(struct h2_conn *h2)
     return (size_t)n == sizeof(transport->scratch);
 }
 
+/* Of one stream alone what its server announced, as far as it may send that unasked. Of several
+ * each would want to be told of its bytes: nothing. */
+static uint64_t announced(const struct h2_conn *h2)
+{
+    if (h2->n_streams != 1)
+        return 0;
+
+    const struct h2_stream *stream =
+        CONTAINER_OF(list_first(&h2->streams), struct h2_stream, link);
+    if (!stream->has_length || stream->received_bytes >= stream->length)
+        return 0;
+    uint64_t left = stream->length - stream->received_bytes;
+    int32_t of_stream = nghttp2_session_get_stream_local_window_size(h2->session, stream->id);
+    int32_t of_all = nghttp2_session_get_local_window_size(h2->session);
+    int32_t window = of_stream < of_all ? of_stream : of_all;
+
+    if (window < 0)
+        return 0;
+    return left < (uint64_t)window ? left : (uint64_t)window;
+}
+
 void h2_session_read(struct h2_conn *h2)
 {
     for (int i = 0; i < READS_MAX; i++) {
         if (!h2->io || !read_once(h2))
-            return;
+            break;
     }
+    if (h2->io && !h2->is_closed)
+        io_expect(h2->io, announced(h2));
 }

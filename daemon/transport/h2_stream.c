@@ -590,6 +590,8 @@ int h2_stream_new(struct h2_conn *h2,
     stream->is_reused = h2->opened++ > 0;
     list_append(&h2->streams, &stream->link);
     h2->n_streams++;
+    if (h2->io)
+        io_expect(h2->io, 0); /* its answer may be short */
     *ret = stream;
     return 0;
 }
