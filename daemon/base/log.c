@@ -87,7 +87,7 @@ static void add_subject(struct fields *fields, const struct log_subject *about)
         add_field(fields, "XHRD_ORIGIN=%s", about->origin);
     if (about->jar)
         add_field(fields, "XHRD_JAR=%s", about->jar);
-    if (about->unit)
+    if (about->unit && about->unit[0])
         add_field(fields, "XHRD_UNIT=%s", about->unit);
 }
 

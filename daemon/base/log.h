@@ -33,7 +33,7 @@ struct log_subject {
     bool has_uid;
     const char *origin; /* XHRD_ORIGIN= */
     const char *jar;    /* XHRD_JAR= */
-    const char *unit;   /* XHRD_UNIT= */
+    const char *unit;   /* XHRD_UNIT=, unless it is "" */
 };
 
 void log_set_level(enum log_level level);

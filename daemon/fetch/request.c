@@ -300,12 +300,13 @@ static void request_reap(struct reap *reap)
     spares_put(&request->fetcher->spares, request);
 }
 
-static void log_end(const struct request *request, const struct failure *why)
+/* When the owner's last event has gone out: a client does not wait for the journal. */
+static void log_end(void *owner)
 {
-    long long ms = (long long)(loop_now_us(request->fetcher->loop) - request->begun_us) / 1000;
+    const struct request *request = owner;
+    const struct failure *why = request->failure;
+    long long ms = (long long)request->timing.total_us / 1000;
 
-    if (log_get_level() < LOG_LEVEL_INFO)
-        return;
     if (why)
         log_info(&request->log, "%s %s%.*s failed in %lld ms: %s: %s", request->options.method,
                  known_origin_text(request->origin), (int)request->options.url.path.len,
@@ -337,7 +338,12 @@ void request_finish(struct request *request, const struct failure *why)
     request->timing.total_us = loop_now_us(request->fetcher->loop) - request->begun_us;
     request_enter_state(request, REQUEST_DONE);
     release(request);
-    log_end(request, why);
+    if (log_get_level() >= LOG_LEVEL_INFO) {
+        request->failure =
+            why ? failure_keep(request->failure, why) : failure_drop(request->failure);
+        request->next.fn = log_end;
+        loop_defer_last(request->fetcher->loop, &request->next);
+    }
     request->events->on_done(request->owner, why);
     loop_defer_free(request->fetcher->loop, &request->reap, request_reap);
 }

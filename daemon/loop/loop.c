@@ -33,6 +33,7 @@ int loop_new(struct loop **ret, const struct clock *clock)
     loop->now_us = clock_mono_us(clock);
     loop->wakeup_us = INT64_MAX;
     loop->tasks_tail = &loop->tasks;
+    loop->last_tasks_tail = &loop->last_tasks;
     loop->next_tasks_tail = &loop->next_tasks;
     loop->turns_tail = &loop->turns;
     loop->base = event_base_new();
@@ -104,8 +105,12 @@ struct loop_stats loop_stats(const struct loop *loop)
 /* A task may queue itself or others again: they run in this round too. */
 static void run_tasks(struct loop *loop)
 {
-    while (loop->tasks)
-        run_first(loop->tasks, &loop->tasks_tail);
+    while (loop->tasks || loop->last_tasks) {
+        if (loop->tasks)
+            run_first(loop->tasks, &loop->tasks_tail);
+        else
+            run_first(loop->last_tasks, &loop->last_tasks_tail);
+    }
 }
 
 static void adopt_next_tasks(struct loop *loop)
@@ -165,7 +170,8 @@ static int arm_wakeup(struct loop *loop)
 int loop_turn(struct loop *loop, bool may_block)
 {
     adopt_next_tasks(loop);
-    if (loop->tasks || loop->turns || loop->dead || timers_next_us(loop) <= loop->now_us)
+    if (loop->tasks || loop->last_tasks || loop->turns || loop->dead ||
+        timers_next_us(loop) <= loop->now_us)
         may_block = false;
     if (may_block && arm_wakeup(loop) < 0)
         return fault(-ENOMEM);
@@ -232,6 +238,11 @@ void loop_defer(struct loop *loop, struct deferred *task)
     queue_task(&loop->tasks_tail, task);
 }
 
+void loop_defer_last(struct loop *loop, struct deferred *task)
+{
+    queue_task(&loop->last_tasks_tail, task);
+}
+
 void loop_defer_next(struct loop *loop, struct deferred *task)
 {
     queue_task(&loop->next_tasks_tail, task);
@@ -247,6 +258,8 @@ static struct deferred ***tail_of_last(struct loop *loop, const struct deferred 
 {
     if (loop->tasks_tail == &task->next)
         return &loop->tasks_tail;
+    if (loop->last_tasks_tail == &task->next)
+        return &loop->last_tasks_tail;
     return loop->next_tasks_tail == &task->next ? &loop->next_tasks_tail : &loop->turns_tail;
 }
 

@@ -62,6 +62,9 @@ int64_t loop_wall_s(const struct loop *loop);
 /* Queue a task for the end of the round; queueing twice is once. */
 void loop_defer(struct loop *loop, struct deferred *task);
 
+/* The same, when all other tasks of the round are done: for what nobody waits for. */
+void loop_defer_last(struct loop *loop, struct deferred *task);
+
 /* Queue a task for the end of the next round, which does not wait for anything then. For a
  * task that queues itself as long as there is something to do: the others get their turn. */
 void loop_defer_next(struct loop *loop, struct deferred *task);

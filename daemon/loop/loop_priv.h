@@ -19,6 +19,8 @@ struct loop {
     struct timer_heap timers;
     struct deferred *tasks;
     struct deferred **tasks_tail;
+    struct deferred *last_tasks; /* when all others of the round are done */
+    struct deferred **last_tasks_tail;
     struct deferred *next_tasks; /* of the round to come */
     struct deferred **next_tasks_tail;
     struct loop_stats stats;

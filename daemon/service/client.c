@@ -152,15 +152,21 @@ static void release_sessions(struct client *client)
     client->n_held = 0;
 }
 
+static void client_on_find_unit(void *owner)
+{
+    struct client *client = owner;
+
+    peer_unit_find(session_fd(client->session), client->peer.pid,
+                   loop_now_us(client->service->loop), client->unit);
+}
+
 const char *client_unit(struct client *client)
 {
     if (!client->asked_unit && log_get_level() >= LOG_LEVEL_INFO) {
         client->asked_unit = true;
-        peer_unit_find(session_fd(client->session), client->peer.pid,
-                       loop_now_us(client->service->loop), client->unit);
-        client->log.unit = client->unit[0] ? client->unit : NULL;
+        loop_defer_last(client->service->loop, &client->find_unit);
     }
-    return client->log.unit;
+    return client->unit;
 }
 
 int client_introduce(struct client *client, struct span profile, struct span program)
@@ -425,6 +431,7 @@ void client_close(struct client *client)
     client->closed = true;
     client_forget(client);
     loop_defer_cancel(service->loop, &client->leave);
+    loop_defer_cancel(service->loop, &client->find_unit);
     loop_defer_cancel(service->loop, &client->wake);
     answer_service_leave(client);
     fetch_service_close_all(client);
@@ -577,8 +584,9 @@ int client_new(struct service *service,
         return fault(-ENOMEM);
     client->service = service;
     client->peer = *peer;
-    client->log = (struct log_subject){.uid = peer->uid, .has_uid = true};
+    client->log = (struct log_subject){.uid = peer->uid, .has_uid = true, .unit = client->unit};
     client->leave = (struct deferred){.fn = client_on_leave, .owner = client};
+    client->find_unit = (struct deferred){.fn = client_on_find_unit, .owner = client};
     link_init(&client->young);
     client->wake = (struct deferred){.fn = client_on_wake, .owner = client};
     link_init(&client->request_list);

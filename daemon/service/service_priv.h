@@ -96,7 +96,8 @@ struct client {
     struct network_watcher network_watcher;
     uint32_t network_command; /* that it answers; 0: it does not watch */
     struct deferred leave;    /* closes it at the end of the round */
-    volatile uint8_t *kept;   /* its place with service->options.keeper, or NULL */
+    struct deferred find_unit;
+    volatile uint8_t *kept; /* its place with service->options.keeper, or NULL */
     struct log_subject log;
     uint64_t id;
     uint64_t requests_total;
@@ -126,7 +127,8 @@ void client_close(struct client *client);
 /* It uses jars of @uid: their session lasts until it leaves, at least. */
 void client_hold_session(struct client *client, uint32_t uid);
 
-/* The unit its process is of, for the log; NULL where it is not known, or not to be logged. */
+/* The unit its process is of, for the log: it is there at the end of the round, when what the
+ * client asks for is on its way; "" where it is not known, or not to be logged. */
 const char *client_unit(struct client *client);
 
 /* A half-closed client with nothing left to hear is closed. */

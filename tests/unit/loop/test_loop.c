@@ -2,6 +2,7 @@
 #include <semaphore.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -124,6 +125,66 @@ static void test_a_deferred_task_runs_once_at_the_end_of_the_round(void **state)
     assert_int_equal(runs, 0);
     assert_int_equal(loop_turn(loop, true), 0);
     assert_int_equal(runs, 1);
+}
+
+struct story {
+    struct loop *loop;
+    struct deferred first;
+    struct deferred later;
+    struct deferred last;
+    char text[8];
+};
+
+static void add_char(char *text, char c)
+{
+    size_t n = strlen(text);
+
+    text[n] = c;
+    text[n + 1] = '\0';
+}
+
+static void story_on_first(void *owner)
+{
+    struct story *story = owner;
+
+    add_char(story->text, 'f');
+    loop_defer(story->loop, &story->later);
+}
+
+static void story_on_later(void *owner)
+{
+    add_char(((struct story *)owner)->text, 'l');
+}
+
+static void story_on_last(void *owner)
+{
+    struct story *story = owner;
+
+    add_char(story->text, '!');
+    if (strlen(story->text) == 3)
+        loop_defer(story->loop, &story->later); /* in this round still */
+}
+
+static void test_a_last_task_runs_when_all_others_of_the_round_are_done(void **state)
+{
+    CLEANUP(loop_free) struct loop *loop = NULL;
+    struct story story = {.first = {.fn = story_on_first, .owner = &story},
+                          .later = {.fn = story_on_later, .owner = &story},
+                          .last = {.fn = story_on_last, .owner = &story}};
+    struct deferred more = story.last;
+
+    (void)state;
+    assert_int_equal(loop_new(&loop, clock_system()), 0);
+    story.loop = loop;
+    loop_defer_last(loop, &story.last);
+    loop_defer_last(loop, &more);
+    loop_defer_cancel(loop, &more); /* the last of its queue */
+    loop_defer(loop, &story.first);
+    assert_int_equal(loop_turn(loop, true), 0);
+    assert_string_equal(story.text, "fl!l");
+    loop_defer_last(loop, &more);
+    assert_int_equal(loop_turn(loop, true), 0);
+    assert_string_equal(story.text, "fl!l!");
 }
 
 struct chain {
@@ -420,6 +481,7 @@ int main(void)
         cmocka_unit_test(test_timers_fire_in_order_and_a_later_arming_moves_them),
         cmocka_unit_test(test_a_wakeup_that_comes_early_is_armed_again),
         cmocka_unit_test(test_a_deferred_task_runs_once_at_the_end_of_the_round),
+        cmocka_unit_test(test_a_last_task_runs_when_all_others_of_the_round_are_done),
         cmocka_unit_test(
             test_a_task_for_the_next_round_may_go_on_for_ever_without_stopping_others),
         cmocka_unit_test(test_a_task_is_taken_back_from_anywhere_in_any_queue),
