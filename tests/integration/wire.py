@@ -89,6 +89,7 @@ class Exchange:
         self.head = self.done = self.failed = None
         self._body = []
         self.body_bytes = 0
+        self.keeps_body = True  # else it is counted, and gone
 
     @property
     def body(self) -> bytes:
@@ -130,7 +131,7 @@ class Exchange:
 
     def take(self, name, message):
         assert not self.ended, f"{name} after the terminal event"
-        self.events.append((name, message))
+        self.events.append((name, message if name != "body" or self.keeps_body else None))
         getattr(self, f"_on_{name}")(message)
 
     def _on_question(self, message):
@@ -157,7 +158,8 @@ class Exchange:
     def _on_body(self, message):
         assert self.head is not None, "body before head"
         assert message.data, "empty body chunk"
-        self._body.append(message.data)
+        if self.keeps_body:
+            self._body.append(message.data)
         self.body_bytes += len(message.data)
         if self.client.auto_credit:
             self.client.send("credit", request_id=self.request_id, bytes=len(message.data))
