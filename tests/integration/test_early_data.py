@@ -2,6 +2,8 @@
 """Early data (0-RTT, RFC 8470): never without being asked for, never but for GET and HEAD without a
 body, and however it comes out one answer (TS11)."""
 import json
+import os
+import pwd
 
 import pytest
 from early_servers import EarlyNginx, Wire
@@ -332,3 +334,40 @@ def test_xhr_and_xhrctl_tell(xhr, xhrctl, serve, ca, folder):
     assert 'xhrd_connection_handshakes_total{kind="resumed"} 1\n' in metrics
     plain = xhr("--cacert", ca.pem, "-s", "-w", "%{early_data}", server.url(), check=0)
     assert plain.out == "hello\nnone"
+
+
+def test_ts11_a_login_of_the_administrators_never_goes_early(make_xhrd, serve, wire, ca, folder):
+    """Nobody but the administrator could let it be said twice, and he was not asked."""
+    server = serve()
+    between = wire(server)
+    token = folder / "token"
+    token.write_text("t0ken\n")
+    me = pwd.getpwuid(os.geteuid()).pw_name
+    daemon = make_xhrd(config=f"[TLS]\nCAFile={ca.pem}\n[User {me}]\n"
+                       f"Credential=localhost:{between.port} bearer {token}\n")
+    early = fetch_pb2.TlsOptions(early_data=True)
+    with daemon.client() as client:
+        for _ in range(4):
+            exchange = client.fetch(between.url(), no_keep_alive=True, tls=early)
+            assert outcome(exchange) == NONE
+        assert exchange.head.connection.tls.resumed and between.early_hellos() == 0
+        # The same server by another name has no login, and may.
+        for expected in (NONE, ACCEPTED):
+            exchange = client.fetch(between.url(host="127.0.0.1"), no_keep_alive=True, tls=early)
+            assert outcome(exchange) == expected
+    assert between.early_hellos() == 1
+
+
+def test_ts11_n_requests_that_may_not_send_no_early_byte(client, serve, wire, ca):
+    """Sessions that would allow it are at hand all along (CVE-2026-9545)."""
+    server = serve()
+    between = wire(server)
+    tried = 0
+    for _ in range(8):
+        get(client, ca, between.url(), early=False)
+        for method, body in (("POST", b"x"), ("PUT", b"x"), ("DELETE", None), ("PATCH", b"x"),
+                             ("GET", b"x")):
+            assert outcome(get(client, ca, between.url(), method=method, body=body)) == NONE
+            tried += 1
+    assert tried == 40 and between.early_hellos() == 0 and between.early_bytes == 0
+    assert sum(41 in dict(hello.extensions) for hello in between.hellos) >= tried, "resumed"
