@@ -37,8 +37,9 @@ def answer(request):
 class Load:
     """Clients that ask one thing after the other, and connect again when they are let go."""
 
-    def __init__(self, daemon, origin):
+    def __init__(self, daemon, origin, stays=False):
         self.daemon, self.origin = daemon, origin
+        self.requests_each = 1 << 30 if stays else 50
         self.loads = self.failures = self.refusals = 0
         self.faults, self.over = [], threading.Event()
         self._users = [threading.Thread(target=self._use, args=(n,)) for n in range(N_USERS)]
@@ -61,7 +62,7 @@ class Load:
                 return
 
     def _ask(self, client, number):
-        for n in range(50):
+        for n in range(self.requests_each):
             if self.over.is_set():
                 return
             path = f"/{number}/{n}" + ("/close" if n % 3 else "")
@@ -91,8 +92,8 @@ class Place:
         self.origin.answer = answer
         self.load = None
 
-    def is_under_load(self):
-        self.load = Load(self.daemon, self.origin)
+    def is_under_load(self, stays=False):
+        self.load = Load(self.daemon, self.origin, stays)
         self.load.goes_on_for(20)
         assert self.load.loads == self.load.tries, "all is well in the beginning"
         return self.load
@@ -131,7 +132,8 @@ WANTS = [("no descriptors", 0), ("no space", 0),
 
 @pytest.mark.parametrize("want, at", WANTS)
 def test_a_want_of_the_machine_passes_and_leaves_nothing(place, tries, want, at):
-    load = place.is_under_load()
+    # who comes when there are no descriptors waits until there are some
+    load = place.is_under_load(stays=want == "no descriptors")
     place.plan.arm(want, at)
     load.goes_on_for(tries)
     place.plan.disarm()
