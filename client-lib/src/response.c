@@ -73,7 +73,7 @@ static enum xhr_early_data early_data_of(Xhrd__V1__EarlyData early)
 
 static int take_connection(struct xhr_answer *answer, const Xhrd__V1__ConnectionInfo *info)
 {
-    static const Xhrd__V1__TlsInfo no_tls = XHRD__V1__TLS_INFO__INIT;
+    const Xhrd__V1__TlsInfo no_tls = XHRD__V1__TLS_INFO__INIT;
     const Xhrd__V1__TlsInfo *tls = info->tls ? info->tls : &no_tls;
     size_t size = info->remote_address.len + info->local_address.len + tls->version.len +
                   tls->cipher.len + tls->alpn.len + info->proxy.len + 6;

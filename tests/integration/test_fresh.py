@@ -15,6 +15,7 @@ from waiting import wait_until
 FAULTS_MAX = {"musl": 42, "glibc": 60}  # 36 and 50
 CALLS_MAX = {"musl": 40, "glibc": 44}  # 33 and 36
 DAEMON_CALLS_MAX = 36  # 27 with its line in the log
+RELRO_PAGES_MAX = 10  # 8 where libprotobuf-c is linked into it
 RUNS = 10
 
 
@@ -73,6 +74,14 @@ def test_fresh_xhr_makes_few_system_calls(xhr, origin_nginx, folder):
     assert len(calls) <= CALLS_MAX[LIBC], "\n".join(calls)
 
 
+def test_few_pages_of_libxhr_are_each_processs_own():
+    """The loader relocates them: memory of every process that links it, and a page fault each."""
+    library = next((programs.BUILD / "client-lib").glob("libxhr.so.0.*"))
+    headers = subprocess.run(["readelf", "-lW", str(library)], text=True, capture_output=True, check=True).stdout
+    start, size = (int(re.search(r"^ *GNU_RELRO +\S+ (\S+) \S+ \S+ (\S+)", headers, re.M).group(n), 16) for n in (1, 2))
+    assert (start + size) // 4096 - start // 4096 <= RELRO_PAGES_MAX
+
+
 @pytest.mark.xhrd(arguments=["--log-level", "info"])
 @pytest.mark.skipif(os.getuid() != 0, reason="the daemon is traced")
 def test_daemon_makes_few_calls_for_a_fresh_process_and_those_for_the_log_when_nobody_waits(
@@ -87,6 +96,7 @@ def test_daemon_makes_few_calls_for_a_fresh_process_and_those_for_the_log_when_n
                "strace to look on")
     for _ in range(RUNS):
         xhr("-s", url, check=0)
+    wait_until(lambda: xhrd.log().count(" 200, 6 bytes") > RUNS, "the last line, which comes after the answer")
     strace.terminate()
     strace.communicate()
     calls = trace.read_text().splitlines()
