@@ -33,7 +33,7 @@ BOOT = """
 mount -t tmpfs -o mode=755 none "$SCRATCH"
 mkdir "$SCRATCH/upper" "$SCRATCH/work" "$SCRATCH/root"
 mount -t overlay none "$SCRATCH/root" \
-    -o "lowerdir=/,upperdir=$SCRATCH/upper,workdir=$SCRATCH/work"
+    -o "lowerdir=$LOWER,upperdir=$SCRATCH/upper,workdir=$SCRATCH/work"
 cd "$SCRATCH/root"
 : >etc/machine-id
 rm -rf etc/systemd/system etc/systemd/user etc/xhrd var/lib/private var/lib/xhrd var/log/journal
@@ -104,14 +104,15 @@ def is_bytes(value):
 
 
 class Container:
-    """@build: installed in it; None: nothing is."""
+    """@build: installed in it; None: nothing is. @lower: a root to boot instead of this machine's."""
 
-    def __init__(self, build=BUILD):
+    def __init__(self, build=BUILD, lower="/"):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="xhrd-c-", dir="/tmp"))
         self.console = self.folder / "console"
         scratch = self.folder / "scratch"
         scratch.mkdir()
         env = {"PATH": os.environ["PATH"], "SCRATCH": str(scratch), "BUILD": str(build or ""),
+               "LOWER": str(lower),
                "MACHINE": f"xhrd-{os.getpid()}", "LC_ALL": "C.UTF-8"}
         try:
             self.groups = control_groups(f"xhrd-{os.getpid()}-{self.folder.name[-8:]}")
