@@ -98,7 +98,8 @@ def test_decoded_body_above_the_clients_mark_fails(client, origin_raw):
 
 # ---- backpressure
 
-def test_ip05_a_client_that_does_not_read_stops_the_server(xhrd, origin_raw):
+@pytest.mark.parametrize("credit", [1 << 20, 1 << 31], ids=["its credit is used up", "it reads nothing"])
+def test_ip05_a_client_that_does_not_read_stops_the_server(xhrd, origin_raw, origin_raw2, credit):
     sent = [0]
 
     def script(connection):
@@ -118,8 +119,9 @@ def test_ip05_a_client_that_does_not_read_stops_the_server(xhrd, origin_raw):
         other.finish(warm)
         sent[0] = 0
         before = xhrd.rss_kib()
-        exchange = reader.open(origin_raw.url(), credit=1 << 20)
-        reader.receive_until(lambda: exchange.body_bytes == 1 << 20)
+        exchange = reader.open(origin_raw.url(), credit=credit)
+        if credit == 1 << 20:
+            reader.receive_until(lambda: exchange.body_bytes == 1 << 20)
 
         def stopped():
             was = sent[0]
@@ -128,6 +130,8 @@ def test_ip05_a_client_that_does_not_read_stops_the_server(xhrd, origin_raw):
             return was == sent[0] and was
         amount = wait_until(stopped, "the server to be held back")
         assert amount < 64 << 20, "kernel buffers and a little"
+        for n in range(20):
+            assert other.fetch(origin_raw2.url(f"/{n}")).body == b"hello\n"
         assert SANITIZED or xhrd.rss_kib() - before < 2048
         reader.abort(exchange)
         reader.finish(exchange)

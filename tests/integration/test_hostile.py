@@ -1,20 +1,24 @@
 # SPDX-License-Identifier: MIT
 """Clients that want too much, stop, lie or are gone: it costs them and nobody else (IP15-IP19, CD07);
 what a user may hold is his section's to say, at the limit and one past it."""
+import contextlib
 import os
 import random
 import re
+import resource
 import signal
 import socket
 import subprocess
 import threading
+import time
 
 import pytest
+from hostiles import HELLO
 from origins import response
 from programs import SANITIZED, XHRD
 from test_policy import ANN, BOB, ROOT_ONLY, client_of, machine  # noqa: F401
 from waiting import wait_until
-from wire import SOURCE, Client, Closed, fetch_pb2, framed
+from wire import SOURCE, Client, Closed, ServerMessage, fetch_pb2, framed
 
 pytestmark = pytest.mark.shallow
 
@@ -155,6 +159,132 @@ def test_a_reload_changes_a_users_limits_for_who_is_there(machine, silent):  # n
 
 
 # -- too much, silence, lies ------------------------------------------------------------------
+
+def connect_raw(daemon, uid):
+    """A connection made by `uid` that has said hello, and has not looked at the answer."""
+    old = os.geteuid()
+    os.seteuid(uid)
+    try:
+        sock = socket.socket(socket.AF_UNIX)
+        sock.connect(str(daemon.socket_path))
+    finally:
+        os.seteuid(old)
+    with contextlib.suppress(BrokenPipeError):
+        sock.sendall(HELLO)
+    return sock
+
+
+def is_let_in(sock):
+    """What the daemon says first: hello, or why not."""
+    sock.settimeout(60)
+    return ServerMessage.FromString(sock.recv(4096)[1:]).HasField("hello")
+
+
+@ROOT_ONLY
+def test_ip11_the_129th_of_a_user_and_the_4097th_of_all_are_refused_and_nobody_else(machine):  # noqa: F811
+    """With the limits that are there without a configuration."""
+    daemon = machine("")
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(before[0], 8192), before[1]))
+    resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (max(before[0], 8192), before[1]))
+    with contextlib.ExitStack() as stack:
+        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, before)
+
+        def crowd(uid, n):
+            made = [stack.enter_context(connect_raw(daemon, uid)) for _ in range(n)]
+            return made, sum(map(is_let_in, made))
+
+        first, let_in = crowd(5000, 129)
+        assert let_in == 128
+        first[0].close()
+        wait_until(lambda: is_let_in(stack.enter_context(connect_raw(daemon, 5000))), "a slot of his")
+        for uid in range(5001, 5032):
+            assert crowd(uid, 128)[1] == 128
+        assert crowd(6000, 1)[1] == 0, "4,096 are there"
+        first[1].close()
+        wait_until(lambda: is_let_in(stack.enter_context(connect_raw(daemon, 6000))), "a slot of all")
+    daemon.rss_before_kib = daemon.rss_kib()
+
+
+def calls_during(daemon, folder, names, act):
+    """Return: the lines of strace for these calls while act() is done, and the seconds it took."""
+    trace = folder / "trace"
+    strace = subprocess.Popen(["strace", "-f", "-qq", "-e", f"trace={','.join(names)}", "-o", str(trace), "-p",
+                               str(daemon.pid)], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    status = f"/proc/{daemon.pid}/status"
+    wait_until(lambda: f"TracerPid:\t{strace.pid}\n" in open(status).read(), "strace")
+    began = time.monotonic()
+    act()
+    seconds = time.monotonic() - began
+    strace.send_signal(signal.SIGINT)
+    strace.wait(60)
+    return trace.read_text().splitlines(), seconds
+
+
+@pytest.mark.skipif(SANITIZED, reason="a process traced for leaks cannot be traced twice")
+def test_ip12_without_descriptors_it_does_not_spin(xhrd, silent, folder):
+    """Counted: the calls of a daemon that cannot accept who waits, and cannot connect. It asks four times
+    a second, so a slow machine counts fewer of them, not more; and it says so in one line."""
+    with xhrd.client() as client:
+        held = len(os.listdir(f"/proc/{xhrd.pid}/fd"))
+        before = resource.prlimit(xhrd.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(xhrd.pid, resource.RLIMIT_NOFILE, (held, before[1]))
+        with socket.socket(socket.AF_UNIX) as waits:
+            def act():
+                waits.connect(str(xhrd.socket_path))
+                for _ in range(20):
+                    client.status()
+                assert client.fetch(silent.url()).failure, "there is no descriptor to connect with"
+                wait_until(lambda: "cannot accept a client" in xhrd.log(), "it to notice")
+                for _ in range(20):
+                    client.status()
+
+            lines, seconds = calls_during(xhrd, folder, ("accept4", "epoll_wait", "epoll_pwait"), act)
+            accepts = [line for line in lines if "EMFILE" in line]
+            rounds = [line for line in lines if "epoll" in line]
+            assert 1 <= len(accepts) <= 4 * seconds + 2
+            # Each status is a round or two, each look at the listener as well, and a second has few others.
+            assert len(rounds) <= 4 * 42 + 20 * seconds + 20, (len(rounds), seconds)
+            assert xhrd.log().count("cannot accept a client") == 1
+            resource.prlimit(xhrd.pid, resource.RLIMIT_NOFILE, before)
+            waits.sendall(HELLO)
+            assert is_let_in(waits)
+        assert client.fetch(silent.url()).done
+
+
+def test_ip13_ten_thousand_descriptors_that_nobody_asked_for_are_closed(xhrd, silent):
+    before = len(xhrd.fds())
+    with open("/dev/null", "rb") as null:
+        for _ in range(40):  # of 253, as many as go with one message
+            with Client(xhrd.socket_path) as client:
+                client.send("credit", request_id=9, bytes=1, fds=[null.fileno()] * 253)
+                client.wait_closed()
+            assert len(xhrd.fds()) <= before + 2, "nothing of it is held"
+    with Client(xhrd.socket_path) as client:
+        assert client.fetch(silent.url()).done
+
+
+@pytest.mark.parametrize("times", [3000, pytest.param(100_000, marks=pytest.mark.soak)])
+def test_ip17_clients_that_come_and_go_leave_no_trace(xhrd, times):
+    def come_and_go(n):
+        for i in range(n):
+            with socket.socket(socket.AF_UNIX) as sock:
+                sock.connect(str(xhrd.socket_path))
+                if i % 2:
+                    sock.sendall(HELLO)
+                if i % 4 == 1:
+                    assert is_let_in(sock)
+
+    def at_rest():
+        with Client(xhrd.socket_path) as client:
+            return client.status().clients == 1 and len(xhrd.fds())
+
+    come_and_go(1000)
+    fds, rss_kib = wait_until(at_rest), xhrd.rss_kib()
+    come_and_go(times)
+    assert wait_until(at_rest) <= fds
+    assert SANITIZED or xhrd.rss_kib() - rss_kib <= 512
+
 
 @ROOT_ONLY
 def test_ip15_four_thousand_requests_of_one_user_hold_up_nobody_else(machine, silent):  # noqa: F811
