@@ -52,7 +52,8 @@ struct daemon {
     struct loop *loop;
     struct signals *signals;
     struct notify *notify;
-    struct worker_pool *files; /* passed descriptors, trust stores */
+    struct worker_pool *files; /* passed descriptors: a user's file system may hang */
+    struct worker_pool *trust; /* trust stores, which all of TLS waits for */
     struct worker_pool *disk;  /* cookie stores, one at a time */
     struct suffix_list *suffixes;
     struct cookie_stores *cookies;
@@ -496,6 +497,8 @@ static int make_workers(struct daemon *daemon)
     int r = worker_pool_new(&daemon->files, daemon->loop, 4);
 
     if (r == 0)
+        r = worker_pool_new(&daemon->trust, daemon->loop, 1);
+    if (r == 0)
         r = worker_pool_new(&daemon->disk, daemon->loop, 1);
     return r;
 }
@@ -556,7 +559,7 @@ static int make_network(struct daemon *daemon)
     if (r == 0)
         r = resolver_new(&daemon->resolver, daemon->loop, &resolver);
     if (r == 0)
-        r = tls_contexts_new(&daemon->tls_contexts, daemon->loop, daemon->files, &contexts);
+        r = tls_contexts_new(&daemon->tls_contexts, daemon->loop, daemon->trust, &contexts);
     if (r == 0)
         r = make_sessions(daemon);
     if (r == 0)
@@ -758,6 +761,7 @@ struct daemon *daemon_free(struct daemon *daemon)
     daemon->suffixes = suffix_list_free(daemon->suffixes);
     daemon->disk = worker_pool_free(daemon->disk);
     daemon->files = worker_pool_leave(daemon->files, WORKER_LEAVE_US);
+    daemon->trust = worker_pool_leave(daemon->trust, WORKER_LEAVE_US);
     daemon->network = network_free(daemon->network);
     daemon->resolver = resolver_free(daemon->resolver);
     daemon->tls_contexts = tls_contexts_free(daemon->tls_contexts);

@@ -122,6 +122,7 @@ def test_ip05_a_client_that_does_not_read_stops_the_server(xhrd, origin_raw, ori
         exchange = reader.open(origin_raw.url(), credit=credit)
         if credit == 1 << 20:
             reader.receive_until(lambda: exchange.body_bytes == 1 << 20)
+        wait_until(lambda: sent[0] and other.status().requests_active == 1, "the answer to begin")
 
         def stopped():
             was = sent[0]

@@ -14,8 +14,8 @@ import time
 
 import pytest
 from hostiles import HELLO
-from origins import response
-from programs import SANITIZED, XHRD
+from origins import ScriptedOrigin, response, tls_server
+from programs import BUILD, SANITIZED, XHRD
 from test_policy import ANN, BOB, ROOT_ONLY, client_of, machine  # noqa: F401
 from waiting import wait_until
 from wire import SOURCE, Client, Closed, ServerMessage, fetch_pb2, framed
@@ -262,6 +262,33 @@ def test_ip13_ten_thousand_descriptors_that_nobody_asked_for_are_closed(xhrd, si
             assert len(xhrd.fds()) <= before + 2, "nothing of it is held"
     with Client(xhrd.socket_path) as client:
         assert client.fetch(silent.url()).done
+
+
+def test_a_users_file_system_that_hangs_holds_up_no_tls(make_xhrd, folder, ca):
+    """Passed files that cannot be read, as of a FUSE whose user has stopped it: threads hang in them,
+    and trust stores have one of their own. Nor does the daemon's end wait."""
+    held, hung = folder / "held", folder / "hung"
+    held.touch()
+    hung.mkdir()
+    (hung / "file").write_bytes(b"x" * 100)
+    daemon = make_xhrd(config=f"[TLS]\nCAFile={ca.pem}\n", env={
+        "LD_PRELOAD": str(BUILD / "tests/libpreload.so"), "HELD_NAMES": str(held), "HANGS_OF": str(hung),
+        **({"ASAN_OPTIONS": "verify_asan_link_order=0:detect_leaks=0"} if SANITIZED else {})})
+    plain, tls = ScriptedOrigin(), ScriptedOrigin(tls_server(ca))
+    body = fetch_pb2.RequestBody(fd=fetch_pb2.FdBody(length_bytes=100))
+    with daemon.client() as hostile, daemon.client() as other, open(hung / "file", "rb") as file:
+        waiting = [hostile.open(plain.url(), "PUT", body=body, fds=[file.fileno()], idle_ms=600000)
+                   for _ in range(6)]
+        wait_until(lambda: plain.connections, "connections for them")
+        assert other.fetch(tls.url(host="localhost")).body == b"hello\n"
+        assert not any(exchange.ended for exchange in waiting)
+        os.kill(daemon.pid, signal.SIGTERM)
+        assert daemon.process.wait(60) == 0
+    assert "leaving without what hangs" in daemon.log()
+    held.unlink()
+    daemon.start()
+    plain.stop()
+    tls.stop()
 
 
 @pytest.mark.parametrize("times", [3000, pytest.param(100_000, marks=pytest.mark.soak)])
