@@ -177,6 +177,14 @@ access_make_private(void *owner, const struct partition *who, struct cookie_jar 
     return cookie_jar_new(ret, stores->rules, &options);
 }
 
+static void
+access_limit_private(void *owner, const struct partition *who, struct cookie_jar *jar)
+{
+    const struct cookie_stores *stores = owner;
+
+    cookie_jar_set_limits(jar, &uid_limits_of(stores->options.limits, who->uid)->jar);
+}
+
 static void access_open_cancel(struct cookie_wait *wait)
 {
     if (!wait->store)
@@ -255,6 +263,7 @@ struct cookie_access cookie_stores_access(struct cookie_stores *stores)
         .open_seen = access_open_seen,
         .open_cancel = access_open_cancel,
         .make_private = access_make_private,
+        .limit_private = access_limit_private,
         .commit = access_commit,
         .commit_cancel = access_commit_cancel,
         .owner = stores,

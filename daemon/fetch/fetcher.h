@@ -137,6 +137,8 @@ struct cookie_access {
     /* A jar that is nobody else's and never on disk, with a tag of its own; all of a uid share
      * a limit of memory. To be given to cookie_jar_free(). Return: 0 or -ENOMEM. */
     int (*make_private)(void *owner, const struct partition *who, struct cookie_jar **ret);
+    /* The limits of @who may be others. */
+    void (*limit_private)(void *owner, const struct partition *who, struct cookie_jar *jar);
     /* Of all that was stored or learned. Return: an outcome. */
     int (*commit)(void *owner, uint32_t uid, struct cookie_commit *commit);
     void (*commit_cancel)(struct cookie_commit *commit);

@@ -738,11 +738,21 @@ struct service *service_free(struct service *service)
     return mem_free(service);
 }
 
+static void renew_private_jar(struct client *client)
+{
+    const struct cookie_access *cookies = &client->service->fetcher->cookies;
+
+    if (client->private_jar && cookies->limit_private)
+        cookies->limit_private(cookies->owner, &client->partition, client->private_jar);
+}
+
 void service_set_options(struct service *service, const struct service_options *options)
 {
     service->options = *options;
     LIST_FOREACH (at, &service->clients)
         renew_rights(CONTAINER_OF(at, struct client, link));
+    LIST_FOREACH (at, &service->clients) /* what a uid gets is known when all have been asked */
+        renew_private_jar(CONTAINER_OF(at, struct client, link));
 }
 
 bool service_is_idle(const struct service *service)

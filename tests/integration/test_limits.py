@@ -185,6 +185,19 @@ def test_a_reload_changes_the_limits_of_who_is_there_and_drops_nothing(machine, 
         assert ann.fetch(origin_raw.url()).done and len(ann.cookies()) == 5
 
 
+def test_a_reload_reaches_a_private_jar(machine, origin_raw):
+    daemon = machine("")
+    origin_raw.reply(response(fields=cookies("a", "b", "c")))
+    with client_of(daemon, ANN) as ann:
+        for sent in (None, "a=1; b=1; c=1"):
+            assert ann.fetch(origin_raw.url(), jar=":private").done
+            assert origin_raw.requests[-1].get("Cookie") == sent
+        daemon.config_path.write_text(f"[User {ANN}]\nCookiesPerRequest=1\n")
+        daemon.reload()
+        assert ann.fetch(origin_raw.url(), jar=":private").done
+        assert origin_raw.requests[-1].get("Cookie") == "a=1"
+
+
 def test_cookies_above_what_most_may_keep_outlast_the_daemon(machine, origin_raw):
     daemon = machine(f"[Cookies]\nCookiesPerJar=2\n[User {ANN}]\nCookiesPerJar=10\n")
     origin_raw.reply(response(fields=cookies("a", "b", "c", "d")))
