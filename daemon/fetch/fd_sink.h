@@ -4,8 +4,9 @@
 /*
  * Writes the answer to a passed descriptor. A regular file is written on a worker thread
  * (file_writer.h). A pipe or a socket is written from the loop, as much as it takes at the end
- * of each round: who does not read it holds no thread. A file that was opened with O_APPEND is written behind its end. Of a socket
- * neither half is shut down: it is its owner's. What goes to the null device goes nowhere.
+ * of each round: who does not read it holds no thread. A file that was opened with O_APPEND is
+ * written behind its end. Of a socket neither half is shut down: it is its owner's. What goes
+ * to the null device goes nowhere.
  */
 
 #include <stdbool.h>
