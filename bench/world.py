@@ -212,6 +212,18 @@ class World:
             one.stop()
 
 
+def git(*words):
+    return subprocess.run(["git", *words], cwd=SOURCE, text=True, capture_output=True).stdout.strip()
+
+
+def commit():
+    """What was measured: with a mark where the tree is not that commit's. What a run writes itself
+    does not count."""
+    own = [f":!bench/{name}" for name in ("results.json", "scale.json", "scale.svg", "README.md")]
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", *own)
+    return (git("rev-parse", "--short", "HEAD") or "unknown") + (" with changes" if changed else "")
+
+
 def compile_programs(build: pathlib.Path, names):
     """The measuring programs. xhr_client links libxhr as any program does."""
     out = build / "bench"

@@ -21,6 +21,7 @@ struct run {
     size_t n_urls;
     const char *jar; /* NULL: the default */
     bool fresh;      /* a connection for each */
+    bool is_patient; /* with an origin that answers when it is told to */
     size_t total;    /* requests to make, those to warm up included */
     size_t warm;     /* of these, not measured */
     size_t started;
@@ -96,9 +97,15 @@ static void on_error(struct xhr_request *request, const struct xhr_error *error,
 static void use_options(const struct run *run, struct xhr_request *request)
 {
     const struct xhr_request_options options = {
-        .size = sizeof(options), .jar = run->jar, .no_keep_alive = run->fresh};
+        .size = sizeof(options),
+        .jar = run->jar,
+        .no_keep_alive = run->fresh,
+        .timeout_connect_ms = run->is_patient ? XHR_NO_TIMEOUT : 0,
+        .timeout_idle_ms = run->is_patient ? XHR_NO_TIMEOUT : 0,
+    };
 
-    if ((run->jar || run->fresh) && xhr_request_set_options(request, &options) < 0)
+    if ((run->jar || run->fresh || run->is_patient) &&
+        xhr_request_set_options(request, &options) < 0)
         die("the options");
 }
 
@@ -188,6 +195,7 @@ int main(int argc, char **argv)
     run.urls = argv + optind;
     run.n_urls = (size_t)(argc - optind);
     run.warm = hold ? 0 : in_flight;
+    run.is_patient = wait || (hold && in_flight > 1);
     run.total = n + run.warm;
     run.latency_ns = calloc(n, sizeof(*run.latency_ns));
     if (run.n_urls == 0 || !run.latency_ns || xhr_client_new(NULL, &run.client) < 0)

@@ -20,8 +20,9 @@ struct known_host {
 struct hsts {
     struct hsts_options options;
     struct map hosts;
-    struct link in_use; /* least recently used first */
-    size_t own_count;   /* options.all, unless that is shared */
+    struct link in_use;    /* least recently used first */
+    size_t own_count;      /* options.all, unless that is shared */
+    int64_t next_expiry_s; /* none ends before; one that was dropped may have been the first */
     const struct hsts_changes *changes;
     void *owner;
 };
@@ -41,6 +42,7 @@ int hsts_new(struct hsts **ret, const struct hsts_options *options)
     if (!set->options.all)
         set->options.all = &set->own_count;
     link_init(&set->in_use);
+    set->next_expiry_s = INT64_MAX;
     *ret = set;
     return 0;
 }
@@ -134,6 +136,12 @@ static bool make_place(struct hsts *set, int64_t now_s)
     return true;
 }
 
+static void note_expiry(struct hsts *set, const struct known_host *at)
+{
+    if (at->host.expires_s < set->next_expiry_s)
+        set->next_expiry_s = at->host.expires_s;
+}
+
 /* Return: 0 or -ENOMEM. */
 static int add(struct hsts *set, const struct hsts_host *host, struct known_host **ret)
 {
@@ -152,6 +160,7 @@ static int add(struct hsts *set, const struct hsts_host *host, struct known_host
     }
     list_append(&set->in_use, &at->in_use);
     (*set->options.all)++;
+    note_expiry(set, at);
     *ret = at;
     return 0;
 }
@@ -167,6 +176,7 @@ static int change(struct hsts *set,
     mark_used(set, at);
     at->host.expires_s = wanted->expires_s;
     at->host.include_subdomains = wanted->include_subdomains;
+    note_expiry(set, at);
     if (before.include_subdomains == wanted->include_subdomains && is_longer &&
         wanted->expires_s - at->told_s <= max_age_s / 64)
         return HSTS_UNCHANGED;
@@ -272,14 +282,22 @@ size_t hsts_remove(struct hsts *set, struct span host)
     return 1;
 }
 
-/* Those that end at or before @now_s. */
+/* Those that end at or before @now_s. A set that is full asks for each host that is new: they
+ * are looked through when one has ended, not each time. */
 size_t hsts_expire(struct hsts *set, int64_t now_s)
 {
     size_t count = set->hosts.count;
 
+    if (now_s < set->next_expiry_s)
+        return 0;
+    set->next_expiry_s = INT64_MAX;
     LIST_FOREACH (link, &set->in_use) {
-        if (known_host_in_use(link)->host.expires_s <= now_s)
-            drop(set, known_host_in_use(link));
+        struct known_host *at = known_host_in_use(link);
+
+        if (at->host.expires_s <= now_s)
+            drop(set, at);
+        else
+            note_expiry(set, at);
     }
     return count - set->hosts.count;
 }

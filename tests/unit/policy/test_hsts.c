@@ -231,6 +231,30 @@ static void test_the_least_recently_used_makes_way(void **state)
     hsts_free(bench.set);
 }
 
+/* A full set is looked through when something has ended, whoever it is by then. */
+static void test_what_has_ended_makes_way_before_the_least_recently_used(void **state)
+{
+    struct bench bench;
+
+    (void)state;
+    bench_init(&bench, 3);
+    assert_int_equal(note(&bench, "a.test", DAY_S, false), HSTS_CHANGED);
+    assert_int_equal(note(&bench, "b.test", DAY_S, false), HSTS_CHANGED);
+    assert_int_equal(note(&bench, "c.test", 100, false), HSTS_CHANGED);
+    assert_int_equal(hsts_expire(bench.set, NOW_S + 1), 0);
+    assert_int_equal(note(&bench, "b.test", 10, false), HSTS_CHANGED); /* ends first now */
+    assert_int_equal(hsts_note(bench.set, SPAN_LIT("d.test"), DAY_S, false, NOW_S + 10),
+                     HSTS_CHANGED);
+    assert_true(is_secure(&bench, "a.test"));
+    assert_false(is_secure(&bench, "b.test"));
+    assert_int_equal(hsts_note(bench.set, SPAN_LIT("e.test"), DAY_S, false, NOW_S + 100),
+                     HSTS_CHANGED);
+    assert_true(is_secure(&bench, "a.test"));
+    assert_false(is_secure(&bench, "c.test"));
+    assert_int_equal(hsts_clear(bench.set), 3);
+    hsts_free(bench.set);
+}
+
 static void test_sets_that_share_a_limit_push_out_nobody_elses(void **state)
 {
     size_t all = 0;
@@ -343,6 +367,7 @@ int main(void)
         cmocka_unit_test(test_an_entry_ends_when_its_time_is_up),
         cmocka_unit_test(test_a_field_in_every_answer_is_no_write_for_every_answer),
         cmocka_unit_test(test_the_least_recently_used_makes_way),
+        cmocka_unit_test(test_what_has_ended_makes_way_before_the_least_recently_used),
         cmocka_unit_test(test_sets_that_share_a_limit_push_out_nobody_elses),
         cmocka_unit_test(test_hs10_what_one_set_knows_another_does_not),
         cmocka_unit_test(test_what_is_restored_is_told_to_nobody),
