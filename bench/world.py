@@ -107,6 +107,11 @@ class Origin:
     def h2_url(self, path):
         return f"https://localhost:{self.h2_port}{path}"
 
+    def worker_pids(self):
+        pid = self.process.pid
+        children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text()
+        return [int(child) for child in children.split()]
+
     def stop(self):
         stop_process(self.process)
 
