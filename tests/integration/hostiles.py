@@ -14,6 +14,7 @@ import threading
 import wire
 from wire import ClientMessage, Client, Closed, cookie_pb2, envelope_pb2, fetch_pb2, framed, varint
 
+FOR_EVER = dict(idle_ms=3600000, connect_ms=3600000)  # nobody's time is up, however slow the machine
 ANSWERS = {
     b"/wait": None,  # never
     b"/pour": b"HTTP/1.1 200 OK\r\nContent-Length: 1099511627776\r\n\r\n",
@@ -55,20 +56,27 @@ def refused(exchanges):
 def pour_out(sock, data):
     """Write it again and again and throw away what comes back, as fast as both go."""
     sock.setblocking(False)
-    at = 0
-    while True:
-        readable, writable, _ = select.select([sock], [sock], [])
-        if readable and not sock.recv(1 << 20):
-            raise Closed("the connection did not stay")
-        if writable:
-            at = (at + sock.send(data[at:at + (1 << 16)])) % len(data)
+    at, heard = 0, b""
+    try:
+        while True:
+            readable, writable, _ = select.select([sock], [sock], [])
+            if readable:
+                heard = sock.recv(1 << 20) or fail(heard)
+            if writable:
+                at = (at + sock.send(data[at:at + (1 << 16)])) % len(data)
+    except ConnectionError:
+        fail(heard)
+
+
+def fail(heard):
+    raise Closed(f"the connection did not stay; last it was told {heard[-200:]!r}")
 
 
 def flood(path, origin, ready):
     """As many requests as are allowed, and then more and more."""
     client = Client(path)
     with client.one_write():
-        exchanges = [client.open(origin.url("/wait")) for _ in range(4200)]
+        exchanges = [client.open(origin.url("/wait"), **FOR_EVER) for _ in range(4200)]
     client.status()
     failures = {exchange.failure for exchange in refused(exchanges)}
     assert failures == {"QUOTA"}, failures
@@ -92,7 +100,8 @@ def deaf(path, origin, ready):
 def held(path, origin, ready):
     """Bodies that have to be held for it, as many as are allowed, and then more and more."""
     client = Client(path)
-    exchanges = [client.open(origin.url("/wait"), "POST", body=bytes(1_000_000)) for _ in range(20)]
+    exchanges = [client.open(origin.url("/wait"), "POST", body=bytes(1_000_000), **FOR_EVER)
+                 for _ in range(20)]
     client.status()
     assert {exchange.failure for exchange in refused(exchanges)} == {"QUOTA"}
     client.drain()
@@ -246,9 +255,12 @@ class Hostile:
 
     def stop(self):
         """Return: what it had to complain of."""
+        if self.process.stdin is None:
+            return self.said
         self.process.stdin.close()
         self.process.stdin = None
-        return self.process.communicate(timeout=60)[1]
+        self.said = self.process.communicate(timeout=60)[1]
+        return self.said
 
 
 def main():
