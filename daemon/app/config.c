@@ -165,7 +165,7 @@ static const struct config_key keys[] = {
          queued_bytes_per_user,
          1 << 20,
          UINT64_C(1) << 40,
-         "16M"),
+         "12M"),
     EACH("Limits", "DescriptorsPerUser", TYPE_COUNT, fds_per_user, 1, 4096, "64"),
     EACH("Limits", "JarsPerUser", TYPE_COUNT, jars_per_user, 1, 65536, "256"),
     EACH("Limits", "WatchersPerUser", TYPE_COUNT, watchers_per_user, 0, 4096, "64"),

@@ -16,10 +16,12 @@
 #include "net/tls_memory.h"
 
 /* Freed buffers are kept: giving them back to the kernel after each reply costs more CPU than
- * everything else that is done to it. Few arenas: the worker threads allocate little. */
+ * everything else that is done to it. What is larger than a piece of a body (a long frame that
+ * has begun to come, a block of a file) comes seldom, and would leave holes that nobody could
+ * give back. Few arenas: the worker threads allocate little. */
 static void tune_malloc(void)
 {
-    (void)mallopt(M_MMAP_THRESHOLD, 1 << 20);
+    (void)mallopt(M_MMAP_THRESHOLD, 128 << 10);
     (void)mallopt(M_TRIM_THRESHOLD, 2 << 20);
     (void)mallopt(M_ARENA_MAX, 2);
 }

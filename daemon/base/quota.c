@@ -18,7 +18,7 @@ const char *quota_slot_name(enum quota_slot slot)
 void quota_init(struct quota *quota)
 {
     *quota = (struct quota){.max = {
-                                [QUOTA_BYTES] = UINT64_C(16) << 20,
+                                [QUOTA_BYTES] = UINT64_C(12) << 20,
                                 [QUOTA_FDS] = 64,
                                 [QUOTA_REQUESTS] = 4096,
                                 [QUOTA_CLIENTS] = 128,

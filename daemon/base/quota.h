@@ -33,7 +33,7 @@ struct charge {
 
 #define CHARGE_NONE ((struct charge){0})
 
-/* bytes 16 MiB, fds 64, requests 4096, clients 128, watchers 64: dbus-broker's and systemd's
+/* bytes 12 MiB, fds 64, requests 4096, clients 128, watchers 64: dbus-broker's and systemd's
  * numbers. */
 void quota_init(struct quota *quota);
 

@@ -38,7 +38,6 @@ enum request_wait {
     REQUEST_WAIT_BACKPRESSURE, /* the peer does not take the body */
 };
 
-/* Everything is borrowed for the call. */
 /* What became of a request that its owner lets go before TLS is done (0-RTT). */
 enum request_early {
     REQUEST_EARLY_NONE, /* it did not */
@@ -48,6 +47,7 @@ enum request_early {
     REQUEST_EARLY_FORBIDDEN, /* by the administrator */
 };
 
+/* Everything is borrowed for the call. */
 struct request_head {
     unsigned status;
     unsigned http_version; /* 10, 11, 20 */

@@ -483,11 +483,16 @@ static size_t missing_bytes(const struct session *session, size_t more)
     return more;
 }
 
-/* Keeps the beginning of a frame. */
+/* Keeps the beginning of a frame, with room for all of it: to move a long one when more of it
+ * comes would leave a hole. Room is addresses; memory it has as its bytes come. */
 static int keep_rest(struct session *session, struct span rest)
 {
+    struct wire_frame frame = {0};
     int r = charge_take(&session->in_charge, session->quota, QUOTA_BYTES, rest.len);
 
+    (void)wire_frame_next((const uint8_t *)rest.ptr, rest.len, &frame);
+    if (r == 0 && frame.frame_len > 0)
+        r = buf_reserve(&session->in, frame.frame_len);
     return r < 0 ? r : buf_append(&session->in, rest);
 }
 

@@ -59,8 +59,7 @@ def test_a_hostile_client_costs_nobody_else(daemon, origin, kind):
     finally:
         said = hostile.stop()
     assert not said
-    # 16 MiB may be queued for a user. What his connections are made of comes to it, and the holes
-    # that half frames of any length leave in the allocator's heap.
+    # 12 MiB may be queued for a user. The rest is what connections are made of.
     grown_kib = daemon.memory_kib("VmHWM") - before_kib
-    assert SANITIZED or grown_kib <= (32 if kind == "halves" else 18) * MIB, grown_kib
+    assert SANITIZED or grown_kib <= 16 * MIB, grown_kib
     daemon.rss_before_kib = max(daemon.rss_before_kib, daemon.rss_kib())
