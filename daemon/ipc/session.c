@@ -557,6 +557,8 @@ static void read_some(struct session *session, size_t most)
     bool kept = session->in.len > 0;
     size_t want = kept ? missing_bytes(session, most) : most;
     int r = kept ? buf_reserve(&session->in, want) : 0;
+    if (most == TURNS_READ_BYTES && want > TURNS_REST_BYTES)
+        want = TURNS_REST_BYTES;
 
     if (r < 0) {
         end(session, SESSION_END_QUOTA);

@@ -16,9 +16,10 @@
 struct quota;
 
 #define TURNS_USERS      64    /* remembered at once; who is forgotten loses nothing */
-#define TURNS_READS      4     /* of a user in a round */
+#define TURNS_READS      2     /* of a user in a round */
 #define TURNS_READ_BYTES 512   /* of each */
-#define TURNS_ACCEPTS    4     /* clients taken in a round */
+#define TURNS_REST_BYTES 8192  /* of the rest of a frame, which is of one piece of work */
+#define TURNS_ACCEPTS    1     /* clients taken in a round */
 #define TURNS_RECENT_US  10000 /* so long ago is at work */
 
 struct turns {

@@ -644,6 +644,35 @@ static void test_who_shares_the_loop_is_read_from_a_little_at_a_time(void **stat
     world_done(&world);
 }
 
+static void test_who_shares_the_loop_has_the_rest_of_a_long_frame_in_pieces(void **state)
+{
+    struct session_options options = session_options_default();
+    struct turns turns = {0};
+    struct quota others;
+    struct world world;
+    struct buf frame = {0};
+
+    (void)state;
+    options.turns = &turns;
+    world_init(&world, &options);
+    add_frame(&frame, 60000, 'a');
+    put(&world, frame.storage + frame.start, frame.len);
+    turns_note(&turns, &others, loop_now_us(world.loop));
+    turn(&world);
+    assert_int_equal(world.quota.used[QUOTA_BYTES], TURNS_READ_BYTES);
+    for (unsigned i = 1; i <= 7; i++) {
+        turn(&world);
+        assert_int_equal(world.quota.used[QUOTA_BYTES],
+                         TURNS_READ_BYTES + i * TURNS_REST_BYTES);
+    }
+    assert_int_equal(world.n_events, 0);
+    turn(&world);
+    assert_int_equal(world.n_events, 1);
+    assert_int_equal(world.quota.used[QUOTA_BYTES], 0);
+    buf_done(&frame);
+    world_done(&world);
+}
+
 /* ---- out -------------------------------------------------------------------------------- */
 
 static void test_frames_of_a_round_leave_with_one_write(void **state)
@@ -1279,6 +1308,7 @@ int main(void)
         cmocka_unit_test(test_close_after_flush_gives_up_on_a_client_that_never_reads),
         cmocka_unit_test(test_those_who_do_not_hear_their_last_word_are_bounded),
         cmocka_unit_test(test_who_shares_the_loop_is_read_from_a_little_at_a_time),
+        cmocka_unit_test(test_who_shares_the_loop_has_the_rest_of_a_long_frame_in_pieces),
         cmocka_unit_test(test_frames_of_a_round_leave_with_one_write),
         cmocka_unit_test(test_what_later_tasks_of_a_round_say_leaves_with_the_same_write),
         cmocka_unit_test(test_answers_gather_for_some_rounds_when_the_loop_is_busy),
