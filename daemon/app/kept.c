@@ -11,6 +11,7 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "app/manager.h"
 #include "app/sockets.h"
 #include "base/fault.h"
 #include "base/log.h"
@@ -46,6 +47,7 @@ struct table {
 
 struct kept {
     struct client_keeper keeper;
+    struct manager manager;
     struct table *table;
     uint16_t free_places[KEPT_CLIENTS_MAX]; /* a stack */
     unsigned n_free;
@@ -60,21 +62,21 @@ bool kept_is_name(const char *name)
 
 /* ---- what systemd is told -------------------------------------------------------------- */
 
-static int store(int fd, const char *name)
+static int store(const struct kept *kept, int fd, const char *name)
 {
     char state[sizeof("FDSTORE=1\nFDNAME=") + NAME_MAX_BYTES];
 
     (void)snprintf(state, sizeof(state), "FDSTORE=1\nFDNAME=%s", name);
-    int r = sd_pid_notify_with_fds(0, 0, state, &fd, 1);
-    return r > 0 ? 0 : r < 0 ? r : -ENOTCONN;
+    return manager_tell(&kept->manager, state, fd);
 }
 
-static void unstore(const char *name)
+/* What it goes on holding because it did not listen is let go of by the next process. */
+static void unstore(const struct kept *kept, const char *name)
 {
     char state[sizeof("FDSTOREREMOVE=1\nFDNAME=") + NAME_MAX_BYTES];
 
     (void)snprintf(state, sizeof(state), "FDSTOREREMOVE=1\nFDNAME=%s", name);
-    int r = sd_notify(0, state);
+    int r = manager_tell(&kept->manager, state, -1);
     if (r < 0)
         log_debug(NULL, "systemd could not be told to let go of %s: error %d", name, -r);
 }
@@ -111,14 +113,17 @@ static void give_back(struct kept *kept, struct place *place)
     kept->free_places[kept->n_free++] = (uint16_t)(place - kept->table->places);
 }
 
-static volatile uint8_t *
-kept_keep(void *owner, int fd, const struct partition *partition, const char *program)
+static int kept_keep(void *owner,
+                     int fd,
+                     const struct partition *partition,
+                     const char *program,
+                     volatile uint8_t **ret)
 {
     struct kept *kept = owner;
     char name[48];
 
     if (kept->n_free == 0)
-        return NULL;
+        return -ENOSPC;
     struct place *place = &kept->table->places[kept->free_places[--kept->n_free]];
     place->generation++;
     place->busy = 1;
@@ -128,12 +133,14 @@ kept_keep(void *owner, int fd, const struct partition *partition, const char *pr
     place->checksum = checksum_of(place);
     place->is_taken = 1;
     name_of(kept, place, name, sizeof(name));
-    int r = store(fd, name);
-    if (r == 0)
-        return &place->busy;
+    int r = store(kept, fd, name);
+    if (r == 0) {
+        *ret = &place->busy;
+        return 0;
+    }
     log_debug(NULL, "systemd does not keep a client: error %d", -r);
     give_back(kept, place);
-    return NULL;
+    return r;
 }
 
 // NOLINTNEXTLINE(readability-non-const-parameter): the keeper's type
@@ -192,8 +199,8 @@ static int make_table(struct kept *kept)
         memcpy(kept->table->magic, MAGIC, sizeof(MAGIC));
         (void)snprintf(kept->table->version, sizeof(kept->table->version), "%s", XHRD_VERSION);
         kept->table->place_bytes = sizeof(struct place);
-        unstore(TABLE_NAME); /* one that could not be read */
-        r = store(fd, TABLE_NAME);
+        unstore(kept, TABLE_NAME); /* one that could not be read */
+        r = store(kept, fd, TABLE_NAME);
     }
     close(fd);
     return r;
@@ -225,7 +232,7 @@ static void take_client(struct kept *kept, int fd, const char *name)
     }
     (void)shutdown(fd, SHUT_RDWR);
     close(fd);
-    unstore(name);
+    unstore(kept, name);
 }
 
 static void free_places(struct kept *kept)
@@ -273,7 +280,9 @@ int kept_open(struct kept **ret, const struct passed *passed)
     for (unsigned i = 0; i < KEPT_CLIENTS_MAX; i++)
         kept->fds[i] = -1;
     kept->keeper = (struct client_keeper){kept, kept_keep, kept_drop};
-    int r = take_over(kept, passed);
+    int r = manager_init(&kept->manager);
+    if (r == 0)
+        r = take_over(kept, passed);
     if (r == 0)
         *ret = TAKE(kept);
     return r;
@@ -289,6 +298,7 @@ struct kept *kept_free(struct kept *kept)
     }
     if (kept->table)
         (void)munmap(kept->table, sizeof(*kept->table));
+    manager_done(&kept->manager);
     return mem_free(kept);
 }
 

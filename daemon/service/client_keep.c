@@ -4,6 +4,7 @@
  * so that one that comes and goes costs nobody anything. While nothing is under way with it
  * its place says so, at every moment: a process that is killed has no time to say it then.
  */
+#include <errno.h>
 #include <unistd.h>
 
 #include "service/service_priv.h"
@@ -11,6 +12,7 @@
 #define KEEP_AFTER_US INT64_C(1000000) /* from connecting */
 #define KEEP_BATCH    32               /* then others get their turn, the keeper, too */
 #define KEEP_NEXT_US  (10 * 1000)
+#define KEEP_AGAIN_US (200 * 1000) /* to a keeper that had no ear */
 
 bool client_is_at_rest(const struct client *client)
 {
@@ -31,21 +33,27 @@ void client_on_quiet(void *owner)
         *client->kept = 0;
 }
 
-static void keep(struct client *client)
+/* Return: whether the keeper may be asked for the next one. */
+static bool keep(struct client *client)
 {
     const struct client_keeper *keeper = client->service->options.keeper;
 
     if (!keeper || client->half_closed)
-        return;
-    client->kept = keeper->keep(keeper->owner, session_fd(client->session), &client->partition,
-                                client->program);
-    if (!client->kept)
-        return;
+        return true;
+    int r = keeper->keep(keeper->owner, session_fd(client->session), &client->partition,
+                         client->program, &client->kept);
+    if (r == -EAGAIN) {
+        list_prepend(&client->service->young, &client->young);
+        return false;
+    }
+    if (r < 0)
+        return true;
     session_share(client->session, client->kept);
     client_on_quiet(client);
+    return true;
 }
 
-static void arm(struct service *service)
+static void arm(struct service *service, int64_t next_us)
 {
     struct link *first = list_first(&service->young);
 
@@ -53,7 +61,7 @@ static void arm(struct service *service)
         return;
     int64_t age_us =
         loop_now_us(service->loop) - CONTAINER_OF(first, struct client, young)->begun_us;
-    int64_t wait_us = age_us < KEEP_AFTER_US ? KEEP_AFTER_US - age_us : KEEP_NEXT_US;
+    int64_t wait_us = age_us < KEEP_AFTER_US ? KEEP_AFTER_US - age_us : next_us;
     if (timer_arm(&service->keep, wait_us) < 0)
         log_debug(NULL, "no memory to keep clients: they are not");
 }
@@ -62,17 +70,18 @@ static void service_on_keep(void *owner)
 {
     struct service *service = owner;
     int64_t now_us = loop_now_us(service->loop);
+    bool listens = true;
     struct link *first;
 
-    for (int i = 0; i < KEEP_BATCH && (first = list_first(&service->young)); i++) {
+    for (int i = 0; listens && i < KEEP_BATCH && (first = list_first(&service->young)); i++) {
         struct client *client = CONTAINER_OF(first, struct client, young);
 
         if (now_us - client->begun_us < KEEP_AFTER_US)
             break;
         link_remove(&client->young);
-        keep(client);
+        listens = keep(client);
     }
-    arm(service);
+    arm(service, listens ? KEEP_NEXT_US : KEEP_AGAIN_US);
 }
 
 void service_keep_init(struct service *service)
@@ -88,7 +97,7 @@ void client_keep_later(struct client *client)
     if (!service->options.keeper)
         return;
     list_append(&service->young, &client->young);
-    arm(service);
+    arm(service, KEEP_NEXT_US);
 }
 
 void client_forget(struct client *client)

@@ -30,11 +30,12 @@ struct service;
  */
 struct client_keeper {
     void *owner;
-    /* Return: where to say so, 1 at first; NULL: it is not kept. */
-    volatile uint8_t *(*keep)(void *owner,
-                              int fd,
-                              const struct partition *partition,
-                              const char *program);
+    /* *ret: where to say so, 1 at first. Return: 0; -EAGAIN: ask again; -errno: not kept. */
+    int (*keep)(void *owner,
+                int fd,
+                const struct partition *partition,
+                const char *program,
+                volatile uint8_t **ret);
     void (*drop)(void *owner, volatile uint8_t *busy);
 };
 

@@ -258,3 +258,32 @@ def test_a_journal_that_hangs_holds_up_nothing_and_is_told_what_it_missed(make_x
         assert (missing["PRIORITY"], len(missing["MESSAGE_ID"])) == ("4", 32)
         assert last["XHRD_REQUEST"] and last["XHRD_ORIGIN"] and last["PRIORITY"] == "6"
         assert {line["SYSLOG_IDENTIFIER"] for line in (*taken, missing, last)} == {"xhrd"}
+
+
+@pytest.fixture
+def deaf_manager(folder):
+    """A service manager that reads nothing, and whose queue somebody else has filled."""
+    path = folder / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager, \
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+        manager.bind(str(path))
+        other.setblocking(False)
+        other.connect(str(path))
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                other.send(b"x")
+        yield manager, path
+
+
+def test_a_service_manager_that_hears_nothing_holds_up_nobody(deaf_manager, make_xhrd, origin_raw):
+    manager, path = deaf_manager
+    xhrd = make_xhrd(env={"NOTIFY_SOCKET": str(path), "WATCHDOG_USEC": "300000"})
+    with xhrd.client() as client:
+        for n in range(3):
+            assert client.fetch(origin_raw.url(f"/{n}")).done
+            xhrd.reload()
+    manager.settimeout(5)
+    heard = iter(lambda: manager.recv(256), b"")
+    first = next(said for said in heard if said != b"x")
+    assert first.split(b"\n")[0] == b"READY=1"  # where it stands now, not what was missed
+    assert next(said for said in heard if said != b"x") == b"WATCHDOG=1"

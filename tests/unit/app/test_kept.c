@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What systemd is asked to hold, and what the next process makes of it. The test is systemd: it
  * receives the messages with their descriptors, and passes these on from descriptor 3. */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,9 +20,9 @@
 
 #define PASSED_MAX 8
 
-struct manager {
+struct fake_manager {
     int fd;
-    char heard[1024]; /* "+name " for what is stored, "-name " for what is let go of */
+    char heard[16384]; /* "+name " for what is stored, "-name " for what is let go of */
     char names[PASSED_MAX][48];
     int held[PASSED_MAX];
     int n;
@@ -37,14 +38,14 @@ static int out_of_the_way(int fd)
     return high;
 }
 
-static void listen_at(struct manager *manager)
+static void listen_at(struct fake_manager *manager)
 {
     struct sockaddr_un name = {.sun_family = AF_UNIX};
     socklen_t len = sizeof(sa_family_t); /* the kernel chooses an abstract one */
     char text[128] = "@";
 
-    *manager =
-        (struct manager){.fd = out_of_the_way(socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0))};
+    *manager = (struct fake_manager){
+        .fd = out_of_the_way(socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0))};
     assert_int_equal(bind(manager->fd, (struct sockaddr *)&name, len), 0);
     len = sizeof(name);
     assert_int_equal(getsockname(manager->fd, (struct sockaddr *)&name, &len), 0);
@@ -52,7 +53,7 @@ static void listen_at(struct manager *manager)
     assert_int_equal(setenv("NOTIFY_SOCKET", text, 1), 0);
 }
 
-static void take_message(struct manager *manager, const char *text, int fd)
+static void take_message(struct fake_manager *manager, const char *text, int fd)
 {
     const char *name = strstr(text, "FDNAME=");
 
@@ -71,7 +72,7 @@ static void take_message(struct manager *manager, const char *text, int fd)
     manager->held[manager->n++] = out_of_the_way(fd);
 }
 
-static void hear(struct manager *manager)
+static void hear(struct fake_manager *manager)
 {
     manager->heard[0] = '\0';
     for (;;) {
@@ -98,7 +99,7 @@ static void hear(struct manager *manager)
 
 /* A process is started: with the listening socket, which is of no interest here, and what is
  * held. */
-static struct kept *start(struct manager *manager)
+static struct kept *start(struct fake_manager *manager)
 {
     struct kept *kept = NULL;
     char *names[PASSED_MAX + 1] = {(char *)(uintptr_t) "xhrd"};
@@ -115,14 +116,14 @@ static struct kept *start(struct manager *manager)
     return kept;
 }
 
-static void let_go(struct manager *manager)
+static void let_go(struct fake_manager *manager)
 {
     for (int i = 0; i < manager->n; i++)
         close(manager->held[i]);
     manager->n = 0;
 }
 
-static void manager_done(struct manager *manager)
+static void manager_done(struct fake_manager *manager)
 {
     let_go(manager);
     close(manager->fd);
@@ -131,7 +132,7 @@ static void manager_done(struct manager *manager)
 
 /* A client of the process that @kept is of. Return: the client's end; ours is systemd's alone.
  */
-static int keep_one(struct manager *manager, struct kept *kept, uint8_t is_busy)
+static int keep_one(struct fake_manager *manager, struct kept *kept, uint8_t is_busy)
 {
     const struct client_keeper *keeper = kept_keeper(kept);
     struct partition partition;
@@ -140,8 +141,8 @@ static int keep_one(struct manager *manager, struct kept *kept, uint8_t is_busy)
     assert_int_equal(partition_init(&partition, 1000, span_of("work")), 0);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair),
                      0);
-    volatile uint8_t *busy = keeper->keep(keeper->owner, pair[0], &partition, "test");
-    assert_non_null(busy);
+    volatile uint8_t *busy = NULL;
+    assert_int_equal(keeper->keep(keeper->owner, pair[0], &partition, "test", &busy), 0);
     assert_int_equal(*busy, 1); /* until it is known to rest */
     *busy = is_busy;
     close(pair[0]);
@@ -192,7 +193,7 @@ static void test_without_a_service_manager_nothing_is_kept(void **state)
 
 static void test_a_client_that_rests_is_served_by_the_next_process(void **state)
 {
-    struct manager manager;
+    struct fake_manager manager;
 
     (void)state;
     listen_at(&manager);
@@ -216,7 +217,7 @@ static void test_a_client_that_rests_is_served_by_the_next_process(void **state)
 
 static void test_what_was_under_way_ends_with_the_process(void **state)
 {
-    struct manager manager;
+    struct fake_manager manager;
 
     (void)state;
     listen_at(&manager);
@@ -234,7 +235,8 @@ static void test_what_was_under_way_ends_with_the_process(void **state)
 }
 
 /* Writes @byte somewhere in the table that systemd holds. */
-static void damage(const struct manager *manager, const char *before, size_t skip, char byte)
+static void
+damage(const struct fake_manager *manager, const char *before, size_t skip, char byte)
 {
     struct stat st;
     int fd = manager->held[0];
@@ -251,7 +253,7 @@ static void damage(const struct manager *manager, const char *before, size_t ski
 
 static void test_a_table_of_another_version_is_not_read(void **state)
 {
-    struct manager manager;
+    struct fake_manager manager;
 
     (void)state;
     listen_at(&manager);
@@ -270,7 +272,7 @@ static void test_a_table_of_another_version_is_not_read(void **state)
 
 static void test_a_place_that_a_dying_process_wrote_over_is_not_believed(void **state)
 {
-    struct manager manager;
+    struct fake_manager manager;
 
     (void)state;
     listen_at(&manager);
@@ -298,7 +300,7 @@ static void test_names_that_are_not_of_the_table_are_let_go_of(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
-        struct manager manager;
+        struct fake_manager manager;
         char expected[64];
 
         listen_at(&manager);
@@ -318,7 +320,7 @@ static void test_names_that_are_not_of_the_table_are_let_go_of(void **state)
 
 static void test_no_more_are_kept_than_there_are_places(void **state)
 {
-    struct manager manager;
+    struct fake_manager manager;
     struct partition partition;
 
     (void)state;
@@ -326,18 +328,59 @@ static void test_no_more_are_kept_than_there_are_places(void **state)
     struct kept *kept = start(&manager);
     const struct client_keeper *keeper = kept_keeper(kept);
     volatile uint8_t *last = NULL;
+    volatile uint8_t *again = NULL;
     assert_int_equal(partition_init(&partition, 1, span_of("")), 0);
     for (unsigned i = 0; i < KEPT_CLIENTS_MAX; i++) {
-        last = keeper->keep(keeper->owner, manager.fd, &partition, "");
-        assert_non_null(last);
+        assert_int_equal(keeper->keep(keeper->owner, manager.fd, &partition, "", &last), 0);
         hear(&manager);
         close(manager.held[--manager.n]);
     }
-    assert_null(keeper->keep(keeper->owner, manager.fd, &partition, ""));
+    assert_int_equal(keeper->keep(keeper->owner, manager.fd, &partition, "", &again), -ENOSPC);
     keeper->drop(keeper->owner, last);
-    assert_ptr_equal(keeper->keep(keeper->owner, manager.fd, &partition, ""), last);
+    assert_int_equal(keeper->keep(keeper->owner, manager.fd, &partition, "", &again), 0);
+    assert_ptr_equal(again, last);
     hear(&manager);
     assert_string_equal(manager.heard, "+client-4095-2 ");
+    kept_free(kept);
+    manager_done(&manager);
+}
+
+/* Nobody takes what is sent to it: its queue is full. Return: who filled it. */
+static int make_deaf(const struct fake_manager *manager)
+{
+    struct sockaddr_un name;
+    socklen_t len = sizeof(name);
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    assert_int_equal(getsockname(manager->fd, (struct sockaddr *)&name, &len), 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&name, len), 0);
+    while (send(fd, "FDSTOREREMOVE=1\nFDNAME=x", 25, 0) > 0)
+        ;
+    assert_int_equal(errno, EAGAIN);
+    return fd;
+}
+
+static void test_a_manager_that_does_not_listen_keeps_nobody_waiting(void **state)
+{
+    struct fake_manager manager;
+    struct partition partition;
+    volatile uint8_t *busy = NULL;
+
+    (void)state;
+    listen_at(&manager);
+    struct kept *kept = start(&manager);
+    const struct client_keeper *keeper = kept_keeper(kept);
+    assert_int_equal(partition_init(&partition, 1, span_of("")), 0);
+    int other = make_deaf(&manager);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(keeper->keep(keeper->owner, manager.fd, &partition, "", &busy),
+                         -EAGAIN);
+    assert_null(busy);
+    hear(&manager);
+    close(other);
+    assert_int_equal(keeper->keep(keeper->owner, manager.fd, &partition, "", &busy), 0);
+    hear(&manager);
+    assert_string_equal(manager.heard, "+client-0-4 "); /* the place was free again each time */
     kept_free(kept);
     manager_done(&manager);
 }
@@ -352,6 +395,7 @@ int main(void)
         cmocka_unit_test(test_a_place_that_a_dying_process_wrote_over_is_not_believed),
         cmocka_unit_test(test_names_that_are_not_of_the_table_are_let_go_of),
         cmocka_unit_test(test_no_more_are_kept_than_there_are_places),
+        cmocka_unit_test(test_a_manager_that_does_not_listen_keeps_nobody_waiting),
     };
 
     log_set_level(LOG_LEVEL_ERR);

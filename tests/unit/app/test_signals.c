@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What the outside tells the daemon and hears of it: signals, and the service manager. */
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -145,6 +146,54 @@ static void test_sd04_the_watchdog_is_fed_in_time_with_one_to_spare(void **state
     world_done(&world);
 }
 
+/* Whoever else writes to it has filled its queue. Return: that one's socket. */
+static int make_deaf(const struct world *world)
+{
+    struct sockaddr_un name;
+    socklen_t len = sizeof(name);
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+
+    assert_int_equal(getsockname(world->manager, (struct sockaddr *)&name, &len), 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&name, len), 0);
+    while (send(fd, "x", 1, 0) > 0)
+        ;
+    assert_int_equal(errno, EAGAIN);
+    return fd;
+}
+
+static void test_a_manager_that_does_not_listen_is_told_later_and_nobody_waits(void **state)
+{
+    struct world world;
+    struct notify *notify = NULL;
+    char pid[16];
+
+    (void)state;
+    world_init(&world);
+    (void)snprintf(pid, sizeof(pid), "%d", (int)getpid());
+    assert_int_equal(setenv("WATCHDOG_USEC", "30000000", 1), 0);
+    assert_int_equal(setenv("WATCHDOG_PID", pid, 1), 0);
+    assert_int_equal(notify_new(&notify, world.loop), 0);
+    int other = make_deaf(&world);
+    notify_reloading(notify);
+    notify_ready(notify);
+    fake_clock_advance_ms(&world.clock, 10000);
+    turn(&world); /* the watchdog's, and the next try */
+    fake_clock_advance_ms(&world.clock, 1000);
+    turn(&world);
+    while (strcmp(manager_hears(&world), "x") == 0)
+        ;
+    close(other);
+    assert_string_equal(manager_hears(&world), "");
+    fake_clock_advance_ms(&world.clock, 100);
+    turn(&world);
+    assert_string_equal(manager_hears(&world), "READY=1\nWATCHDOG=1");
+    fake_clock_advance_ms(&world.clock, 1000);
+    turn(&world);
+    assert_string_equal(manager_hears(&world), ""); /* once */
+    notify_free(notify);
+    world_done(&world);
+}
+
 static void test_without_a_service_manager_nothing_is_said(void **state)
 {
     struct world world;
@@ -166,6 +215,7 @@ int main(void)
         cmocka_unit_test(test_signals_become_calls_on_the_loop),
         cmocka_unit_test(test_the_service_manager_is_told_each_step),
         cmocka_unit_test(test_sd04_the_watchdog_is_fed_in_time_with_one_to_spare),
+        cmocka_unit_test(test_a_manager_that_does_not_listen_is_told_later_and_nobody_waits),
         cmocka_unit_test(test_without_a_service_manager_nothing_is_said),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

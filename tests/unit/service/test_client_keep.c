@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Clients whose connections are kept: from when, what counts as under way, who is told that the
  * daemon leaves. The test is the keeper, and has a descriptor of each socket as systemd has. */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,23 +19,29 @@ struct fake_keeper {
     char known[128];
     int fd; /* -1: nothing is kept */
     int n_kept;
-    bool refuses;
+    int refuses; /* -errno */
+    int n_asked;
 };
 
-static volatile uint8_t *
-keep(void *owner, int fd, const struct partition *partition, const char *program)
+static int keep(void *owner,
+                int fd,
+                const struct partition *partition,
+                const char *program,
+                volatile uint8_t **ret)
 {
     struct fake_keeper *fake = owner;
 
-    if (fake->refuses)
-        return NULL;
+    fake->n_asked++;
+    if (fake->refuses != 0)
+        return fake->refuses;
     assert_int_equal(fake->fd, -1);
     fake->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
     fake->n_kept++;
     fake->busy = 1;
     (void)snprintf(fake->known, sizeof(fake->known), "%u/%s/%s", partition->uid,
                    partition->profile, program);
-    return &fake->busy;
+    *ret = &fake->busy;
+    return 0;
 }
 
 static void drop(void *owner, volatile uint8_t *busy)
@@ -95,6 +102,36 @@ static void test_who_stays_is_kept_and_let_go_of(void **state)
     assert_int_equal(fake.busy, 0);
     client_done(&client);
     assert_int_equal(fake.fd, -1);
+    service_world_done(&world);
+}
+
+static void test_a_keeper_that_does_not_listen_is_asked_again(void **state)
+{
+    struct service_world world;
+    struct fake_keeper fake;
+    struct fake_client client;
+    struct fake_client later;
+
+    (void)state;
+    begin(&world, &fake);
+    fake.refuses = -EAGAIN;
+    client_ready(&client, &world, 1000);
+    world_pass_ms(&world.net, 1100);
+    client_ready(&later, &world, 1001);
+    for (int i = 0; i < 19; i++)
+        world_pass_ms(&world.net, 100);
+    assert_in_range(fake.n_asked, 8, 11); /* and not in a hurry */
+    client_done(&later);
+    client_get(&client, 1); /* who waits for it is served as ever */
+    answer(&world, &client);
+    assert_non_null(strstr(client.story, "done(1,0) "));
+    assert_int_equal(fake.n_kept, 0);
+    fake.refuses = 0;
+    world_pass_ms(&world.net, 300);
+    assert_int_equal(fake.n_kept, 1);
+    assert_string_equal(fake.known, "1000//test");
+    assert_int_equal(fake.busy, 0);
+    client_done(&client);
     service_world_done(&world);
 }
 
@@ -207,7 +244,7 @@ static void test_who_rests_is_not_told_that_the_daemon_leaves(void **state)
     begin(&world, &fake);
     client_ready(&resting, &world, 1000);
     world_pass_ms(&world.net, 1100);
-    fake.refuses = true; /* the store is full: this one is not kept */
+    fake.refuses = -ENOSPC; /* the store is full: this one is not kept */
     client_ready(&asking, &world, 1000);
     client_get(&asking, 1);
     world_pass_ms(&world.net, 1100);
@@ -242,6 +279,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_who_comes_and_goes_is_not_kept),
         cmocka_unit_test(test_who_stays_is_kept_and_let_go_of),
+        cmocka_unit_test(test_a_keeper_that_does_not_listen_is_asked_again),
         cmocka_unit_test(test_a_request_is_under_way_from_its_first_byte_to_its_last_event),
         cmocka_unit_test(test_an_aborted_request_is_under_way_no_more),
         cmocka_unit_test(test_a_watch_is_under_way_as_long_as_it_lasts),
