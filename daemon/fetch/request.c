@@ -356,6 +356,11 @@ void request_finish_kind(struct request *request, enum failure_kind kind, const 
     request_finish(request, &why);
 }
 
+void request_own_body(struct request *request, char *memory)
+{
+    request->options.body_memory = memory;
+}
+
 void request_close(struct request *request)
 {
     if (request->state == REQUEST_DONE)

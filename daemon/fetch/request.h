@@ -141,6 +141,10 @@ MUST_CHECK int request_new(struct request **ret,
                            const struct request_events *events,
                            void *owner);
 
+/* The body that its options had lent to them lies in @memory, which the request frees. To be
+ * called right after request_new(). */
+void request_own_body(struct request *request, char *memory);
+
 /* Gone without an event; whatever it held is given back. */
 void request_close(struct request *request);
 

@@ -79,7 +79,7 @@ void request_options_done(struct request_options *options)
     mem_free(options->source);
     sites_free(options->sites);
     headers_done(&options->headers);
-    mem_free(options->body_bytes);
+    mem_free(options->body_memory);
     close_fd(&options->body_fd);
     close_fd(&options->response_fd);
     mem_free(options->ca_pem_bytes);
@@ -257,13 +257,21 @@ int request_options_set_inline_body(struct request_options *options,
                                     struct span bytes,
                                     struct failure *ret_why)
 {
-    options->body_bytes = mem_dup(bytes);
-    if (!options->body_bytes)
+    char *copy = mem_dup(bytes);
+
+    if (!copy)
         return no_memory(ret_why);
+    request_options_lend_inline_body(options, (struct span){copy, bytes.len});
+    options->body_memory = copy;
+    return 0;
+}
+
+void request_options_lend_inline_body(struct request_options *options, struct span bytes)
+{
+    options->body_bytes = bytes.ptr;
     options->body_kind = REQUEST_BODY_INLINE;
     options->body_has_length = true;
     options->body_length = bytes.len;
-    return 0;
 }
 
 /* O_PATH can do neither. */

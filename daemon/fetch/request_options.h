@@ -116,8 +116,9 @@ struct request_options {
     unsigned omit;
 
     enum request_body_kind body_kind;
-    char *body_bytes; /* owned; of REQUEST_BODY_INLINE */
-    int body_fd;      /* owned, -1: none */
+    const char *body_bytes; /* of REQUEST_BODY_INLINE; they lie in … */
+    char *body_memory;      /* owned; NULL: they are borrowed yet, see request_own_body() */
+    int body_fd;            /* owned, -1: none */
     uint64_t body_offset;
     bool body_has_length;
     uint64_t body_length;
@@ -211,6 +212,8 @@ MUST_CHECK int request_options_omit_header(struct request_options *options,
 MUST_CHECK int request_options_set_inline_body(struct request_options *options,
                                                struct span bytes,
                                                struct failure *ret_why);
+/* The same without a copy: @bytes stay where they are until request_own_body(). */
+void request_options_lend_inline_body(struct request_options *options, struct span bytes);
 /* @fd: taken, whatever the result; a regular file, a pipe or a connected stream socket. The
  * rest of a file is its length, from body_offset on, unless body_has_length says how much of
  * it; only a file has an offset. */

@@ -71,6 +71,7 @@ struct session {
     bool lingers;          /* all that is queued was told lazily, and the timer runs */
     bool blocked;          /* the socket takes no more for now */
     bool yielded;          /* other tasks of this round go first */
+    bool tells_all;        /* the frame that is being told is all there is in @in */
     bool spoke;            /* something has been written */
     bool write_failed;     /* on_end is to be told from the round's end */
     uint64_t turn;         /* when it was read from last, where turns are shared */
@@ -459,9 +460,34 @@ static int tell_frames(struct session *session, struct span *bytes)
             return -EPROTO;
         *bytes = span_drop(*bytes, frame.frame_len);
         timer_disarm(&session->deadline);
+        session->tells_all = session->in.len == frame.frame_len;
         session->events->on_frame(session->owner, &frame);
+        session->tells_all = false;
     }
     return 0;
+}
+
+bool session_frame_holds(const struct session *session, struct span part)
+{
+    struct span frame = buf_span(&session->in);
+    uintptr_t at = (uintptr_t)part.ptr;
+    uintptr_t begin = (uintptr_t)frame.ptr;
+
+    return session->tells_all && at >= begin && at - begin <= frame.len &&
+           part.len <= frame.len - (at - begin);
+}
+
+char *session_take_frame(struct session *session)
+{
+    INVARIANT(session->tells_all);
+    char *memory = session->in.storage;
+    size_t size = session->in.len;
+
+    session->in = (struct buf){.max = session->in.max};
+    session->tells_all = false;
+    if (session->in_charge.quota) /* none any more where it was closed meanwhile */
+        charge_give_back(&session->in_charge, size);
+    return memory;
 }
 
 /* A deadline for the rest of the frame; the very first has one from the start. */
@@ -517,6 +543,8 @@ static int eat_kept(struct session *session, size_t n)
     r = tell_frames(session, &bytes);
     if (session->state != SESSION_OPEN) /* its charges are released already */
         return 0;
+    if (!session->in.storage) /* somebody took it */
+        return r;
     size_t eaten = session->in.len - bytes.len;
     buf_consume(&session->in, eaten);
     charge_give_back(&session->in_charge, eaten);

@@ -134,6 +134,16 @@ bool session_is_congested(const struct session *session);
 /* For who shares it. */
 int session_fd(const struct session *session);
 
+/* From on_frame: whether the frame has memory of its own, and @part lies in it. */
+bool session_frame_holds(const struct session *session, struct span part);
+
+/**
+ * session_take_frame() - that memory becomes the caller's, so that a long body is not copied
+ * From on_frame, once, if session_frame_holds(). What borrows from the frame stays good.
+ * Return: what to give to mem_free() when on_frame is over.
+ */
+MUST_CHECK char *session_take_frame(struct session *session);
+
 /* The next descriptor that came along, the caller's to close; -1: there is none; -EDQUOT: it
  * was one more than the uid may hold, and is closed. */
 int session_take_fd(struct session *session);

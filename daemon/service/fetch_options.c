@@ -7,6 +7,8 @@
 #include "policy/redirect.h"
 #include "service/service_priv.h"
 
+#define LENT_BODY_MIN (128 << 10) /* shorter ones are copied in microseconds */
+
 typedef Xhrd__V1__OpenRequest open_message;
 
 static int refuse(struct failure *why, const char *what)
@@ -48,6 +50,27 @@ static int take_fd_body(struct client *client,
     return taken == -EDQUOT ? refuse_fd(why) : request_options_set_fd_body(to, taken, why);
 }
 
+/* A long body stays in the memory of its frame, which becomes the request's when it begins:
+ * to copy it would take the loop hundreds of times what a request takes. Who may not hold so
+ * much costs no copy either. */
+static int take_inline_body(struct client *client,
+                            struct span bytes,
+                            struct request_options *to,
+                            struct failure *why)
+{
+    struct charge would = CHARGE_NONE;
+
+    if (charge_take(&would, &client->user->quota, QUOTA_BYTES, bytes.len) < 0) {
+        failure_set(why, FAILURE_QUOTA, "too many bytes of this user are held");
+        return -EDQUOT;
+    }
+    charge_release(&would);
+    if (bytes.len < LENT_BODY_MIN || !session_frame_holds(client->session, bytes))
+        return request_options_set_inline_body(to, bytes, why);
+    request_options_lend_inline_body(to, bytes);
+    return 0;
+}
+
 static int take_body(struct client *client,
                      const open_message *message,
                      struct request_options *to,
@@ -59,7 +82,7 @@ static int take_body(struct client *client,
         return 0;
     switch (body->source_case) {
     case XHRD__V1__REQUEST_BODY__SOURCE_INLINE_BYTES:
-        return request_options_set_inline_body(to, span_of_bytes(body->inline_bytes), why);
+        return take_inline_body(client, span_of_bytes(body->inline_bytes), to, why);
     case XHRD__V1__REQUEST_BODY__SOURCE_STREAM:
         to->body_kind = REQUEST_BODY_STREAM;
         if (body->stream->length_case == XHRD__V1__STREAM_BODY__LENGTH_LENGTH_BYTES) {

@@ -78,6 +78,7 @@ static int
 begin(struct client_request *entry, struct request_options *options, struct failure *ret_why)
 {
     struct client *client = entry->client;
+    bool lends_body = options->body_kind == REQUEST_BODY_INLINE && !options->body_memory;
 
     if (take_charges(entry, options, ret_why) < 0) {
         release_charges(entry);
@@ -92,6 +93,8 @@ begin(struct client_request *entry, struct request_options *options, struct fail
             map_remove(&client->requests, &entry->node);
     }
     if (r == 0) {
+        if (lends_body)
+            request_own_body(entry->request, session_take_frame(client->session));
         list_append(&client->request_list, &entry->link);
         client->requests_total++;
         client->counters->started++;

@@ -113,6 +113,23 @@ def held(path, origin, ready):
     pour_out(client.sock, framed(ClientMessage(open=request).SerializeToString()))
 
 
+def bodies(path, origin, ready):
+    """Long bodies that are taken, for requests that end at once: nobody listens there."""
+    client = Client(path)
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # and does not listen
+        request = fetch_pb2.OpenRequest(
+            method=b"POST", url=b"http://127.0.0.1:%d/" % closed.getsockname()[1],
+            redirect=fetch_pb2.REDIRECT_MODE_FOLLOW, cookies=fetch_pb2.COOKIE_MODE_NONE)
+        request.body.inline_bytes = bytes(1_000_000)
+        frames = []
+        for n in range(16):
+            request.request_id = n + 1
+            frames.append(framed(ClientMessage(open=request).SerializeToString()))
+        ready()
+        pour_out(client.sock, b"".join(frames))
+
+
 def endless(path, origin, ready):
     """Uploads that never end, as fast as they are taken."""
     client = Client(path)
@@ -236,7 +253,7 @@ def sulkers(path, origin, ready):
     again_and_again(ready, once)
 
 
-KINDS = {kind.__name__: kind for kind in (flood, deaf, held, endless, crowd, halves, fds, cookies, sulkers)}
+KINDS = {kind.__name__: kind for kind in (flood, deaf, held, bodies, endless, crowd, halves, fds, cookies, sulkers)}
 
 
 class Hostile:

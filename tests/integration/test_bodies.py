@@ -98,6 +98,22 @@ def test_decoded_body_above_the_clients_mark_fails(client, origin_raw):
 
 # ---- backpressure
 
+@pytest.mark.parametrize("way", ["at once", "redirected"])
+def test_a_long_body_in_the_message_arrives_whole_and_is_given_back(client, origin_raw, way):
+    """Its bytes stay where the frame was read, which came between two others."""
+    body = bytes(range(256)) * 4000  # nearly the longest frame
+    answers = {"/": response(status="307 Temporary Redirect", fields=[("Location", "/again")])}
+    origin_raw.answer = lambda request: answers.get(request.target, response(
+        b"whole" if request.body == body else request.body[:9]))
+    url = origin_raw.url("/" if way == "redirected" else "/again")
+    with client.one_write():
+        exchanges = [client.open(url, "POST", body=sent) for sent in (b"first", body, b"last")]
+    client.finish(*exchanges)
+    assert [exchange.body for exchange in exchanges] == [b"first", b"whole", b"last"]
+    for _ in range(15):  # more than a user may hold at once
+        assert client.fetch(url, "POST", body=body).body == b"whole"
+
+
 @pytest.mark.parametrize("credit", [1 << 20, 1 << 31], ids=["its credit is used up", "it reads nothing"])
 def test_ip05_a_client_that_does_not_read_stops_the_server(xhrd, origin_raw, origin_raw2, credit):
     sent = [0]

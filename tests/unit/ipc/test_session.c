@@ -42,6 +42,9 @@ struct world {
     unsigned n_taken;
     uint8_t busy; /* shared */
     bool expects_more;
+    bool take_frames;
+    char *frame; /* taken */
+    size_t frame_len;
 };
 
 static void say(struct world *world, const char *word)
@@ -88,6 +91,21 @@ static void act_now(struct world *world)
     }
 }
 
+/* What is borrowed stays where it is. */
+static void take_frame(struct world *world, const struct wire_frame *frame)
+{
+    struct span part = {(const char *)frame->bytes, frame->len};
+
+    if (!world->take_frames || !session_frame_holds(world->session, part))
+        return;
+    assert_false(session_frame_holds(world->session, SPAN_LIT("elsewhere")));
+    assert_null(world->frame);
+    world->frame = session_take_frame(world->session);
+    world->frame_len = frame->frame_len;
+    assert_ptr_equal(world->frame + frame->frame_len - frame->len, frame->bytes);
+    say(world, " taken");
+}
+
 static void on_frame(void *owner, const struct wire_frame *frame)
 {
     struct world *world = owner;
@@ -103,6 +121,7 @@ static void on_frame(void *owner, const struct wire_frame *frame)
         if (fd >= 0)
             world->taken[world->n_taken++] = fd;
     }
+    take_frame(world, frame);
     act_now(world);
 }
 
@@ -195,6 +214,7 @@ static void world_done(struct world *world)
         close(world->taken[i]);
     if (world->peer >= 0)
         close(world->peer);
+    mem_free(world->frame);
     buf_done(&world->heard);
     loop_free(world->loop);
 }
@@ -365,6 +385,59 @@ static void test_the_largest_frame_is_taken(void **state)
     settle(&world);
     assert_story(&world, "<1048576:m>");
     world_done(&world);
+}
+
+static void put_all(struct world *world, const struct buf *bytes)
+{
+    struct span rest = buf_span(bytes);
+
+    while (rest.len > 0) {
+        ssize_t n = send(world->peer, rest.ptr, rest.len, MSG_NOSIGNAL);
+
+        assert_true(n > 0 || errno == EAGAIN);
+        rest = span_drop(rest, n > 0 ? (size_t)n : 0);
+        turn(world);
+    }
+    settle(world);
+}
+
+static void test_the_memory_of_a_long_frame_may_be_taken_and_is_charged_no_more(void **state)
+{
+    CLEANUP_BUF struct buf all = BUF_INIT(0);
+    struct world world;
+
+    (void)state;
+    world_init(&world, NULL);
+    world.take_frames = true;
+    add_frame(&all, 1000000, 'm');
+    add_frame(&all, 7, 'n'); /* which shares its memory */
+    put_all(&world, &all);
+    assert_story(&world, "<1000000:m> taken<7:n>");
+    assert_int_equal(world.quota.used[QUOTA_BYTES], 0);
+    for (size_t i = world.frame_len - 1000000; i < world.frame_len; i++)
+        assert_int_equal(world.frame[i], 'm');
+    world_done(&world);
+}
+
+static void test_a_frame_may_be_taken_and_the_session_closed(void **state)
+{
+    CLEANUP_BUF struct buf all = BUF_INIT(0);
+
+    (void)state;
+    for (int act = ACT_CLOSE; act <= ACT_SEND; act++) {
+        struct world world;
+
+        world_init(&world, NULL);
+        world.take_frames = true;
+        world.act = (enum act)act;
+        world.act_at = 0;
+        buf_clear(&all);
+        add_frame(&all, 300000, 'm');
+        put_all(&world, &all);
+        assert_story(&world, "<300000:m> taken");
+        assert_int_equal(world.frame[world.frame_len - 1], 'm');
+        world_done(&world);
+    }
 }
 
 static void test_ip09_silence_ends_after_5_s_before_the_first_frame(void **state)
@@ -1294,6 +1367,8 @@ int main(void)
         cmocka_unit_test(test_ip10_frames_arrive_the_same_whole_bytewise_or_in_any_slices),
         cmocka_unit_test(test_ip07_a_length_above_the_cap_ends_at_once_with_nothing_allocated),
         cmocka_unit_test(test_the_largest_frame_is_taken),
+        cmocka_unit_test(test_the_memory_of_a_long_frame_may_be_taken_and_is_charged_no_more),
+        cmocka_unit_test(test_a_frame_may_be_taken_and_the_session_closed),
         cmocka_unit_test(test_ip09_silence_ends_after_5_s_before_the_first_frame),
         cmocka_unit_test(test_ip09_half_a_frame_then_a_drip_ends_after_30_s),
         cmocka_unit_test(test_a_client_that_is_silent_between_frames_is_left_alone),
