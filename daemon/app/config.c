@@ -366,6 +366,22 @@ static int add_to_list(struct config *config,
     return 0;
 }
 
+static int add_no_proxy(struct config *config,
+                        const struct config_key *key,
+                        const char *value,
+                        struct buf *error)
+{
+    struct span bad;
+
+    if (no_proxy_is_right(span_of(value), &bad))
+        return add_to_list(config, key, value, error);
+    int r = buf_append_format(error,
+                              "%s=%.*s: wants names, as example.com for it and what is below, "
+                              "addresses, networks, as 10.0.0.0/8, or * for everything",
+                              key->name, (int)bad.len, bad.ptr);
+    return r < 0 ? r : -EINVAL;
+}
+
 static int add_networks(struct config *config,
                         const struct config_key *key,
                         const char *value,
@@ -478,7 +494,7 @@ static int set_key(struct config *config,
     case TYPE_TLS_VERSION: return set_tls_version(config, key, value, error);
     case TYPE_PEOPLE: return set_people(config, key, value, error);
     case TYPE_SWITCH: return set_switch(config, key, value, error);
-    case TYPE_LIST: return add_to_list(config, key, value, error);
+    case TYPE_LIST: return add_no_proxy(config, key, value, error);
     case TYPE_NETWORKS: return add_networks(config, key, value, error);
     case TYPE_RULES:
     case TYPE_RULE: return 0; /* config_set_rule() keeps them */
@@ -498,6 +514,29 @@ static const struct config_key *find_key(const char *section, const char *name)
     return NULL;
 }
 
+static bool is_list(const struct config_key *key)
+{
+    return key->type == TYPE_LIST || key->type == TYPE_NETWORKS || key->type == TYPE_RULES;
+}
+
+int config_single_key(const char *section, const char *name)
+{
+    const struct config_key *key = find_key(section, name);
+
+    _Static_assert(N_KEYS <= CONFIG_KEYS_MAX, "a place for each key");
+    return key && !is_list(key) ? (int)(key - keys) : -1;
+}
+
+int config_refuse_section(const char *section, struct buf *ret_error)
+{
+    int r = buf_append_format(ret_error,
+                              "no section [%s]; there are [Daemon], [Cookies], [TLS], "
+                              "[Network], [Cache], [Limits], [Policy], [User NAME] and "
+                              "[Group NAME]",
+                              section);
+    return r < 0 ? r : -EINVAL;
+}
+
 static int refuse_name(const char *section, const char *name, struct buf *error)
 {
     const char *right_section = NULL;
@@ -509,17 +548,17 @@ static int refuse_name(const char *section, const char *name, struct buf *error)
             right_section = keys[i].section;
     }
     int r;
-    if (right_section)
+    if (section[0] == '\0')
+        r = buf_append_format(error, "%s= stands before the first [Section]%s%s%s", name,
+                              right_section ? ", its place is [" : "",
+                              right_section ? right_section : "", right_section ? "]" : "");
+    else if (right_section)
         r = buf_append_format(error, "%s= stands in [%s], its place is [%s]", name, section,
                               right_section);
     else if (section_exists)
         r = buf_append_format(error, "no key %s= in [%s]; see xhrd.conf(5)", name, section);
     else
-        r = buf_append_format(error,
-                              "no section [%s]; there are [Daemon], [Cookies], [TLS], "
-                              "[Network], [Cache], [Limits], [Policy], [User NAME] and "
-                              "[Group NAME]",
-                              section);
+        return config_refuse_section(section, error);
     return r < 0 ? r : -EINVAL;
 }
 
@@ -584,6 +623,15 @@ bool config_is_rules(const char *section)
     return take_scope(section, &scope, &name);
 }
 
+bool config_knows_section(const char *section)
+{
+    for (size_t i = 0; i < N_KEYS; i++) {
+        if (strcmp(keys[i].section, section) == 0)
+            return true;
+    }
+    return config_is_rules(section);
+}
+
 /* Of those that may be set for some. */
 static const struct config_key *find_each(const char *name)
 {
@@ -632,6 +680,13 @@ static int keep_each(struct access_section *section,
 
     if (!trial)
         return fault(-ENOMEM);
+    for (size_t i = 0; i < section->n_settings && !is_list(key); i++) {
+        if (strcmp(section->settings[i].key, key->name) == 0) {
+            int r = buf_append_format(error, "%s= stands in line %u already", key->name,
+                                      section->settings[i].line);
+            return r < 0 ? r : -EINVAL;
+        }
+    }
     config_init(trial);
     int r = set_key(trial, key, value, error);
     return r < 0 ? r : access_section_keep(section, key->section, key->name, value, line);
@@ -664,11 +719,6 @@ int config_set_rule(struct access_policy *access,
         return keep_each(into, key, value, line, ret_error);
     INVARIANT(access_key_find(name, &rule));
     return access_section_set(into, rule, value, line, ret_error);
-}
-
-static bool is_list(const struct config_key *key)
-{
-    return key->type == TYPE_LIST || key->type == TYPE_NETWORKS;
 }
 
 /* Of one section; a list begins with it. */

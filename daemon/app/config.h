@@ -102,6 +102,16 @@ MUST_CHECK int config_set_rule(struct access_policy *access,
 /* Is it one of those sections? */
 bool config_is_rules(const char *section);
 
+/* Is there such a section, of rules or not? If not, config_refuse_section() says which there
+ * are and returns -EINVAL or -ENOMEM. */
+bool config_knows_section(const char *section);
+MUST_CHECK int config_refuse_section(const char *section, struct buf *ret_error);
+
+#define CONFIG_KEYS_MAX 64
+/* A number below CONFIG_KEYS_MAX for a key that may stand once in its section. -1: it is a
+ * list, or none at all. */
+int config_single_key(const char *section, const char *name);
+
 /* What one person gets: @general with what @view's sections set otherwise, the most special
  * last. *ret owns nothing. Return: 0 or -ENOMEM. */
 MUST_CHECK int config_for_view(const struct config *general,

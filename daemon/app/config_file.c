@@ -4,9 +4,11 @@
  * line and so that a line too long for the library is refused instead of cut in two.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <ini.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "app/config.h"
 #include "base/fault.h"
@@ -21,6 +23,10 @@ struct config_file {
     const char *path;
     int line;
     int result;
+    int read_errno;                  /* why it could not be read on */
+    unsigned lines[CONFIG_KEYS_MAX]; /* where each key stands; 0: nowhere yet */
+    char stray[SECTION_MAX];         /* a section there is none of, until a key says so */
+    int stray_line;                  /* 0: none */
 };
 
 static int refuse_line(struct config_file *file, const char *text)
@@ -36,8 +42,9 @@ static void refuse_length(struct config_file *file, const char *line, int max)
     struct span key = span_take((struct span){line, strcspn(line, "= \t")}, 40);
     char why[128];
 
-    (void)snprintf(why, sizeof(why), "%.*s=: wants a line of at most %d bytes", (int)key.len,
-                   key.ptr, max);
+    (void)snprintf(why, sizeof(why),
+                   "%.*s=: wants a line of at most %d bytes; a list may go on in more lines",
+                   (int)key.len, key.ptr, max);
     refuse_line(file, why);
 }
 
@@ -53,12 +60,48 @@ static bool is_understood(const char *line)
     return *text == '\0' || *text == '#' || *text == ';' || strpbrk(text, "=:") != NULL;
 }
 
+/* A section of which there is none, and that no key stood in. Return: whether it was refused.
+ */
+static bool refuse_stray(struct config_file *file)
+{
+    CLEANUP_BUF struct buf why = BUF_INIT(0);
+
+    if (file->stray_line == 0)
+        return false;
+    file->line = file->stray_line;
+    file->result = config_refuse_section(file->stray, &why);
+    if (file->result == -EINVAL)
+        refuse_line(file, buf_c_str(&why));
+    return true;
+}
+
+/* Return: whether it may go on. */
+static bool note_section(struct config_file *file, const char *line)
+{
+    const char *open = strchr(line, '[');
+    size_t len;
+
+    if (!open || strspn(line, " \t\xef\xbb\xbf") != (size_t)(open - line))
+        return true;
+    if (refuse_stray(file))
+        return false;
+    len = strcspn(open + 1, "]");
+    memcpy(file->stray, open + 1, len);
+    file->stray[len] = '\0';
+    file->stray_line = config_knows_section(file->stray) ? 0 : file->line;
+    return true;
+}
+
 static char *read_line(char *line, int size, void *arg)
 {
     struct config_file *file = arg;
 
-    if (file->result < 0 || !fgets(line, size, file->stream))
+    if (file->result < 0)
         return NULL;
+    if (!fgets(line, size, file->stream)) {
+        file->read_errno = ferror(file->stream) ? errno : 0;
+        return NULL;
+    }
     file->line++;
     size_t len = strlen(line);
     if (len + 1 == (size_t)size && line[len - 1] != '\n') {
@@ -78,7 +121,7 @@ static char *read_line(char *line, int size, void *arg)
         refuse_line(file, "neither [Section] nor Key=value");
         return NULL;
     }
-    return line;
+    return note_section(file, line) ? line : NULL;
 }
 
 static int set_rule(struct config_file *file,
@@ -94,6 +137,52 @@ static int set_rule(struct config_file *file,
                : config_set_rule(file->access, section, name, value, (unsigned)file->line, why);
 }
 
+/* A key that is no list, once more. Return: 0, -EINVAL or -ENOMEM. */
+static int
+note_key(struct config_file *file, const char *section, const char *name, struct buf *why)
+{
+    int at = config_single_key(section, name);
+
+    if (at < 0)
+        return 0;
+    if (file->lines[at] != 0) {
+        int r = buf_append_format(why, "%s= stands in line %u already", name, file->lines[at]);
+        return r < 0 ? r : -EINVAL;
+    }
+    file->lines[at] = (unsigned)file->line;
+    return 0;
+}
+
+/* What the daemon would miss only when it is used. */
+static int look_for_file(const char *name, const char *value, struct buf *why)
+{
+    int fd = value[0] ? open(value, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
+
+    if (value[0] && fd < 0) {
+        int r = buf_append_format(why, "%s=%s: %s; wants a file that the daemon can read", name,
+                                  value, strerrordesc_np(errno));
+        return r < 0 ? r : -EINVAL;
+    }
+    if (fd >= 0)
+        close(fd);
+    return 0;
+}
+
+static int set_key(struct config_file *file,
+                   const char *section,
+                   const char *name,
+                   const char *value,
+                   struct buf *why)
+{
+    int r = config_set(&file->config, section, name, value, why);
+
+    if (r == 0)
+        r = note_key(file, section, name, why);
+    if (r == 0 && strcmp(name, "CAFile") == 0)
+        r = look_for_file(name, value, why);
+    return r;
+}
+
 static int on_setting(void *arg, const char *section, const char *name, const char *value)
 {
     struct config_file *file = arg;
@@ -102,7 +191,7 @@ static int on_setting(void *arg, const char *section, const char *name, const ch
     if (file->result < 0)
         return 0;
     int r = config_is_rules(section) ? set_rule(file, section, name, value, &why)
-                                     : config_set(&file->config, section, name, value, &why);
+                                     : set_key(file, section, name, value, &why);
     if (r == 0)
         return 1;
     const char *text = buf_c_str(&why);
@@ -115,14 +204,17 @@ static int parse(struct config_file *file)
 
     if (file->result < 0)
         return file->result;
-    if (ferror(file->stream)) {
-        refuse_line(file, "cannot be read on");
-        return fault(-EIO);
+    if (file->read_errno != 0) {
+        int r = buf_append_format(file->error, "%s: %s", file->path,
+                                  strerrordesc_np(file->read_errno));
+        return r < 0 ? r : fault(-file->read_errno);
     }
     if (bad_line != 0) {
         file->line = bad_line;
         refuse_line(file, "neither [Section] nor Key=value");
     }
+    if (file->result == 0)
+        (void)refuse_stray(file);
     return file->result;
 }
 

@@ -18,7 +18,7 @@ static int refuse(const struct access_policy *policy,
                   const char *what,
                   struct buf *error)
 {
-    int r = buf_append_format(error, "%s:%u: Credential=%s: %s %s", policy->path,
+    int r = buf_append_format(error, "%s:%u: Credential=%s: %s: %s", policy->path,
                               credential->line, credential->host, credential->path, what);
 
     return r < 0 ? r : -EINVAL;
@@ -61,11 +61,19 @@ static ssize_t read_whole(const char *path, char *to, size_t size)
 static int read_one(const struct access_policy *policy,
                     struct access_credential *credential,
                     char *room,
+                    struct buf *notes,
                     struct buf *error)
 {
     char path[PATH_SIZE];
+    bool has_path = find_path(credential, path);
 
-    if (!find_path(credential, path))
+    if (!has_path && notes)
+        return buf_append_format(notes,
+                                 "%s:%u: Credential=%s: %s is shown to the unit alone "
+                                 "(LoadCredential=) and was not looked at\n",
+                                 policy->path, credential->line, credential->host,
+                                 credential->path);
+    if (!has_path)
         return refuse(policy, credential,
                       "wants $CREDENTIALS_DIRECTORY (LoadCredential= of the unit), or an "
                       "absolute path",
@@ -83,7 +91,7 @@ static int read_one(const struct access_policy *policy,
     return r;
 }
 
-int credentials_read(struct access_policy *policy, struct buf *ret_error)
+int credentials_read(struct access_policy *policy, struct buf *ret_notes, struct buf *ret_error)
 {
     char *room = mem_alloc(ACCESS_SECRET_MAX + 2);
     int r = room ? 0 : fault(-ENOMEM);
@@ -92,7 +100,7 @@ int credentials_read(struct access_policy *policy, struct buf *ret_error)
         struct access_section *section = policy->sections[i];
 
         for (size_t k = 0; r == 0 && k < section->n_credentials; k++)
-            r = read_one(policy, &section->credentials[k], room, ret_error);
+            r = read_one(policy, &section->credentials[k], room, ret_notes, ret_error);
     }
     if (room)
         mem_free_secret(room, ACCESS_SECRET_MAX + 2);

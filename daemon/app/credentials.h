@@ -7,6 +7,13 @@
 #include "base/cleanup.h"
 #include "policy/access_rules.h"
 
-/* @policy: NULL is fine. Return: 0; -errno with *ret_error filled: which line, what was wrong.
+/**
+ * credentials_read() - take what the files hold
+ * @policy:    NULL is fine
+ * @ret_notes: gets a line for each that only the unit could show; NULL: all must be there
+ * @ret_error: which line, what was wrong
+ *
+ * Return: 0; -errno with *ret_error filled.
  */
-MUST_CHECK int credentials_read(struct access_policy *policy, struct buf *ret_error);
+MUST_CHECK int
+credentials_read(struct access_policy *policy, struct buf *ret_notes, struct buf *ret_error);

@@ -305,7 +305,7 @@ static int daemon_reload(void *owner, struct buf *ret_error)
                               daemon->options.config_is_optional, ret_error)
                 : 0;
     if (r == 0) {
-        r = credentials_read(config.access, ret_error);
+        r = credentials_read(config.access, NULL, ret_error);
         if (r < 0)
             config_done(&config);
     }

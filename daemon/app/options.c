@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "app/config_check.h"
 #include "app/credentials.h"
 #include "base/fault.h"
 #include "base/log.h"
@@ -176,11 +177,31 @@ static int load_config(struct options *ret)
 static int read_credentials(struct options *ret)
 {
     CLEANUP_BUF struct buf error = BUF_INIT(0);
-    int r = credentials_read(ret->daemon.config.access, &error);
+    int r = credentials_read(ret->daemon.config.access, NULL, &error);
 
     if (r < 0)
-        (void)fprintf(stderr, "xhrd: %s\n", buf_c_str(&error));
+        log_at_id(LOG_LEVEL_ERR, NULL, MESSAGE_CONFIG_REFUSED, "%s", buf_c_str(&error));
     return r;
+}
+
+/* Notes are on what may be right, or will be when a service runs. */
+static int check_config(struct options *ret)
+{
+    CLEANUP_BUF struct buf error = BUF_INIT(0);
+    CLEANUP_BUF struct buf notes = BUF_INIT(0);
+    int r = credentials_read(ret->daemon.config.access, &notes, &error);
+
+    if (r == 0)
+        r = config_note_strangers(&ret->daemon.config, &notes);
+    struct span rest = buf_span(&notes);
+    struct span line;
+    while (rest.len > 0) {
+        (void)span_split(&rest, '\n', &line);
+        (void)fprintf(stderr, "xhrd: note: %.*s\n", (int)line.len, line.ptr);
+    }
+    if (r < 0)
+        log_err(NULL, "%s", error.len > 0 ? buf_c_str(&error) : strerrordesc_np(-r));
+    return r < 0 ? -EINVAL : OPTIONS_LEAVE;
 }
 
 static int override(struct config *config, const char *key, const char *value, const char *flag)
@@ -293,7 +314,7 @@ int options_parse(struct options *ret, int argc, char **argv)
     if (r < 0)
         return r;
     if (given.check_config)
-        return OPTIONS_LEAVE;
+        return check_config(ret);
     r = read_credentials(ret);
     if (r < 0)
         return r;

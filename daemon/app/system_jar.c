@@ -37,9 +37,13 @@ static bool find_id(const char *name, struct jar_grant *grant, char *record)
     return true;
 }
 
-/* One word: "user", "@group" or a number of either. Return: 0, -EDQUOT, -ENOMEM. */
-static int
-add_word(struct jar_grants *grants, struct span word, enum jar_right right, char *record)
+/* One word: "user", "@group" or a number of either. The group of the default is made by who
+ * wants it. Return: 0, -EDQUOT, -ENOMEM. */
+static int add_word(struct jar_grants *grants,
+                    const char *key,
+                    struct span word,
+                    enum jar_right right,
+                    char *record)
 {
     struct jar_grant grant = {.is_group = word.ptr[0] == '@', .right = (uint8_t)right};
     char name[CONFIG_TEXT_MAX] = "";
@@ -47,16 +51,21 @@ add_word(struct jar_grants *grants, struct span word, enum jar_right right, char
     word = span_drop(word, grant.is_group ? 1 : 0);
     memcpy(name, word.ptr, word.len);
     if (!find_id(name, &grant, record)) {
-        log_notice(NULL, "there is no %s %s: what is to be its right is nobody's",
-                   grant.is_group ? "group" : "user", name);
+        bool is_default = grant.is_group && strcmp(name, "xhrd") == 0;
+        log_at(is_default ? LOG_LEVEL_DEBUG : LOG_LEVEL_NOTICE, NULL,
+               "%s=: there is no %s %s now, and nobody gets that right", key,
+               grant.is_group ? "group" : "user", name);
         return 0;
     }
     int r = jar_grants_set(grants, &grant);
     return r < 0 ? r : 0;
 }
 
-static int
-add_words(struct jar_grants *grants, const char *words, enum jar_right right, char *record)
+static int add_words(struct jar_grants *grants,
+                     const char *key,
+                     const char *words,
+                     enum jar_right right,
+                     char *record)
 {
     struct span rest = span_of(words);
     struct span word;
@@ -65,7 +74,7 @@ add_words(struct jar_grants *grants, const char *words, enum jar_right right, ch
     while (r == 0 && rest.len > 0) {
         (void)span_split(&rest, ' ', &word);
         if (word.len > 0)
-            r = add_word(grants, word, right, record);
+            r = add_word(grants, key, word, right, record);
     }
     return r;
 }
@@ -78,11 +87,13 @@ int system_jar_grants(const struct config *config, struct jar_grants *ret)
 
     if (!record)
         return fault(-ENOMEM);
-    int r = add_words(&grants, config->system_jar_use, JAR_RIGHT_USE, record);
+    int r = add_words(&grants, "SystemJarUse", config->system_jar_use, JAR_RIGHT_USE, record);
     if (r == 0)
-        r = add_words(&grants, config->system_jar_read, JAR_RIGHT_READ, record);
+        r = add_words(&grants, "SystemJarRead", config->system_jar_read, JAR_RIGHT_READ,
+                      record);
     if (r == 0)
-        r = add_words(&grants, config->system_jar_write, JAR_RIGHT_WRITE, record);
+        r = add_words(&grants, "SystemJarWrite", config->system_jar_write, JAR_RIGHT_WRITE,
+                      record);
     if (r < 0) {
         jar_grants_done(&grants);
         return r;
@@ -98,7 +109,7 @@ int administrators_of(const struct config *config, struct jar_grants *ret)
 
     if (!record)
         return fault(-ENOMEM);
-    int r = add_words(&grants, config->administrators, JAR_RIGHT_USE, record);
+    int r = add_words(&grants, "Administrators", config->administrators, JAR_RIGHT_USE, record);
     if (r < 0) {
         jar_grants_done(&grants);
         return r;

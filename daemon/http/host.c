@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "http/host.h"
 
+#include "base/ascii.h"
 #include "base/fault.h"
 #include "base/utf8.h"
 #include "http/idna.h"
@@ -231,4 +232,13 @@ int host_name_parse(struct span text, struct host_name *ret)
     memcpy(name.text, canonical.ptr, canonical.len);
     *ret = name;
     return HOST_OK;
+}
+
+bool host_name_is_plain(const struct host_name *name)
+{
+    for (const char *at = name->text; name->kind == HOST_DOMAIN && *at; at++) {
+        if (!ascii_is_alnum(*at) && *at != '.' && *at != '-' && *at != '_')
+            return false;
+    }
+    return true;
 }

@@ -67,6 +67,10 @@ struct host_name {
  */
 MUST_CHECK int host_name_parse(struct span text, struct host_name *ret);
 
+/* An address, or a name of letters, digits, "-", "_" and dots. URLs may have more in names that
+ * no name server knows; who writes such a thing down as a rule means something else. */
+bool host_name_is_plain(const struct host_name *name);
+
 /* Helpers on hosts that are canonical already (url.host, origin.host); they borrow. */
 struct span host_strip_dot(struct span host);      /* one trailing dot, if there is one */
 struct span host_strip_brackets(struct span host); /* "[::1]" is "::1" */

@@ -86,13 +86,35 @@ static int parse(struct span rest, struct access_credential *ret)
     return ret->path ? 0 : fault(-ENOMEM);
 }
 
-int access_credential_add(struct access_section *section, const char *value, unsigned line)
+static const struct access_credential *
+find(const struct access_section *section, struct span host, uint16_t port)
+{
+    for (size_t i = 0; i < section->n_credentials; i++) {
+        const struct access_credential *credential = &section->credentials[i];
+
+        if (credential->port == port && span_eq(span_of(credential->host), host))
+            return credential;
+    }
+    return NULL;
+}
+
+int access_credential_add(struct access_section *section,
+                          const char *value,
+                          unsigned line,
+                          unsigned *ret_other)
 {
     struct access_credential credential = {.line = line};
+    const struct access_credential *other = NULL;
 
     if (section->n_credentials == CREDENTIALS_MAX)
         return -E2BIG;
     int r = parse(span_of(value), &credential);
+    if (r == 0)
+        other = find(section, span_of(credential.host), credential.port);
+    if (other) {
+        *ret_other = other->line;
+        r = -EEXIST;
+    }
     struct access_credential *grown =
         r == 0 ? mem_realloc(section->credentials,
                              (section->n_credentials + 1) * sizeof(*section->credentials))
@@ -185,18 +207,6 @@ int access_credential_take(struct access_credential *credential, struct span byt
     wipe(&value);
     wipe(&secrets);
     return r;
-}
-
-static const struct access_credential *
-find(const struct access_section *section, struct span host, uint16_t port)
-{
-    for (size_t i = 0; i < section->n_credentials; i++) {
-        const struct access_credential *credential = &section->credentials[i];
-
-        if (credential->port == port && span_eq(span_of(credential->host), host))
-            return credential;
-    }
-    return NULL;
 }
 
 const struct access_credential *access_view_credential(const struct access_view *view,

@@ -68,7 +68,9 @@ static int parse_host(struct span text, bool is_below, struct host_name *ret)
     int r = host_name_parse(text, ret);
     if (r < 0)
         return r;
-    return r != HOST_OK || (is_below && ret->kind != HOST_DOMAIN) ? -EINVAL : 0;
+    if (r != HOST_OK || !host_name_is_plain(ret))
+        return -EINVAL;
+    return is_below && ret->kind != HOST_DOMAIN ? -EINVAL : 0;
 }
 
 static int grow(struct access_hosts *hosts)

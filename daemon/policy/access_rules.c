@@ -338,7 +338,8 @@ static const char *wanted(enum access_key key)
     case ACCESS_DENY_PROXIES:
     case ACCESS_ALLOW_PROXIES:
         return "names, as api.example.com, *.example.com for what is below it, addresses, or * "
-               "for all, each with a :port if only that is meant";
+               "for all, each with a :port if only that is meant (networks: AllowNetworks=, "
+               "DenyNetworks=)";
     case ACCESS_DENY_NETWORKS:
     case ACCESS_ALLOW_NETWORKS: return "addresses or networks, as 10.0.0.0/8 or fe80::/10";
     case ACCESS_ALLOW_PORTS: return "ports from 1 to 65535 or ranges of them, as 8000-8999";
@@ -367,6 +368,15 @@ static int refuse(enum access_key key, struct span word, int why, struct buf *er
     return r < 0 ? r : -EINVAL;
 }
 
+/* Which of the two would count? */
+static int refuse_second(enum access_key key, unsigned other, struct buf *error)
+{
+    int r = buf_append_format(error, "%s= %sstands in line %u already", key_names[key],
+                              key == ACCESS_CREDENTIAL ? "for this host " : "", other);
+
+    return r < 0 ? r : -EINVAL;
+}
+
 static int set_insecure(struct access_section *section,
                         const char *value,
                         unsigned line,
@@ -374,6 +384,9 @@ static int set_insecure(struct access_section *section,
 {
     if (strcmp(value, "yes") != 0 && strcmp(value, "no") != 0)
         return refuse(ACCESS_ALLOW_INSECURE, span_of(value), -EINVAL, error);
+    if (section->lines[ACCESS_ALLOW_INSECURE] != 0)
+        return refuse_second(ACCESS_ALLOW_INSECURE, section->lines[ACCESS_ALLOW_INSECURE],
+                             error);
     section->insecure = value[0] == 'y';
     section->lines[ACCESS_ALLOW_INSECURE] = line;
     return 0;
@@ -395,8 +408,11 @@ int access_section_set(struct access_section *section,
         return 0;
     }
     if (key == ACCESS_CREDENTIAL) {
-        int r = access_credential_add(section, value, line);
+        unsigned other = 0;
+        int r = access_credential_add(section, value, line, &other);
 
+        if (r == -EEXIST)
+            return refuse_second(key, other, ret_error);
         return r == -EINVAL || r == -E2BIG ? refuse(key, span_of(value), r, ret_error) : r;
     }
     for (; word.len > 0; word = next_word(&rest)) {

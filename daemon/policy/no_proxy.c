@@ -105,6 +105,41 @@ static struct span next_entry(struct span *rest)
     return entry;
 }
 
+static bool is_network(struct span entry)
+{
+    struct span text;
+    struct ip network;
+    uint64_t bits;
+    bool has_bits = span_split(&entry, '/', &text);
+
+    return parse_ip(text, &network) &&
+           (!has_bits || num_parse_u64(entry, network.bits, &bits) == 0);
+}
+
+/* A name of which some host could be: others are never met. */
+static bool is_name(struct span entry)
+{
+    struct host_name name;
+
+    if (span_starts_with(entry, SPAN_LIT("*.")))
+        entry = span_drop(entry, 1);
+    if (span_starts_with(entry, SPAN_LIT(".")))
+        entry = span_drop(entry, 1);
+    return host_name_parse(entry, &name) == HOST_OK && name.kind == HOST_DOMAIN &&
+           host_name_is_plain(&name);
+}
+
+bool no_proxy_is_right(struct span list, struct span *ret_bad)
+{
+    for (struct span entry = next_entry(&list); entry.len > 0; entry = next_entry(&list)) {
+        if (!span_eq(entry, SPAN_LIT("*")) && !is_network(entry) && !is_name(entry)) {
+            *ret_bad = entry;
+            return false;
+        }
+    }
+    return true;
+}
+
 bool no_proxy_matches(struct span list, const struct origin *origin)
 {
     struct span host = origin_host(origin);

@@ -111,6 +111,10 @@ proxy_format(enum proxy_kind kind, const struct origin *origin, char ret[PROXY_T
  */
 bool no_proxy_matches(struct span list, const struct origin *origin);
 
+/* Whether each entry could be met; else *ret_bad is the first that never is. Lists of programs
+ * are not held to it, as curl's are not. */
+bool no_proxy_is_right(struct span list, struct span *ret_bad);
+
 /* What a caller, or the configuration, wants. Borrowed. */
 struct proxy_rules {
     const struct proxy *http;  /* for http URLs; NULL or none: directly */

@@ -46,12 +46,51 @@ def test_shipped_sample_with_every_line_in_force_is_right(checked):
     ("[Daemon]\nLogLevel=" + "x" * 100_000 + "\n", 2, []),
     ("[TLS]\nCAFile=" + "/x" * 300 + "\n", 2, []),
     ("[TLS]\nCAFile=cert.pem\n", 2, ["CAFile", "absolute"]),
-], ids=range(13))
+    ("[TLS]\nCAFile=/nowhere/ca.pem\n", 2, ["CAFile=/nowhere/ca.pem: No such file"]),
+    ("LogLevel=info\n", 1, ["LogLevel= stands before the first [Section]", "[Daemon]"]),
+    ("[Daemon]\nLogLevel=info\nIdleExitSec=0\nLogLevel=err\n", 4,
+     ["LogLevel= stands in line 2 already"]),
+    ("[Daemon]\nLogLevel=info\n[Polcy]\n# nothing\n[Cache]\n", 3, ["[Polcy]", "[Policy]"]),
+    ("[User]\n[Limit]\n", 2, ["[Limit]", "[Limits]"]),
+    ("[User 7]\nMinimumTLSVersion=1.2\n[Policy]\n[User 7]\nMinimumTLSVersion=1.3\n", 5,
+     ["MinimumTLSVersion= stands in line 2 already"]),
+    ("[Policy]\nAllowInsecure=yes\nAllowInsecure=no\n", 3, ["stands in line 2 already"]),
+    ('[Policy]\nDenyHosts="evil.example"\n', 2, ['DenyHosts="evil.example": wants names']),
+    ("[Policy]\nAllowHosts=ok.example 10.0.0.0/8\n", 2, ["=10.0.0.0/8: ", "AllowNetworks="]),
+    ("[Network]\nNoProxy=ok.example 10.0.0.0/33\n", 2, ["NoProxy=10.0.0.0/33: wants names"]),
+    ("[Network]\nNoProxy=ok.example,*.ok.example ::1 <local>\n", 2, ["NoProxy=<local>: "]),
+    ("[Network]\nNoProxy=" + "a.example " * 30 + "\n", 2, ["198 bytes", "more lines"]),
+    ("[Policy]\nCredential=a.example bearer /nowhere/token\n", 2,
+     ["Credential=a.example: /nowhere/token: No such file"]),
+    ("[Policy]\nCredential=a.example bearer x\nCredential=A.example:443 basic y\n", 3,
+     ["Credential= for this host stands in line 2 already"]),
+], ids=range(27))
 def test_mistake_is_named_with_file_line_and_what_would_be_right(checked, text, line, says):
     run, path = checked(text)
     assert run.status != 0
     assert f"{path}:{line}" in run.err and run.err.count("\n") == 1, run
     assert all(word in run.err for word in says), run.err
+
+
+def test_lists_add_up_and_begin_anew(checked):
+    run, _ = checked("[Policy]\nAllowHosts=a.example\nAllowHosts=\nAllowHosts=b.example\n"
+                     "[Network]\nNoProxy=a.example\nNoProxy=.b.example 10.0.0.0/8, [::1] *\n", 0)
+    assert not run.err
+
+
+def test_what_may_be_right_is_noted(checked):
+    run, path = checked("[Policy]\nDenyUsers=games no-such-user 7\nCredential=a.example bearer name\n"
+                        "[Group no-such-group]\nAllowHosts=a.example\n", 0)
+    assert run.err.split("\n")[:-1] == [
+        f"xhrd: note: {path}:3: Credential=a.example: name is shown to the unit alone "
+        "(LoadCredential=) and was not looked at",
+        f"xhrd: note: {path}:2: DenyUsers=: there is no user no-such-user now",
+        f"xhrd: note: {path}:5: [Group no-such-group]: there is no group no-such-group now"]
+
+
+def test_what_cannot_be_read_is_said(folder):
+    run = Program(XHRD, folder)("--check-config", "--config", folder)
+    assert run.status != 0 and "Is a directory" in run.err and run.err.count("\n") == 1, run
 
 
 def test_daemon_does_not_start_on_a_wrong_file(folder):

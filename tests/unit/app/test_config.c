@@ -260,11 +260,11 @@ static void test_a_good_file_changes_what_it_names_and_nothing_else(void **state
                                "\n"
                                "[Network]\n"
                                "ConnectTimeoutSec = 5\n"
-                               "KeepAliveSec=0\r\n"
+                               "IdleTimeoutSec=9\r\n"
                                "[Limits]\n"
                                "Clients=10\n"
                                "[Network]\n"
-                               "KeepAliveSec=7"; /* the last counts, and needs no line end */
+                               "KeepAliveSec=7"; /* it needs no line end */
     CLEANUP_BUF struct buf error = BUF_INIT(0);
     struct config config;
     struct config defaults;
@@ -275,6 +275,8 @@ static void test_a_good_file_changes_what_it_names_and_nothing_else(void **state
     assert_int_equal(config.connect_timeout_us, 5000000);
     assert_int_equal(config.keep_alive_us, 7000000);
     assert_int_equal(config.clients_max, 10);
+    assert_int_equal(config.idle_timeout_us, 9000000);
+    config.idle_timeout_us = defaults.idle_timeout_us;
     config.connect_timeout_us = defaults.connect_timeout_us;
     config.keep_alive_us = defaults.keep_alive_us;
     config.clients_max = defaults.clients_max;
@@ -470,6 +472,7 @@ static void test_lines_of_a_list_add_up_to_a_limit(void **state)
     assert_int_equal(config_set(&config, "Network", "NoProxy", "", &error), 0);
     assert_string_equal(config.no_proxy, "");
     memset(entry, 'a', sizeof(entry) - 1);
+    entry[50] = '.';
     entry[sizeof(entry) - 1] = '\0';
     int r = 0;
     for (int i = 0; r == 0; i++) {
