@@ -217,14 +217,14 @@ def test_cookies_above_what_most_may_keep_outlast_the_daemon(machine, origin_raw
 def test_a_check_shows_what_is_set_for_somebody_and_where(machine):
     daemon = machine(f"[Limits]\nJarsPerUser=9\n[Group 60]\nJarsPerUser=8\nSizeMax=1M\n"
                      f"Proxy=http://u:hush@proxy.example:1\nRedirectsMax=3\n"
-                     f"[User games]\nJarsPerUser=7\nJarsPerUser=6\n[User {BOB}]\nSizeMax=2M\n")
+                     f"[User games]\nJarsPerUser=6\n[User {BOB}]\nSizeMax=2M\n")
     with daemon.client() as root:
         question = admin_pb2.PolicyQuestion(url=b"http://127.0.0.1/", user=b"games")
         verdict = root._command("admin", topic=admin_pb2.ADMIN_TOPIC_POLICY,
                                 policy=question)[0].policy
     steps = {step.key.decode(): step for step in verdict.steps if step.section}
-    assert steps["JarsPerUser"].text == b"JarsPerUser=6 ([User games], line 10)"
-    assert steps["JarsPerUser"].line == 10 and steps["JarsPerUser"].section == b"[User games]"
+    assert steps["JarsPerUser"].text == b"JarsPerUser=6 ([User games], line 9)"
+    assert steps["JarsPerUser"].line == 9 and steps["JarsPerUser"].section == b"[User games]"
     assert not any(b"hush" in step.text for step in verdict.steps)
     assert steps["SizeMax"].text == b"SizeMax=1M ([Group 60], line 5)"
     assert steps["Proxy"].text == b"Proxy=http://proxy.example:1 ([Group 60], line 6)"
