@@ -128,16 +128,32 @@ static const struct ctl_flag ctl_flags[] = {
 
 #define N_FLAGS (sizeof(ctl_flags) / sizeof(ctl_flags[0]))
 
-static const struct ctl_flag *find_flag(const char *argument)
+/* "--as", or "--as=USER": then *ret_value is USER. */
+static const struct ctl_flag *find_flag(const char *argument, const char **ret_value)
 {
     for (size_t i = 0; i < N_FLAGS; i++) {
         const struct ctl_flag *flag = &ctl_flags[i];
-        bool is_letter = flag->letter && argument[1] == flag->letter && argument[2] == '\0';
+        size_t len = strlen(flag->name);
 
-        if (is_letter || (argument[1] == '-' && strcmp(argument + 2, flag->name) == 0))
+        if (flag->letter && argument[1] == flag->letter && argument[2] == '\0')
             return flag;
+        if (argument[1] != '-' || strncmp(argument + 2, flag->name, len) != 0)
+            continue;
+        if (argument[2 + len] == '\0')
+            return flag;
+        if (argument[2 + len] == '=') {
+            *ret_value = argument + 2 + len + 1;
+            return flag;
+        }
     }
     return NULL;
+}
+
+/* An empty value is a variable of a script's that was never set, but where it means something:
+ * cookies without a name, the unnamed profile. */
+static bool may_be_empty(const struct ctl_flag *flag)
+{
+    return strcmp(flag->name, "name") == 0 || strcmp(flag->name, "profile") == 0;
 }
 
 static const struct ctl_flag *nearest_flag(const char *name)
@@ -172,20 +188,25 @@ static int
 take_flag(char ***argv, struct ctl_options *options, unsigned *given, struct trouble *why)
 {
     char *argument = *(*argv)++;
-    const struct ctl_flag *flag = find_flag(argument);
+    const char *value = NULL;
+    const struct ctl_flag *flag = find_flag(argument, &value);
 
     if (!flag)
         return refuse_flag(argument, why);
     *given |= flag->goes_with;
     char *field = (char *)options + flag->offset;
+    if (!flag->value && value)
+        return trouble_set(why, EXIT_USAGE, "--%s takes no value", flag->name);
     if (!flag->value) {
         *(bool *)field = true;
         return 0;
     }
-    if (!**argv)
-        return trouble_set(why, EXIT_USAGE, "%s wants a value: %s %s", argument, argument,
-                           flag->value);
-    *(const char **)(void *)field = *(*argv)++;
+    if (!value && **argv)
+        value = *(*argv)++;
+    if (!value || (!*value && !may_be_empty(flag)))
+        return trouble_set(why, EXIT_USAGE, "--%s wants a value: --%s %s", flag->name,
+                           flag->name, flag->value);
+    *(const char **)(void *)field = value;
     return 0;
 }
 
@@ -208,8 +229,8 @@ static int refuse_command(const char *first, const char *second, struct trouble 
             : trouble_set(
                   why, EXIT_USAGE,
                   "unknown command %s; there are status, show, top, monitor, har, metrics, "
-                  "drain, reload, log-level, cookies, jar, session, hsts, cache "
-                  "and policy",
+                  "drain, reload, log-level, cookies, jar, session, hsts, cache, "
+                  "purge-user and policy",
                   first);
     strbuf_done(&known);
     return r;

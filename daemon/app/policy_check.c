@@ -106,6 +106,17 @@ static void tell_credential(struct policy_check_job *job, const struct access_vi
 
     if (!credential)
         return;
+    if (job->check->insecure) {
+        struct failure why;
+
+        access_credential_refuse(credential, "insecure", &why);
+        struct policy_row row = {.text = span_of(why.text),
+                                 .word = ACCESS_REFUSES,
+                                 .key = SPAN_LIT("Credential"),
+                                 .line = credential->line};
+        tell(job, &row);
+        return;
+    }
     (void)snprintf(text, sizeof(text), "a login goes along (%s, Credential= of line %u)",
                    credential->is_basic ? "basic" : "bearer", credential->line);
     struct policy_row row = {
@@ -124,7 +135,7 @@ static void judge_rules(struct policy_check_job *job, const struct access_view *
     (void)access_allows_host(view, ACCESS_ABOUT_HOST, origin_host(&job->origin),
                              job->origin.port, &listener, &step);
     (void)access_allows_port(view, job->origin.port, &listener, &step);
-    if (job->check->insecure)
+    if (job->check->insecure && job->origin.is_https)
         (void)access_allows_insecure(view, &listener, &step);
     tell_credential(job, view);
 }
@@ -218,6 +229,16 @@ static void judge_address(struct policy_check_job *job,
     tell_text(job, ACCESS_ALLOWS, text);
 }
 
+/* What a proxy is asked for by its address; of a name only the proxy knows where it leads. */
+static void judge_target(struct policy_check_job *job, const struct access_view *view)
+{
+    struct address address;
+
+    if (address_parse(host_strip_brackets(origin_host(&job->origin)), job->origin.port,
+                      &address) == 0)
+        judge_address(job, view, &address);
+}
+
 static int find_view(struct policy_check_job *job, const struct access_view **ret)
 {
     const struct access_person who = {
@@ -307,6 +328,8 @@ static void judge(struct policy_check_job *job)
         tell_text(job, ACCESS_ALLOWS, "there are no rules of hosts, ports and methods");
     }
     const struct origin *dialled = find_dialled(job);
+    if (dialled != &job->origin)
+        judge_target(job, view);
     if (resolver_lookup(job->checks->resolver, origin_host(dialled), dialled->port, AF_UNSPEC,
                         &job->lookup) < 0)
         end_kind(job, FAILURE_INTERNAL, "the name cannot be looked up now");
@@ -330,6 +353,15 @@ static bool may_ask(const struct policy_check_job *job)
            (job->result == 0 && job->who.uid == job->check->peer->uid);
 }
 
+static void end_stranger(struct policy_check_job *job)
+{
+    struct failure why;
+
+    failure_set(&why, FAILURE_ARGUMENT,
+                "user %s: there is none; wants the name or number of a user", job->user);
+    end(job, &why);
+}
+
 static void job_done(struct job *self)
 {
     struct policy_check_job *job = (struct policy_check_job *)(void *)self;
@@ -345,7 +377,7 @@ static void job_done(struct job *self)
     if (!may_ask(job))
         end_kind(job, FAILURE_POLICY, "user: only administrators may ask about others");
     else if (job->result == -ENOENT)
-        end_kind(job, FAILURE_ARGUMENT, "user: there is none of that name");
+        end_stranger(job);
     else if (job->result < 0)
         end_kind(job, FAILURE_INTERNAL, "user: the user database could not be asked");
     else

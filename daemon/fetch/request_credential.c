@@ -38,10 +38,7 @@ bool request_may_have_credential(struct request *request)
     request->options.cache = false; /* what was told to the administrator's login */
     if (!around)
         return true;
-    failure_set(&why, FAILURE_POLICY,
-                "%s: not to %.60s, where a login of the administrator's goes along "
-                "(Credential=, line %u)",
-                around, request->origin->host, credential->line);
+    access_credential_refuse(credential, around, &why);
     request_finish(request, &why);
     return false;
 }

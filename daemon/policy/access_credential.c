@@ -220,6 +220,16 @@ const struct access_credential *access_view_credential(const struct access_view 
     return found && found->value ? found : NULL;
 }
 
+void access_credential_refuse(const struct access_credential *credential,
+                              const char *around,
+                              struct failure *ret_why)
+{
+    failure_set(ret_why, FAILURE_POLICY,
+                "%s: not to %.60s, where a login of the administrator's goes along "
+                "(Credential=, line %u)",
+                around, credential->host, credential->line);
+}
+
 bool access_secrets_are_in(struct span secrets, struct span text)
 {
     struct span one;

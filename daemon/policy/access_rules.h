@@ -20,6 +20,7 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "base/failure.h"
 #include "base/span.h"
 #include "http/origin.h"
 #include "http/sha256.h"
@@ -219,6 +220,11 @@ MUST_CHECK int access_credential_take(struct access_credential *credential, stru
 /* What goes along to an origin; the first section that has something. NULL: nothing. */
 const struct access_credential *access_view_credential(const struct access_view *view,
                                                        const struct origin *origin);
+
+/* Why a request with this of its own ("insecure") may not go where the login goes along. */
+void access_credential_refuse(const struct access_credential *credential,
+                              const char *around,
+                              struct failure *ret_why);
 
 /* Does a text hold one of @secrets (see struct access_credential)? */
 bool access_secrets_are_in(struct span secrets, struct span text);

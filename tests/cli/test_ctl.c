@@ -111,6 +111,12 @@ static void test_refusals_name_what_there_is(void **state)
         {{"status", "--jason"}, "nearest is --json"},
         {{"status", "-q"}, "unknown flag -q"},
         {{"status", "--socket"}, "--socket wants a value"},
+        {{"cookies", "list", "--name"}, "--name wants a value"},
+        {{"policy", "check", "http://a/", "--as", ""}, "--as wants a value: --as USER"},
+        {{"policy", "check", "http://a/", "--as="}, "--as wants a value: --as USER"},
+        {{"status", "--json=yes"}, "--json takes no value"},
+        {{"status", "--jsonly"}, "nearest is --json"},
+        {{"purge"}, "purge-user"},
         {{"status", "--jar", "x"}, "--jar does not go with status"},
         {{"cookies", "clear", "--values"}, "--values does not go with cookies clear"},
     };
@@ -124,6 +130,24 @@ static void test_refusals_name_what_there_is(void **state)
             !strstr(why.text, rows[i].says))
             fail_msg("%zu: %s", i, why.text);
     }
+}
+
+static void test_a_value_stands_behind_a_blank_or_an_equals_sign(void **state)
+{
+    static const char *const rows[][6] = {{"policy", "check", "http://a/", "--as", "ann"},
+                                          {"--as=ann", "policy", "check", "http://a/"}};
+    struct ctl_options options;
+    struct trouble why = {0};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        assert_int_equal(parse(rows[i], &options, &why), 0);
+        assert_string_equal(options.as, "ann");
+        assert_string_equal(options.argument, "http://a/");
+    }
+    static const char *const empty[6] = {"cookies", "list", "--name="};
+    assert_int_equal(parse(empty, &options, &why), 0);
+    assert_string_equal(options.name, "");
 }
 
 static struct cell text(const char *key, const char *value)
@@ -240,6 +264,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_commands_and_flags_in_any_order),
         cmocka_unit_test(test_refusals_name_what_there_is),
+        cmocka_unit_test(test_a_value_stands_behind_a_blank_or_an_equals_sign),
         cmocka_unit_test(test_a_table_is_aligned_and_escaped),
         cmocka_unit_test(test_json_is_one_array_with_an_object_a_line),
         cmocka_unit_test(test_an_empty_table_says_so),

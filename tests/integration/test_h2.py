@@ -415,6 +415,14 @@ def test_pl13_a_name_the_certificate_is_not_good_for_is_refused_all_the_same(vis
     assert exchange.failure == "TLS_VERIFY" and len(names.requests) == 1
 
 
+@pytest.mark.xhrd(config=COALESCE + "[Policy]\nDenyHosts=b.example\n")
+def test_pl13_a_name_that_is_refused_finds_no_connection_of_another(visit, names):
+    assert connection(visit("a.example"))
+    exchange = visit("b.example")
+    assert exchange.failure == "POLICY" and "DenyHosts=" in exchange.text
+    assert len(names.requests) == 1
+
+
 @pytest.mark.xhrd(config=COALESCE)
 def test_pl13_other_terms_jars_and_profiles_do_not_share_names(visit, names, xhrd, ca):
     first = connection(visit("a.example"))

@@ -263,6 +263,43 @@ def test_a_reload_takes_new_rules_for_who_is_there_and_drops_nothing(xhrd, clien
     assert refused(client.fetch(origin_raw.url()), "DenyHosts=")
 
 
+@rules("AllowHosts=127.0.0.1 localhost")
+def test_a_reload_is_asked_before_the_cache_and_for_the_next_hop(xhrd, client, origin_raw):
+    kept = response(b"kept", fields=[("Cache-Control", "max-age=1000")])
+    away = response(status="302 x", fields=[("Location", origin_raw.url("/kept", host="localhost"))])
+    hold, asked = threading.Event(), []
+
+    def answer(request):
+        asked.append(request.target)
+        if request.target == "/held":
+            hold.wait(20)
+        return kept if request.target == "/kept" else away
+
+    origin_raw.answer = answer
+    url = origin_raw.url("/kept", host="localhost")
+    for source in (fetch_pb2.FROM_CACHE_UNSPECIFIED, fetch_pb2.FROM_CACHE_HIT):
+        assert client.fetch(url, cache=True).head.from_cache == source
+    running = client.open(origin_raw.url("/held"))
+    wait_until(lambda: "/held" in asked, "the request")
+    xhrd.config_path.write_text(f"[User {ME.pw_name}]\nAllowHosts=127.0.0.1\n")
+    xhrd.reload()
+    assert refused(client.fetch(url, cache=True), "localhost", "AllowHosts=")
+    assert refused(client.fetch(origin_raw.url("/away"), cache=True), "localhost")
+    hold.set()
+    assert refused(client.finish(running), "localhost")
+    assert asked.count("/kept") == 1
+
+
+@pytest.mark.parametrize("section", ["Network", f"User {ME.pw_name}", "Policy"])
+def test_cd06_a_reload_takes_idle_connections_to_what_it_denies(xhrd, client, origin_raw, section):
+    assert client.fetch(origin_raw.url()).done
+    assert client.fetch(origin_raw.url()).head.connection.reused
+    xhrd.config_path.write_text(f"[{section}]\nDenyNetworks=127.0.0.0/8\n")
+    xhrd.reload()
+    assert refused(client.fetch(origin_raw.url()), "DenyNetworks=")
+    assert len(origin_raw.requests) == 2
+
+
 @rules("AllowHosts=127.0.0.1")
 @pytest.mark.parametrize("text, says", [
     ("[User root]\nAllowHosts=http://a/\n", ["AllowHosts=http://a/: wants names"]),
@@ -327,4 +364,4 @@ def test_users_may_check_themselves_and_root_may_check_anybody(machine):
             assert check(ann, other).failure.text == b"user: only administrators may ask about others"
         assert not check(root, b"games").policy.allowed
         assert check(root, b"").policy.allowed
-        assert b"none of that name" in check(root, b"nobody-at-all").failure.text
+        assert b"user nobody-at-all: there is none" in check(root, b"nobody-at-all").failure.text
