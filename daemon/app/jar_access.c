@@ -179,6 +179,7 @@ static int remove_jar(const struct question *question, struct jar_deed *deed)
 }
 
 struct session_walk {
+    struct cookie_store *store;
     const char *profile;
     uint64_t changed;
 };
@@ -190,12 +191,13 @@ end_session(void *arg, const char *profile, const char *name, struct cookie_jar 
 
     (void)name;
     if (strcmp(profile, walk->profile) == 0)
-        walk->changed += cookie_jar_end_session(jar);
+        walk->changed += cookie_store_end_session_of(walk->store, jar);
 }
 
 static int end_sessions(const struct question *question, struct jar_deed *deed)
 {
-    struct session_walk walk = {.profile = question->ref.partition.profile};
+    struct session_walk walk = {.store = question->of_uid->store,
+                                .profile = question->ref.partition.profile};
 
     if (deed->jar.len == 0) {
         cookie_store_each_jar(question->of_uid->store, end_session, &walk);
@@ -205,7 +207,7 @@ static int end_sessions(const struct question *question, struct jar_deed *deed)
     struct stored_jar *in = find_jar(question);
     if (right_of(question, in) != JAR_RIGHT_WRITE)
         return COOKIE_OPEN_DENIED;
-    deed->changed = in ? cookie_jar_end_session(in->jar) : 0;
+    deed->changed = in ? cookie_store_end_session_of(question->of_uid->store, in->jar) : 0;
     return COOKIE_OPEN_READY;
 }
 

@@ -440,6 +440,20 @@ int cookie_jar_restore(struct cookie_jar *jar, const struct cookie *saved, int64
     return jar_put_back(jar, place.site, &cookie, now_s);
 }
 
+uint64_t cookie_jar_make_way(struct cookie_jar *jar, const struct cookie *saved)
+{
+    struct cookie_place place;
+    struct cookie_site *site =
+        jar_place(jar, saved->domain, &place) ? jar_find_site(jar, place.site) : NULL;
+    struct jar_cookie *at = site ? site_find(site, saved) : NULL;
+
+    if (!at)
+        return 0;
+    uint64_t order = at->cookie.order;
+    jar_drop(jar, at, COOKIE_CAUSE_REMOVED);
+    return order;
+}
+
 const char *cookie_outcome_text(int outcome)
 {
     static const char *const texts[] = {

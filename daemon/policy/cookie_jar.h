@@ -293,6 +293,10 @@ bool cookie_jar_is_shared_domain(const struct cookie_jar *jar, struct span domai
 MUST_CHECK int
 cookie_jar_restore(struct cookie_jar *jar, const struct cookie *saved, int64_t now_s);
 
+/* What cookie_jar_restore() would find in the place of @saved goes, and observers are told.
+ * Return: its order; 0: there was nothing. */
+uint64_t cookie_jar_make_way(struct cookie_jar *jar, const struct cookie *saved);
+
 /* Lets the least recently used of what was not saved go until the rest keeps to its limit. */
 void cookie_jar_trim_unsaved(struct cookie_jar *jar);
 

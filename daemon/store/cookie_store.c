@@ -191,7 +191,16 @@ uint64_t cookie_store_end_session(struct cookie_store *store)
     uint64_t n = 0;
 
     cookie_store_each_jar(store, end_session, &n);
+    if (store->options.sessions)
+        session_book_clear(store->options.sessions); /* nor may one that gave way come back */
     return n;
+}
+
+uint64_t cookie_store_end_session_of(struct cookie_store *store, struct cookie_jar *jar)
+{
+    if (store->options.sessions)
+        session_book_clear_superseded(store->options.sessions);
+    return cookie_jar_end_session(jar);
 }
 
 static bool purge_jar(struct map_node *node, void *arg)
@@ -208,6 +217,8 @@ void cookie_store_purge(struct cookie_store *store, struct cookie_store_purged *
 {
     *ret = (struct cookie_store_purged){0};
     map_each(&store->jars.jars, purge_jar, &ret->cookies);
+    if (store->options.sessions)
+        session_book_clear(store->options.sessions);
     ret->hosts = hsts_book_clear(&store->hosts);
     store_plan_rewrite(store); /* what only the disk has goes, too */
     store->must_scrub = true;
@@ -273,6 +284,8 @@ int cookie_store_open(struct cookie_store **ret,
     if (store->path) {
         store->state = STORE_LOADING;
         store_begin_load(store);
+    } else {
+        store_restore_without_rows(store);
     }
     return 0;
 }

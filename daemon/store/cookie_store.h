@@ -10,7 +10,8 @@
  * A disk that does not take it costs persistence, never a request: the cookies stay in memory,
  * one warning is logged, and the store tries again until the disk takes them.
  *
- * Session cookies are never written.
+ * Session cookies are never written to a disk. Where there is memory that outlives the process
+ * (store/session_log.h) they are noted there, in the same call that changes the jar.
  */
 
 #include <stdbool.h>
@@ -28,6 +29,7 @@
 
 struct cookie_store;
 struct loop;
+struct session_book;
 struct worker_pool;
 
 enum cookie_durability {
@@ -51,6 +53,7 @@ struct cookie_store_options {
      * is set aside, since a uid may be given to somebody else. Return: whether it is known.
      * NULL: nobody looks. */
     bool (*name_of)(uint32_t uid, char *ret, size_t size);
+    struct session_book *sessions; /* borrowed, of the uid; NULL: session cookies end with us */
     struct cookie_jar_options jar; /* .order, .bytes and .unsaved are the store's */
 };
 
@@ -143,6 +146,7 @@ void cookie_store_purge(struct cookie_store *store, struct cookie_store_purged *
 
 /* Session cookies go, of all jars. Return: how many. */
 uint64_t cookie_store_end_session(struct cookie_store *store);
+uint64_t cookie_store_end_session_of(struct cookie_store *store, struct cookie_jar *jar);
 
 /* All jars, in no particular order. */
 void cookie_store_each_jar(

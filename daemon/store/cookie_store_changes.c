@@ -119,14 +119,13 @@ static void store_on_change(void *owner,
     bool had_row = before && before->is_persistent;
     bool has_row = after && after->is_persistent;
 
-    (void)cause;
-    if (!had_row && !has_row)
-        return;
-    if (store_count_change(store)) {
+    if ((had_row || has_row) && store_count_change(store)) {
         uint64_t id = after ? after->order : before->order;
 
         store_note_change(store, id, has_row ? after : NULL, in, had_row);
     }
+    if (cause != COOKIE_CAUSE_ACCESSED)
+        store_note_session(store, in, before, after);
 }
 
 static const struct cookie_changes store_changes = {.on_change = store_on_change};

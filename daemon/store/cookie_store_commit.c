@@ -106,6 +106,7 @@ void store_begin_commit(void *owner)
     sweep(store);
     if (!store_must_commit(store)) {
         store->n_saved = store->n_changes; /* what came had gone again */
+        store_settle_sessions(store);
         store_tell_synced(store, store->n_saved, true);
         return;
     }
@@ -134,6 +135,7 @@ static void commit_done(struct cookie_store *store)
     store->must_scrub &= !store->disk.scrub;
     cookie_unsaved_end(&store->unsaved);
     store->n_saved = store->n_batch;
+    store_settle_sessions(store);
     if (store_must_commit(store) || store->n_saved != store->n_changes)
         store_schedule(store);
     if (store->options.durability != COOKIE_DURABILITY_POWER && !store->is_closing &&

@@ -26,6 +26,23 @@ static bool trim_jar(struct map_node *node, void *arg)
     return true;
 }
 
+/* What was within the limits of its day comes back: a row that may not is deleted, and whose
+ * limits are others than most people's may not be known yet. */
+static void lift_limits(struct cookie_store *store)
+{
+    struct cookie_jar_options none = store->options.jar;
+
+    none.cookies_max = none.site_cookies_max = none.bytes_max = SIZE_MAX;
+    jar_book_set_limits(&store->jars, &none);
+}
+
+void store_restore_without_rows(struct cookie_store *store)
+{
+    lift_limits(store);
+    store_restore_sessions(store, store->state == STORE_MEMORY);
+    jar_book_set_limits(&store->jars, &store->options.jar);
+}
+
 /* Memory is all there is from here on, until an attempt succeeds; and that is bounded. */
 void store_fail(struct cookie_store *store)
 {
@@ -43,8 +60,10 @@ void store_fail(struct cookie_store *store)
     cookie_unsaved_fail(&store->unsaved);
     map_each(&store->jars.jars, trim_jar, NULL);
     store_tell_synced(store, UINT64_MAX, false);
-    if (was_loading)
+    if (was_loading) {
+        store_restore_without_rows(store);
         store_tell_ready(store);
+    }
     store_arm_retry(store, store->options.retry_us * (is_patient ? PATIENCE : 1));
 }
 
@@ -104,6 +123,7 @@ static void make_way(struct cookie_store *store)
         last_id = at->cookie.order > last_id ? at->cookie.order : last_id;
     map_each(&store->jars.jars, renumber_jar, &last_id);
     store->order += last_id;
+    store_note_sessions_anew(store);
     store_plan_rewrite(store);
 }
 
@@ -115,16 +135,6 @@ static void tell_reset(void *arg, const char *profile, const char *name, struct 
     cookie_jar_tell_reset(jar);
 }
 
-/* What was within the limits of its day comes back: a row that may not is deleted, and whose
- * limits are others than most people's may not be known yet. */
-static void lift_limits(struct cookie_store *store)
-{
-    struct cookie_jar_options none = store->options.jar;
-
-    none.cookies_max = none.site_cookies_max = none.bytes_max = SIZE_MAX;
-    jar_book_set_limits(&store->jars, &none);
-}
-
 static void restore_rows(struct cookie_store *store)
 {
     size_t n_restored = 0;
@@ -134,6 +144,7 @@ static void restore_rows(struct cookie_store *store)
     jar_book_restore(&store->jars, &store->disk.rows.jars);
     for (const struct saved_cookie *at = store->disk.rows.first; at; at = at->next)
         n_restored += restore_row(store, at);
+    store_restore_sessions(store, true);
     jar_book_set_limits(&store->jars, &store->options.jar);
     hsts_book_restore(&store->hosts, &store->disk.rows.hosts, loop_wall_s(store->loop));
     log_debug(&store->log, "%s: %zu of %zu cookies loaded", store->path, n_restored,
@@ -153,10 +164,13 @@ static void tell_damage(struct cookie_store *store)
         log_at_id(LOG_LEVEL_WARNING, &store->log, MESSAGE_STORE_DAMAGED,
                   "%s; set aside as %s, %zu cookies salvaged from it", disk->error.text,
                   disk->aside, disk->n_salvaged);
-    if (disk->is_former)
+    if (disk->is_former) {
         log_warning(&store->log,
                     "%s was kept for another user of this uid; set aside, beginning anew",
                     store->path);
+        if (store->options.sessions)
+            session_book_clear(store->options.sessions);
+    }
     if (disk->is_lost)
         log_at_id(LOG_LEVEL_WARNING, &store->log, MESSAGE_STORE_LOST,
                   "%s is gone and so are the cookies in it; beginning anew", store->path);

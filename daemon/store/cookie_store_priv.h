@@ -5,7 +5,8 @@
  * The inside of a cookie store, on the loop's side: cookie_store.c has its life, its jars and
  * who waits; cookie_store_changes.c notes what the disk has not heard of; cookie_store_load.c
  * reads the file and copes with one that cannot be read; cookie_store_commit.c has what was
- * noted written and flushed.
+ * noted written and flushed; cookie_store_sessions.c keeps session cookies where a crash does
+ * not reach.
  */
 
 #include "base/log.h"
@@ -17,6 +18,7 @@
 #include "store/cookie_store.h"
 #include "store/hsts_book.h"
 #include "store/jar_book.h"
+#include "store/session_log.h"
 
 enum store_state {
     STORE_MEMORY,  /* there is no file */
@@ -107,6 +109,8 @@ void store_begin_load(struct cookie_store *store);
 void store_fail(struct cookie_store *store);
 void store_recover(struct cookie_store *store);
 void store_load_done(struct cookie_store *store);
+/* Session cookies come back although there is no file, or none that can be read. */
+void store_restore_without_rows(struct cookie_store *store);
 
 /* cookie_store_commit.c */
 void store_begin_flush(struct cookie_store *store);
@@ -116,3 +120,15 @@ void store_flush_done(struct job *job);
 void store_on_disk_done(void *owner);
 void store_on_retry(void *owner);
 void store_on_flush(void *owner);
+
+/* cookie_store_sessions.c */
+void store_note_session(struct cookie_store *store,
+                        const struct stored_jar *in,
+                        const struct cookie *before,
+                        const struct cookie *after);
+/* Those whose place was taken by what is on the disk by now. */
+void store_settle_sessions(struct cookie_store *store);
+/* The jars' orders have changed. */
+void store_note_sessions_anew(struct cookie_store *store);
+/* What the process before left comes back; @rows_known: all rows are in the jars. */
+void store_restore_sessions(struct cookie_store *store, bool rows_known);

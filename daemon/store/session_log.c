@@ -1,0 +1,590 @@
+/* SPDX-License-Identifier: MIT */
+#include "store/session_log.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/fault.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "store/cookie_rows.h"
+#include "store/session_record.h"
+#include "store/session_region.h"
+
+#define WASTE_MIN ((size_t)64 << 10) /* less is not worth copying the rest */
+
+/* Where a record is, and in which of its book's lists. */
+struct entry {
+    struct map_node node; /* key: order */
+    struct link link;
+    uint64_t order;
+    uint64_t at;
+    uint64_t ticket; /* of a superseded one */
+    uint32_t size;
+};
+
+struct session_book {
+    struct map_node node; /* key: uid */
+    struct session_log *log;
+    uint32_t uid;
+    size_t bytes; /* in records that count */
+    struct map entries;
+    struct link live;
+    struct link superseded; /* by ticket */
+    struct link waiting;    /* of the process before */
+    struct link waiting_superseded;
+    bool was_told; /* that its limit is reached */
+};
+
+struct session_log {
+    struct session_log_options options;
+    struct session_region region;
+    struct map books;
+    size_t bytes;         /* in records that count */
+    size_t compact_again; /* the waste at which it is tried, when there was no memory for it */
+    bool was_told;        /* that there is no room */
+};
+
+struct session_log_options session_log_options_default(void)
+{
+    return (struct session_log_options){
+        .bytes_max = (size_t)32 << 20,
+        .book_bytes_max = (size_t)2 << 20,
+        .fair_bytes = (size_t)128 << 10,
+    };
+}
+
+static struct session_book *book_of(struct map_node *node)
+{
+    return CONTAINER_OF(node, struct session_book, node);
+}
+
+static struct span key_of(const uint64_t *order)
+{
+    return (struct span){(const char *)order, sizeof(*order)};
+}
+
+static struct entry *find_entry(const struct session_book *book, uint64_t order)
+{
+    struct map_node *node = map_find(&book->entries, key_of(&order));
+
+    return node ? CONTAINER_OF(node, struct entry, node) : NULL;
+}
+
+/* ---- records that count ---------------------------------------------------------------------
+ */
+
+static void strike_out(struct session_book *book, const struct entry *entry)
+{
+    session_record_set_state(session_region_at(&book->log->region, entry->at), SESSION_DEAD);
+    book->bytes -= entry->size;
+    book->log->bytes -= entry->size;
+}
+
+static void count_in(struct session_book *book, struct entry *entry, uint64_t at, size_t size)
+{
+    entry->at = at;
+    entry->size = (uint32_t)size;
+    book->bytes += size;
+    book->log->bytes += size;
+}
+
+static void forget_entry(struct session_book *book, struct entry *entry)
+{
+    map_remove(&book->entries, &entry->node);
+    link_remove(&entry->link);
+    mem_free(entry);
+}
+
+static struct entry *add_entry(struct session_book *book, uint64_t order)
+{
+    struct entry *entry = mem_zalloc(sizeof(*entry));
+
+    if (!entry)
+        return NULL;
+    entry->order = order;
+    link_init(&entry->link);
+    if (map_add(&book->entries, &entry->node, key_of(&entry->order)) < 0)
+        return mem_free(entry);
+    return entry;
+}
+
+/* ---- copying together -----------------------------------------------------------------------
+ */
+
+struct moving {
+    const struct session_region *from;
+    struct session_region to;
+};
+
+static void copy_list(struct moving *moving, struct link *list)
+{
+    LIST_FOREACH (at, list) {
+        struct entry *entry = CONTAINER_OF(at, struct entry, link);
+
+        memcpy(session_region_at(&moving->to, moving->to.end),
+               session_region_at(moving->from, entry->at), entry->size);
+        entry->at = moving->to.end;
+        moving->to.end += entry->size;
+    }
+}
+
+static bool copy_book(struct map_node *node, void *arg)
+{
+    struct session_book *book = book_of(node);
+
+    copy_list(arg, &book->live);
+    copy_list(arg, &book->superseded);
+    copy_list(arg, &book->waiting);
+    copy_list(arg, &book->waiting_superseded);
+    return true;
+}
+
+static int compact(struct session_log *log)
+{
+    struct moving moving = {.from = &log->region};
+    int r = session_region_begin_move(&log->region, log->bytes, &moving.to);
+
+    if (r < 0)
+        return r;
+    map_each(&log->books, copy_book, &moving);
+    INVARIANT(session_region_used(&moving.to) == log->bytes);
+    session_region_end_move(&log->region, &moving.to);
+    return 0;
+}
+
+static size_t waste_of(const struct session_log *log)
+{
+    return session_region_used(&log->region) - log->bytes;
+}
+
+/* When more than half is waste: so each byte is copied once on the average. */
+static void compact_if_due(struct session_log *log)
+{
+    size_t waste = waste_of(log);
+
+    if (waste < WASTE_MIN || waste <= log->bytes || waste < log->compact_again)
+        return;
+    log->compact_again = compact(log) == 0 ? 0 : 2 * waste;
+}
+
+/* ---- putting in and taking out --------------------------------------------------------------
+ */
+
+static bool is_allowed(const struct session_book *book, size_t size, size_t freed)
+{
+    const struct session_log_options *options = &book->log->options;
+    size_t bytes = book->bytes - freed + size;
+    size_t all = book->log->bytes - freed + size;
+
+    return bytes <= options->book_bytes_max && all <= options->bytes_max &&
+           (all <= options->bytes_max / 2 || bytes <= options->fair_bytes);
+}
+
+/* A longer window is not ours; compaction that fails for ever must not make one. */
+static size_t window_max(const struct session_log *log)
+{
+    return 4 * log->options.bytes_max + 2 * WASTE_MIN;
+}
+
+static int grow(struct session_log *log, size_t size)
+{
+    if (session_region_used(&log->region) + size > window_max(log))
+        return -ENOSPC;
+    return session_region_make_room(&log->region, size);
+}
+
+static int make_room(struct session_log *log, size_t size)
+{
+    compact_if_due(log);
+    int r = grow(log, size);
+    if (r < 0 && waste_of(log) >= size && compact(log) == 0)
+        r = grow(log, size);
+    return r;
+}
+
+static int write_record(struct session_book *book, const struct session_row *row, uint64_t *ret)
+{
+    struct session_log *log = book->log;
+    const struct entry *old = find_entry(book, row->cookie.order);
+    size_t size = session_record_size(row);
+
+    if (size == 0)
+        return fault(-EINVAL);
+    if (!is_allowed(book, size, old ? old->size : 0))
+        return -EDQUOT;
+    int r = make_room(log, size);
+    if (r < 0)
+        return r;
+    *ret = log->region.end;
+    session_record_write(session_region_at(&log->region, *ret), size, row);
+    session_region_publish(&log->region, size);
+    return (int)size;
+}
+
+static void tell_trouble(struct session_book *book, int r)
+{
+    const struct log_subject subject = {.uid = book->uid, .has_uid = true};
+    bool *was_told = r == -EDQUOT ? &book->was_told : &book->log->was_told;
+
+    if (*was_told)
+        return;
+    *was_told = true;
+    if (r == -EDQUOT)
+        log_warning(&subject, "more session cookies than are kept for a crash of the daemon: "
+                              "some are in its memory alone");
+    else
+        log_warning(&subject, "no memory to keep session cookies for a crash of the daemon: %s",
+                    strerrordesc_np(-r));
+}
+
+static int put(struct session_book *book, const struct session_row *row)
+{
+    uint64_t order = row->cookie.order;
+    struct entry *entry = find_entry(book, order);
+    bool is_new = !entry;
+    uint64_t at = 0;
+
+    if (is_new && !(entry = add_entry(book, order)))
+        return fault(-ENOMEM);
+    int r = write_record(book, row, &at);
+    if (entry->size > 0)
+        strike_out(book, entry);
+    if (r < 0) {
+        forget_entry(book, entry);
+        return r;
+    }
+    count_in(book, entry, at, (size_t)r);
+    link_remove(&entry->link);
+    list_append(&book->live, &entry->link);
+    return 0;
+}
+
+int session_book_put(struct session_book *book,
+                     const char *profile,
+                     const char *jar,
+                     const struct cookie *cookie)
+{
+    const struct session_row row = {
+        .uid = book->uid,
+        .profile = span_of(profile),
+        .jar = span_of(jar),
+        .cookie = *cookie,
+    };
+    int r = put(book, &row);
+
+    if (r < 0)
+        tell_trouble(book, r);
+    return r;
+}
+
+static void drop_entry(struct session_book *book, struct entry *entry)
+{
+    strike_out(book, entry);
+    forget_entry(book, entry);
+}
+
+void session_book_drop(struct session_book *book, uint64_t order)
+{
+    struct entry *entry = find_entry(book, order);
+
+    if (!entry)
+        return;
+    drop_entry(book, entry);
+    compact_if_due(book->log);
+}
+
+void session_book_supersede(struct session_book *book, uint64_t order, uint64_t ticket)
+{
+    struct entry *entry = find_entry(book, order);
+
+    if (!entry)
+        return;
+    session_record_set_state(session_region_at(&book->log->region, entry->at),
+                             SESSION_SUPERSEDED);
+    entry->ticket = ticket;
+    link_remove(&entry->link);
+    list_append(&book->superseded, &entry->link);
+}
+
+void session_book_settle(struct session_book *book, uint64_t ticket)
+{
+    LIST_FOREACH (at, &book->superseded) {
+        struct entry *entry = CONTAINER_OF(at, struct entry, link);
+
+        if (entry->ticket > ticket)
+            break;
+        drop_entry(book, entry);
+    }
+    compact_if_due(book->log);
+}
+
+static void drop_list(struct session_book *book, struct link *list)
+{
+    LIST_FOREACH (at, list)
+        drop_entry(book, CONTAINER_OF(at, struct entry, link));
+}
+
+void session_book_clear_present(struct session_book *book)
+{
+    drop_list(book, &book->live);
+    drop_list(book, &book->superseded);
+    compact_if_due(book->log);
+}
+
+void session_book_clear_superseded(struct session_book *book)
+{
+    drop_list(book, &book->superseded);
+    drop_list(book, &book->waiting_superseded);
+    compact_if_due(book->log);
+}
+
+void session_book_clear(struct session_book *book)
+{
+    drop_list(book, &book->live);
+    drop_list(book, &book->superseded);
+    drop_list(book, &book->waiting);
+    drop_list(book, &book->waiting_superseded);
+    compact_if_due(book->log);
+}
+
+bool session_book_is_empty(const struct session_book *book)
+{
+    return book->entries.count == 0;
+}
+
+/* ---- what the process before left -----------------------------------------------------------
+ */
+
+/* Of two with one order the later counts: it was written to take the other's place. */
+static int index_record(struct session_log *log,
+                        uint64_t at,
+                        size_t size,
+                        enum session_state state,
+                        const struct session_row *row)
+{
+    struct session_book *book = NULL;
+    int r = session_log_book(log, row->uid, &book);
+
+    if (r < 0)
+        return r;
+    struct entry *entry = find_entry(book, row->cookie.order);
+    if (entry)
+        strike_out(book, entry);
+    else
+        entry = add_entry(book, row->cookie.order);
+    if (!entry)
+        return fault(-ENOMEM);
+    count_in(book, entry, at, size);
+    link_remove(&entry->link);
+    list_append(state == SESSION_LIVE ? &book->waiting : &book->waiting_superseded,
+                &entry->link);
+    return 0;
+}
+
+static int index_all(struct session_log *log)
+{
+    const struct session_region *region = &log->region;
+    uint64_t at = region->start;
+
+    while (at < region->end) {
+        struct span rest = {session_region_at(region, at), (size_t)(region->end - at)};
+        enum session_state state;
+        struct session_row row;
+        size_t size;
+        int outcome = session_record_read(rest, &size, &state, &row);
+
+        if (outcome == SESSION_RECORD_CUT) {
+            session_region_cut(&log->region, at);
+            break;
+        }
+        int r = outcome == SESSION_RECORD_OK ? index_record(log, at, size, state, &row) : 0;
+        if (r < 0)
+            return r;
+        if (outcome == SESSION_RECORD_DEAD) /* once more: it may have been about to be wiped */
+            session_record_set_state(session_region_at(region, at), SESSION_DEAD);
+        at += size;
+    }
+    return 0;
+}
+
+static int open_log(struct session_log *log, int fd)
+{
+    int r = session_region_open(&log->region, fd, window_max(log));
+
+    if (r < 0)
+        return r;
+    if (r == SESSION_REGION_REFUSED)
+        log_notice(NULL, "session cookies of the process before cannot be read: they have "
+                         "ended");
+    r = index_all(log);
+    if (r == 0)
+        compact_if_due(log);
+    return r;
+}
+
+int session_log_open(struct session_log **ret,
+                     int fd,
+                     const struct session_log_options *options)
+{
+    CLEANUP(session_log_free) struct session_log *log = mem_zalloc(sizeof(*log));
+
+    if (!log) {
+        struct session_region region = {.fd = fd};
+
+        session_region_done(&region);
+        return fault(-ENOMEM);
+    }
+    log->options = *options;
+    log->region.fd = -1;
+    int r = open_log(log, fd);
+    if (r < 0)
+        return r;
+    *ret = TAKE(log);
+    return 0;
+}
+
+int session_book_take_waiting(struct session_book *book,
+                              bool superseded,
+                              struct saved_cookie **ret)
+{
+    struct link *first = list_first(superseded ? &book->waiting_superseded : &book->waiting);
+    enum session_state state;
+    struct session_row row;
+    size_t size;
+
+    *ret = NULL;
+    if (!first)
+        return 0;
+    struct entry *entry = CONTAINER_OF(first, struct entry, link);
+    struct span bytes = {session_region_at(&book->log->region, entry->at), entry->size};
+    int outcome = session_record_read(bytes, &size, &state, &row);
+    INVARIANT(outcome == SESSION_RECORD_OK); /* it was so when it was found */
+    char profile[PARTITION_PROFILE_MAX] = "";
+    char jar[JAR_NAME_MAX + 1] = "";
+    if (row.profile.len > 0)
+        memcpy(profile, row.profile.ptr, row.profile.len);
+    memcpy(jar, row.jar.ptr, row.jar.len);
+    *ret = saved_cookie_new(&row.cookie, profile, jar);
+    if (!*ret)
+        return fault(-ENOMEM);
+    link_remove(&entry->link);
+    list_append(&book->live, &entry->link);
+    return 0;
+}
+
+void session_book_keep(struct session_book *book, uint64_t order)
+{
+    const struct entry *entry = find_entry(book, order);
+
+    if (entry)
+        session_record_set_state(session_region_at(&book->log->region, entry->at),
+                                 SESSION_LIVE);
+}
+
+bool session_book_has_waiting(const struct session_book *book)
+{
+    return !list_is_empty(&book->waiting) || !list_is_empty(&book->waiting_superseded);
+}
+
+/* ---- books and life -------------------------------------------------------------------------
+ */
+
+int session_log_book(struct session_log *log, uint32_t uid, struct session_book **ret)
+{
+    struct map_node *node =
+        map_find(&log->books, (struct span){(const char *)&uid, sizeof(uid)});
+
+    if (node) {
+        *ret = book_of(node);
+        return 0;
+    }
+    struct session_book *book = mem_zalloc(sizeof(*book));
+    if (!book)
+        return fault(-ENOMEM);
+    book->log = log;
+    book->uid = uid;
+    link_init(&book->live);
+    link_init(&book->superseded);
+    link_init(&book->waiting);
+    link_init(&book->waiting_superseded);
+    int r = map_add(&log->books, &book->node,
+                    (struct span){(const char *)&book->uid, sizeof(book->uid)});
+    if (r < 0) {
+        mem_free(book);
+        return r;
+    }
+    *ret = book;
+    return 0;
+}
+
+struct book_walk {
+    void (*fn)(void *arg, uint32_t uid, struct session_book *book);
+    void *arg;
+};
+
+static bool walk_book(struct map_node *node, void *arg)
+{
+    const struct book_walk *walk = arg;
+    struct session_book *book = book_of(node);
+
+    if (!session_book_is_empty(book))
+        walk->fn(walk->arg, book->uid, book);
+    return true;
+}
+
+void session_log_each_book(struct session_log *log,
+                           void (*fn)(void *arg, uint32_t uid, struct session_book *book),
+                           void *arg)
+{
+    struct book_walk walk = {fn, arg};
+
+    map_each(&log->books, walk_book, &walk);
+}
+
+void session_log_touch(struct session_log *log, int64_t now_us)
+{
+    session_region_touch(&log->region, now_us);
+}
+
+int64_t session_log_touched_us(const struct session_log *log)
+{
+    return session_region_touched_us(&log->region);
+}
+
+size_t session_log_bytes(const struct session_log *log)
+{
+    return session_region_used(&log->region);
+}
+
+static void forget_list(struct session_book *book, struct link *list)
+{
+    LIST_FOREACH (at, list)
+        forget_entry(book, CONTAINER_OF(at, struct entry, link));
+}
+
+static bool free_book(struct map_node *node, void *arg)
+{
+    struct session_book *book = book_of(node);
+
+    (void)arg;
+    forget_list(book, &book->live);
+    forget_list(book, &book->superseded);
+    forget_list(book, &book->waiting);
+    forget_list(book, &book->waiting_superseded);
+    map_done(&book->entries);
+    mem_free(book);
+    return true;
+}
+
+struct session_log *session_log_free(struct session_log *log)
+{
+    if (!log)
+        return NULL;
+    map_each(&log->books, free_book, NULL);
+    map_done(&log->books);
+    session_region_done(&log->region);
+    return mem_free(log);
+}
