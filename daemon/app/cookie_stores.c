@@ -11,6 +11,11 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "loop/loop.h"
+#include "store/session_log.h"
+
+#define ALIVE_US  INT64_C(60000000) /* how often it is said that we are alive */
+#define RETURN_US INT64_C(30000000) /* for clients to come back, however short the grace is */
 
 /* One caller's wait for a commit, joined to the store's. */
 struct commit_join {
@@ -32,16 +37,22 @@ static void uid_store_on_ready(void *owner)
     }
 }
 
+/* Whether what is a uid's is more than the process's. */
+static bool is_lasting(const struct cookie_stores *stores, uint32_t uid)
+{
+    if (stores->options.per_user && uid != JAR_UID_SYSTEM && uid != getuid())
+        return false; /* root looks in: the file is its user's alone */
+    return uid_is_kept(uid);
+}
+
 /* Return: 0 with *ret NULL when nothing is kept, else the file's path; -ENOMEM. */
 static int path_of(const struct cookie_stores *stores, uint32_t uid, char **ret)
 {
     const char *dir = stores->options.state_dir;
 
     *ret = NULL;
-    if (dir[0] == '\0' || !uid_is_kept(uid))
+    if (dir[0] == '\0' || !is_lasting(stores, uid))
         return 0;
-    if (stores->options.per_user && uid != JAR_UID_SYSTEM && uid != getuid())
-        return 0; /* root looks in: the file is its user's alone */
     if (stores->options.per_user)
         *ret = mem_format("%s/%s.sqlite", dir, uid == JAR_UID_SYSTEM ? "system" : "cookies");
     else if (uid == JAR_UID_SYSTEM)
@@ -49,6 +60,17 @@ static int path_of(const struct cookie_stores *stores, uint32_t uid, char **ret)
     else
         *ret = mem_format("%s/%u/cookies.sqlite", dir, uid);
     return *ret ? 0 : fault(-ENOMEM);
+}
+
+/* NULL: its session cookies end with the process. */
+static struct session_book *book_of(const struct cookie_stores *stores, uint32_t uid)
+{
+    struct session_log *log = stores->options.sessions;
+    struct session_book *book = NULL;
+
+    if (!log || !is_lasting(stores, uid))
+        return NULL;
+    return session_log_book(log, uid, &book) == 0 ? book : NULL;
 }
 
 static int open_store(struct cookie_stores *stores, struct uid_store *of_uid)
@@ -61,6 +83,7 @@ static int open_store(struct cookie_stores *stores, struct uid_store *of_uid)
         return r;
     options.uid = of_uid->uid;
     options.path = path;
+    options.sessions = book_of(stores, of_uid->uid);
     if (!stores->options.per_user) /* a user's own daemon writes to his own files */
         options.name_of = uid_name;
     const struct kept_limits *limits = uid_limits_of(stores->options.limits, of_uid->uid);
@@ -118,8 +141,9 @@ int stores_get(struct cookie_stores *stores, uint32_t uid, struct uid_store **re
 bool stores_have(const struct cookie_stores *stores, uint32_t uid)
 {
     CLEANUP_MEM char *path = NULL;
+    const struct session_book *book = book_of(stores, uid);
 
-    if (stores_find(stores, uid))
+    if (stores_find(stores, uid) || (book && !session_book_is_empty(book)))
         return true;
     return path_of(stores, uid, &path) == 0 && path && access(path, F_OK) == 0;
 }
@@ -277,7 +301,10 @@ static void stores_on_session_end(void *owner, uint32_t uid)
 {
     struct cookie_stores *stores = owner;
     const struct uid_store *of_uid = stores_find(stores, uid);
+    struct session_book *book = book_of(stores, uid);
 
+    if (book && (!of_uid || !cookie_store_is_ready(of_uid->store)))
+        session_book_clear(book); /* before they come into a jar */
     if (!of_uid)
         return;
     struct cookie_store *store = of_uid->store;
@@ -313,6 +340,52 @@ void cookie_stores_take_limits(struct cookie_stores *stores, uint32_t uid)
         (void)take_limits(&of_uid->node, (void *)(uintptr_t)stores->options.limits);
 }
 
+/* ---- sessions of the process before ---------------------------------------------------------
+ */
+
+static void say_alive(void *owner)
+{
+    struct cookie_stores *stores = owner;
+
+    session_log_touch(stores->options.sessions, loop_now_us(stores->loop));
+    if (timer_arm(&stores->alive, ALIVE_US) < 0)
+        log_warning(NULL, "no memory for a timer; session cookies may end with the process");
+}
+
+struct return_walk {
+    struct cookie_stores *stores;
+    int64_t away_us; /* how long nobody was there, or up to ALIVE_US less */
+};
+
+/* Those who use its jars have as long to come back as they had to come again. */
+static void await_return(void *arg, uint32_t uid, struct session_book *book)
+{
+    const struct return_walk *walk = arg;
+    struct cookie_stores *stores = walk->stores;
+    int64_t grace_us = uid_limits_of(stores->options.limits, uid)->session_grace_us;
+
+    if (grace_us < RETURN_US)
+        grace_us = RETURN_US;
+    if (!is_lasting(stores, uid) || walk->away_us > grace_us + ALIVE_US)
+        session_book_clear(book);
+    else if (uid != JAR_UID_SYSTEM) /* nobody's, and so without an end */
+        jar_sessions_await(&stores->sessions, uid, grace_us);
+}
+
+static void begin_sessions(struct cookie_stores *stores)
+{
+    struct session_log *log = stores->options.sessions;
+
+    if (!log)
+        return;
+    int64_t touched_us = session_log_touched_us(log);
+    struct return_walk walk = {stores, loop_now_us(stores->loop) - touched_us};
+    if (touched_us == 0)
+        walk.away_us = 0;
+    session_log_each_book(log, await_return, &walk);
+    say_alive(stores);
+}
+
 int cookie_stores_new(struct cookie_stores **ret,
                       struct loop *loop,
                       struct worker_pool *disk,
@@ -325,11 +398,13 @@ int cookie_stores_new(struct cookie_stores **ret,
         return fault(-ENOMEM);
     *stores = (struct cookie_stores){.loop = loop, .disk = disk, .rules = rules};
     jar_sessions_init(&stores->sessions, loop, stores_on_session_end, stores);
+    timer_init(&stores->alive, loop, say_alive, stores);
     int r = cookie_stores_set_options(stores, options);
     if (r < 0) {
         mem_free(stores);
         return r;
     }
+    begin_sessions(stores);
     *ret = stores;
     return 0;
 }
@@ -364,6 +439,7 @@ struct cookie_stores *cookie_stores_free(struct cookie_stores *stores)
     if (!stores)
         return NULL;
     jar_sessions_done(&stores->sessions);
+    timer_disarm(&stores->alive);
     jar_grants_done(&stores->options.system_grants);
     map_each(&stores->by_uid, free_one, NULL);
     map_done(&stores->by_uid);

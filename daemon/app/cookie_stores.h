@@ -14,6 +14,7 @@
 #include "policy/public_suffix.h"
 
 struct cookie_stores;
+struct session_log;
 struct uid_limits;
 struct worker_pool;
 
@@ -23,6 +24,8 @@ struct cookie_stores_options {
     bool survive_power;    /* an fsync for each commit */
     const struct uid_limits *limits; /* borrowed: what each uid may keep */
     struct jar_grants system_grants; /* copied: who may what with the machine's jar */
+    struct session_log *sessions;    /* borrowed, the same for life; NULL: session cookies end
+                                        with the process */
 };
 
 /* @disk: one thread, for all stores; @rules: borrowed. Return: 0 or -ENOMEM. */

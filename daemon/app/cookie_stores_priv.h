@@ -10,6 +10,7 @@
 #include "app/jar_sessions.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "loop/timer.h"
 #include "store/cookie_store.h"
 
 struct uid_store {
@@ -28,7 +29,8 @@ struct cookie_stores {
     struct cookie_stores_options options;
     struct map by_uid;
     struct jar_sessions sessions;
-    uint64_t last_tag; /* of private jars */
+    struct timer alive; /* says so in options.sessions */
+    uint64_t last_tag;  /* of private jars */
 };
 
 /* NULL: it is not open. */

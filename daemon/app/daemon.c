@@ -47,8 +47,9 @@ struct daemon {
     struct daemon_options options;
     struct deny_networks deny;
     struct sockets *sockets;
-    struct kept *kept;  /* NULL: nobody keeps our clients */
-    struct turns turns; /* of users, in a round of the loop */
+    struct kept *kept;               /* NULL: nobody keeps our clients */
+    struct session_memory *sessions; /* NULL: session cookies end with us */
+    struct turns turns;              /* of users, in a round of the loop */
     struct loop *loop;
     struct signals *signals;
     struct notify *notify;
@@ -115,6 +116,7 @@ static void daemon_on_idle_time(void *owner)
         return;
     }
     log_notice(NULL, "idle, leaving");
+    session_memory_leave(daemon->sessions);
     daemon->leaving = true;
     loop_stop(daemon->loop);
 }
@@ -155,6 +157,7 @@ static void daemon_on_leave(void *owner)
     }
     log_notice(NULL, "leaving");
     notify_stopping(daemon->notify);
+    session_memory_leave(daemon->sessions);
     daemon->leaving = true;
     if (!daemon->sockets->is_ours)
         stop_listening(daemon);         /* who comes now waits there for the next of us */
@@ -252,6 +255,7 @@ static int cookie_options_of(const struct daemon *daemon, struct cookie_stores_o
         .per_user = daemon->options.per_user,
         .survive_power = config->cookies_survive_power,
         .limits = &daemon->uid_limits,
+        .sessions = session_memory_log(daemon->sessions),
     };
     if (daemon->options.per_user)
         return 0; /* the system's jar is its user's */
@@ -688,6 +692,8 @@ static int make_all(struct daemon *daemon)
     if (r == 0)
         r = notify_new(&daemon->notify, daemon->loop);
     if (r == 0)
+        r = session_memory_attach(daemon->sessions, daemon->loop);
+    if (r == 0)
         r = make_workers(daemon);
     if (r == 0)
         r = make_cookies(daemon);
@@ -707,7 +713,8 @@ static int make_all(struct daemon *daemon)
 int daemon_new(struct daemon **ret,
                const struct daemon_options *options,
                struct sockets *sockets,
-               struct kept *kept)
+               struct kept *kept,
+               struct session_memory *sessions)
 {
     CLEANUP(daemon_free) struct daemon *daemon = mem_zalloc(sizeof(*daemon));
 
@@ -716,6 +723,7 @@ int daemon_new(struct daemon **ret,
     daemon->options = *options;
     daemon->sockets = sockets;
     daemon->kept = kept;
+    daemon->sessions = sessions;
     int r = make_all(daemon);
     if (r < 0) {
         log_at_id(LOG_LEVEL_ERR, NULL, MESSAGE_CANNOT_START, "cannot start: %s",
@@ -775,6 +783,7 @@ struct daemon *daemon_free(struct daemon *daemon)
     rung_memory_done(&daemon->rung_memory);
     proxy_done(&daemon->proxy);
     jar_grants_done(&daemon->administrators);
+    session_memory_detach(daemon->sessions);
     daemon->notify = notify_free(daemon->notify);
     daemon->signals = signals_free(daemon->signals);
     daemon->loop = loop_free(daemon->loop);

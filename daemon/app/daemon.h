@@ -7,6 +7,7 @@
 
 #include "app/config.h"
 #include "app/kept.h"
+#include "app/session_memory.h"
 #include "app/sockets.h"
 #include "base/cleanup.h"
 
@@ -23,11 +24,13 @@ struct daemon_options {
 };
 
 /* @options: its configuration is taken, whatever the result. @sockets: its descriptors are
- * taken on success; @kept: borrowed, may be NULL. Return: 0 or -errno; the reason is logged. */
+ * taken on success; @kept, @sessions: borrowed, may be NULL. Return: 0 or -errno; the reason is
+ * logged. */
 MUST_CHECK int daemon_new(struct daemon **ret,
                           const struct daemon_options *options,
                           struct sockets *sockets,
-                          struct kept *kept);
+                          struct kept *kept,
+                          struct session_memory *sessions);
 struct daemon *daemon_free(struct daemon *daemon);
 DEFINE_CLEANUP(daemon, daemon_free)
 

@@ -67,12 +67,25 @@ static struct jar_session *make(struct jar_sessions *sessions, uint32_t uid)
     return session;
 }
 
-void jar_sessions_hold(struct jar_sessions *sessions, uint32_t uid)
+static struct jar_session *get(struct jar_sessions *sessions, uint32_t uid)
 {
     struct jar_session *session = find(sessions, uid);
 
-    if (!session)
-        session = make(sessions, uid);
+    return session ? session : make(sessions, uid);
+}
+
+static void wait_for_next(struct jar_session *session, int64_t grace_us)
+{
+    if (timer_arm(&session->grace, grace_us) == 0)
+        return;
+    log_warning(NULL, "no memory for a timer; the session of uid %u goes on", session->uid);
+    forget(session);
+}
+
+void jar_sessions_hold(struct jar_sessions *sessions, uint32_t uid)
+{
+    struct jar_session *session = get(sessions, uid);
+
     if (!session) {
         log_warning(NULL, "no memory to see when the last client of uid %u leaves", uid);
         return;
@@ -91,10 +104,15 @@ void jar_sessions_release(struct jar_sessions *sessions, uint32_t uid, int64_t g
         end(session);
         return;
     }
-    if (timer_arm(&session->grace, grace_us) < 0) {
-        log_warning(NULL, "no memory for a timer; the session of uid %u goes on", uid);
-        forget(session);
-    }
+    wait_for_next(session, grace_us);
+}
+
+void jar_sessions_await(struct jar_sessions *sessions, uint32_t uid, int64_t grace_us)
+{
+    struct jar_session *session = get(sessions, uid);
+
+    if (session && session->n_holds == 0)
+        wait_for_next(session, grace_us);
 }
 
 static bool forget_one(struct map_node *node, void *arg)

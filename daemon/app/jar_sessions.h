@@ -29,3 +29,5 @@ void jar_sessions_done(struct jar_sessions *sessions); /* ends none */
 void jar_sessions_hold(struct jar_sessions *sessions, uint32_t uid);
 /* @grace_us: how long the session goes on if this was the last of them. */
 void jar_sessions_release(struct jar_sessions *sessions, uint32_t uid, int64_t grace_us);
+/* Those of the process before may come back within @grace_us; else the session ends. */
+void jar_sessions_await(struct jar_sessions *sessions, uint32_t uid, int64_t grace_us);

@@ -8,6 +8,7 @@
 
 #include "app/daemon.h"
 #include "app/options.h"
+#include "app/session_memory.h"
 #include "app/signals.h"
 #include "base/log.h"
 #include "base/message_id.h"
@@ -26,10 +27,13 @@ static void tune_malloc(void)
     (void)mallopt(M_ARENA_MAX, 2);
 }
 
-static int serve(struct options *options, struct sockets *sockets, struct kept *kept)
+static int serve(struct options *options,
+                 struct sockets *sockets,
+                 struct kept *kept,
+                 struct session_memory *sessions)
 {
     struct daemon *daemon = NULL;
-    int r = daemon_new(&daemon, &options->daemon, sockets, kept);
+    int r = daemon_new(&daemon, &options->daemon, sockets, kept, sessions);
 
     if (r < 0)
         return r;
@@ -64,6 +68,7 @@ open_sockets(struct sockets *ret, const struct passed *passed, const struct opti
 int main(int argc, char **argv)
 {
     CLEANUP(kept_free) struct kept *kept = NULL;
+    CLEANUP(session_memory_free) struct session_memory *sessions = NULL;
     struct options options = {0};
     struct sockets sockets;
     struct passed passed = {0};
@@ -82,6 +87,8 @@ int main(int argc, char **argv)
         r = options_parse(&options, argc, argv);
     if (r == 0)
         r = open_sockets(&sockets, &passed, &options);
+    if (r == 0 && session_memory_open(&sessions, &passed, &sockets) < 0)
+        log_warning(NULL, "session cookies will not outlive this process");
     passed_done(&passed);
     if (r == OPTIONS_LEAVE || r < 0)
         config_done(&options.daemon.config);
@@ -90,7 +97,7 @@ int main(int argc, char **argv)
     if (r < 0)
         return r == -EINVAL ? 2 : EXIT_FAILURE;
 
-    r = serve(&options, &sockets, kept);
+    r = serve(&options, &sockets, kept, sessions);
     sockets_done(&sockets);
     if (worker_has_left_any())
         _exit(r < 0 ? EXIT_FAILURE : EXIT_SUCCESS);

@@ -14,22 +14,29 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "app/manager.h"
 #include "app/sockets.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "loop/loop.h"
+#include "loop/timer.h"
 #include "store/session_log.h"
 
 #define NAME         "sessions"
 #define SUFFIX       ".sessions"
 #define LOCK_POLL_MS 5
 #define LOCK_POLLS   100 /* a daemon that was killed just now may still be going */
+#define AGAIN_US     INT64_C(100000)
 
 struct session_memory {
     struct session_log *log;
     char *path; /* of the file beside the socket; NULL: there is none */
     uint64_t device;
     uint64_t inode;
+    struct manager manager;
+    struct timer again;
+    int unheld_fd; /* the manager is to hold it; -1: it does, or there is none */
 };
 
 bool session_memory_is_name(const char *name)
@@ -61,18 +68,51 @@ static int find_passed(const struct passed *passed)
     return found;
 }
 
-/* Return: a descriptor of memory that systemd holds as well, or -errno. */
-static int make_held(void)
+/* Return: a descriptor of memory, or -errno. */
+static int make_memory(struct session_memory *memory)
 {
     int fd = memfd_create("xhrd-sessions", MFD_CLOEXEC);
 
     if (fd < 0)
         return fault(-errno);
-    int r = sd_pid_notify_with_fds(0, 0, "FDSTORE=1\nFDNAME=" NAME, &fd, 1);
-    if (r > 0)
+    memory->unheld_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (memory->unheld_fd >= 0)
         return fd;
+    int r = fault(-errno);
     close(fd);
-    return r < 0 ? r : -ENOTCONN;
+    return r;
+}
+
+static void stop_asking(struct session_memory *memory)
+{
+    if (memory->unheld_fd >= 0)
+        close(memory->unheld_fd);
+    memory->unheld_fd = -1;
+}
+
+static void ask_to_hold(void *owner)
+{
+    struct session_memory *memory = owner;
+    int r = manager_tell(&memory->manager, "FDSTORE=1\nFDNAME=" NAME, memory->unheld_fd);
+
+    if (r == -EAGAIN && timer_arm(&memory->again, AGAIN_US) == 0)
+        return;
+    if (r < 0)
+        log_warning(NULL, "session cookies will not outlive this process: %s",
+                    strerrordesc_np(-r));
+    stop_asking(memory);
+}
+
+int session_memory_attach(struct session_memory *memory, struct loop *loop)
+{
+    if (!memory || memory->unheld_fd < 0)
+        return 0;
+    timer_init(&memory->again, loop, ask_to_hold, memory);
+    int r = manager_init(&memory->manager);
+    if (r < 0)
+        return r;
+    ask_to_hold(memory);
+    return 0;
 }
 
 /* ---- a file beside the socket ---------------------------------------------------------------
@@ -170,8 +210,9 @@ static int find_file(struct session_memory *memory, const char *socket_path)
  */
 
 /* Return: the descriptor, -ENOENT: there is no such memory, -errno. */
-static int
-find_memory(struct session_memory *memory, const struct passed *passed, const struct sockets *of)
+static int find_memory(struct session_memory *memory,
+                       const struct passed *passed,
+                       const struct sockets *of)
 {
     int fd = find_passed(passed);
 
@@ -179,7 +220,7 @@ find_memory(struct session_memory *memory, const struct passed *passed, const st
         return fd;
     if (of->is_ours && of->path[0] == '/')
         return find_file(memory, of->path);
-    return getenv("NOTIFY_SOCKET") && passed->n > 0 ? make_held() : -ENOENT;
+    return getenv("NOTIFY_SOCKET") && passed->n > 0 ? make_memory(memory) : -ENOENT;
 }
 
 int session_memory_open(struct session_memory **ret,
@@ -192,6 +233,7 @@ int session_memory_open(struct session_memory **ret,
     *ret = NULL;
     if (!memory)
         return fault(-ENOMEM);
+    memory->manager.fd = memory->unheld_fd = -1;
     int fd = find_memory(memory, passed, sockets);
     if (fd < 0)
         return fd == -ENOENT ? 0 : fd;
@@ -207,11 +249,19 @@ struct session_memory *session_memory_free(struct session_memory *memory)
     if (!memory)
         return NULL;
     session_log_free(memory->log);
+    stop_asking(memory);
+    manager_done(&memory->manager);
     mem_free(memory->path);
     return mem_free(memory);
 }
 
-void session_memory_leave(struct session_memory *memory)
+void session_memory_detach(struct session_memory *memory)
+{
+    if (memory && memory->unheld_fd >= 0)
+        timer_disarm(&memory->again);
+}
+
+void session_memory_leave(const struct session_memory *memory)
 {
     if (memory && memory->path && is_at_path(memory))
         (void)unlink(memory->path);

@@ -18,6 +18,7 @@
 
 #include "base/cleanup.h"
 
+struct loop;
 struct passed;
 struct session_log;
 struct session_memory;
@@ -34,11 +35,15 @@ MUST_CHECK int session_memory_open(struct session_memory **ret,
 struct session_memory *session_memory_free(struct session_memory *memory);
 DEFINE_CLEANUP(session_memory, session_memory_free)
 
-/* NULL: there is none; @memory may be NULL. */
+/* From here on @memory may be NULL. NULL: there is none. */
 struct session_log *session_memory_log(const struct session_memory *memory);
 
+/* Goes on asking systemd to hold it, while it does not listen. Return: 0 or -errno. */
+MUST_CHECK int session_memory_attach(struct session_memory *memory, struct loop *loop);
+void session_memory_detach(struct session_memory *memory); /* before the loop ends */
+
 /* We leave of our own will: where that is the end of the session, nobody finds it any more. */
-void session_memory_leave(struct session_memory *memory);
+void session_memory_leave(const struct session_memory *memory);
 
 /* Whether a descriptor that systemd passed under this name is one of ours. */
 bool session_memory_is_name(const char *name);

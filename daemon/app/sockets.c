@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "app/kept.h"
+#include "app/session_memory.h"
 #include "base/fault.h"
 #include "base/log.h"
 
@@ -43,13 +44,13 @@ static void learn_file(struct sockets *sockets)
     }
 }
 
-/* Not those that app/kept.c has taken. */
+/* Not those that app/kept.c has taken, and app/session_memory.c will. */
 static int take_over(struct sockets *sockets, const struct passed *passed)
 {
     for (int i = 0; i < passed->n; i++) {
         int fd = SD_LISTEN_FDS_START + i;
 
-        if (kept_is_name(passed->names[i]))
+        if (kept_is_name(passed->names[i]) || session_memory_is_name(passed->names[i]))
             continue;
         if (sockets->count == SOCKETS_MAX)
             return fault(-E2BIG);

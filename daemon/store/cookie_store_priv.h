@@ -56,7 +56,8 @@ struct cookie_store {
     bool must_scrub;  /* and leaves nothing of what was there */
     bool is_failing;  /* and has been told of */
     bool is_closing;
-    int64_t asked_us; /* when opening began */
+    bool is_restoring; /* session cookies, from the log: it has them */
+    int64_t asked_us;  /* when opening began */
     int64_t swept_s;
 
     struct map changes;

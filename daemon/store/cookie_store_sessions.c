@@ -18,7 +18,7 @@ void store_note_session(struct cookie_store *store,
 {
     struct session_book *book = store->options.sessions;
 
-    if (!book)
+    if (!book || store->is_restoring)
         return;
     if (after && !after->is_persistent)
         (void)session_book_put(book, in->profile, in->name, after); /* it tells of trouble */
@@ -213,7 +213,10 @@ void store_restore_sessions(struct cookie_store *store, bool rows_known)
 
     if (!book || !session_book_has_waiting(book))
         return;
-    if (restore_waiting(store, rows_known) == 0)
+    store->is_restoring = true;
+    int r = restore_waiting(store, rows_known);
+    store->is_restoring = false;
+    if (r == 0)
         return;
     log_warning(&store->log, "out of memory: the session cookies of before have ended");
     session_book_clear(book);
