@@ -118,8 +118,9 @@ class Load:
 
 
 def kept(machine) -> int:
-    """Clients whose sockets systemd holds; beside them it holds the table about them."""
-    return int(machine.show("xhrd.service", "NFileDescriptorStore")) - 1
+    """Clients whose sockets systemd holds; beside them it holds the table about them, and the memory
+    that session cookies are in."""
+    return int(machine.show("xhrd.service", "NFileDescriptorStore")) - 2
 
 
 @pytest.fixture
@@ -382,6 +383,62 @@ def test_sd07_jars_are_whole_after_stop_and_start(machine, origin):
         assert bob.cookies() == []
 
 
+def files_that_hold(folder, what: bytes):
+    return [path for path in folder.rglob("*") if path.is_file() and what in path.read_bytes()]
+
+
+def log_in(client, origin):
+    origin.reply(response(b"in", fields=[("Set-Cookie", "sid=never-on-a-disk; HttpOnly"),
+                                         ("Set-Cookie", "theme=dark; Max-Age=900")]))
+    assert client.fetch(origin.url()).done
+    origin.reply(response(b"hello\n"))
+
+
+def sent_by(client, origin):
+    assert client.fetch(origin.url()).done
+    return origin.requests[-1].get("Cookie")
+
+
+@pytest.mark.parametrize("end", [
+    pytest.param(killed, id="kill -9"), pytest.param(aborted, id="crash"), pytest.param(restarted, id="restart")])
+def test_p4_a_login_outlives_the_process_and_is_on_no_disk(machine, origin, end):
+    with connect(machine) as ann:
+        log_in(ann, origin)
+    for _ in range(2):
+        pid = machine.main_pid()
+        end(machine, origin)
+        wait_until(lambda: machine.main_pid() not in (0, pid), "the next process")  # noqa: B023
+        with connect(machine) as ann, connect(machine, BOB) as bob:
+            assert sent_by(ann, origin) == "sid=never-on-a-disk; theme=dark"
+            assert sent_by(bob, origin) is None
+    state = machine.root / "var/lib/private/xhrd"
+    assert files_that_hold(state, b"dark") and not files_that_hold(state, b"never-on-a-disk")
+
+
+def test_stop_and_start_end_the_session(machine, origin):
+    with connect(machine) as ann:
+        log_in(ann, origin)
+    machine.systemctl("stop", "xhrd.service")
+    machine.systemctl("start", "xhrd.service")
+    with connect(machine) as ann:
+        assert sent_by(ann, origin) == "theme=dark"
+
+
+def test_a_login_with_a_users_own_daemon_outlives_its_crash(machine, managers, origin):
+    ann = managers[0]
+    with as_user(ANN):
+        client = Client(ann.socket_path)
+    with client:
+        log_in(client, origin)
+    pid = ann.main_pid()
+    ann.systemctl("kill", "--kill-who=main", "--signal=KILL", "xhrd.service")
+    wait_until(lambda: ann.main_pid() not in (0, pid), "the next process")
+    with as_user(ANN):
+        client = Client(ann.socket_path)
+    with client:
+        assert sent_by(client, origin) == "sid=never-on-a-disk; theme=dark"
+
+
 def reload_(machine, config):
     machine.configure(config)
     machine.systemctl("reload", "xhrd.service")
@@ -530,7 +587,7 @@ class Manager:
 
     def kept(self):
         return int(self.systemctl("show", "--value", "-p", "NFileDescriptorStore",
-                                  "xhrd.service").stdout) - 1
+                                  "xhrd.service").stdout) - 2
 
     def stop(self):
         self.machine.systemctl("stop", f"user@{self.uid}.service")
