@@ -21,12 +21,18 @@ ALARMS = re.compile(r"Sanitizer|runtime error:|invariant|stack smashing|double f
 RSS_GROWTH_MAX_KIB = 8 * 1024
 
 
-def sanitized() -> bool:
+def has_setting(pattern) -> bool:
+    """Of the build, in CMake's cache."""
     cache = BUILD / "CMakeCache.txt"
-    return bool(cache.exists() and re.search(r"^XHRD_SANITIZE:\w+=.+$", cache.read_text(), re.M))
+    return bool(cache.exists() and re.search(pattern, cache.read_text(), re.M))
+
+
+def sanitized() -> bool:
+    return has_setting(r"^XHRD_SANITIZE:\w+=.+$")
 
 
 SANITIZED = sanitized()
+COUNTS_LINES = has_setting(r"^CMAKE_C_FLAGS\w*:\w+=.*--coverage")  # and makes calls for that
 
 
 def clean_environment(home: pathlib.Path, **more):

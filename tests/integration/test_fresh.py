@@ -29,6 +29,7 @@ def libc_of(program: pathlib.Path):
 
 LIBC = libc_of(programs.XHR)
 static_only = pytest.mark.skipif(LIBC is None, reason="xhr is not static in this build")
+ours_alone = pytest.mark.skipif(programs.COUNTS_LINES, reason="this build makes calls to count its lines")
 
 
 def faults_of(xhr, *arguments):
@@ -49,6 +50,7 @@ def may_trace(command):
 
 
 @static_only
+@ours_alone
 def test_fresh_xhr_touches_few_pages(xhr, origin_nginx):
     xhr("-s", origin_nginx.plain_url("/hello"), check=0)
     least = min(faults_of(xhr, "-s", origin_nginx.plain_url("/hello")) for _ in range(RUNS))
@@ -65,6 +67,7 @@ def test_xhr_is_linked_with_musl_where_that_is_installed():
 
 
 @static_only
+@ours_alone
 def test_fresh_xhr_makes_few_system_calls(xhr, origin_nginx, folder):
     trace = folder / "calls"
     xhr("-s", origin_nginx.plain_url("/hello"), check=0)
