@@ -26,19 +26,43 @@ void quota_init(struct quota *quota)
                             }};
 }
 
+void charge_take_anyway(struct charge *charge,
+                        struct quota *quota,
+                        enum quota_slot slot,
+                        uint64_t amount)
+{
+    INVARIANT(!charge->quota || (charge->quota == quota && charge->slot == slot));
+    quota->used[slot] += amount;
+    charge->quota = quota;
+    charge->slot = slot;
+    charge->amount += amount;
+}
+
 int charge_take(struct charge *charge,
                 struct quota *quota,
                 enum quota_slot slot,
                 uint64_t amount)
 {
-    INVARIANT(!charge->quota || (charge->quota == quota && charge->slot == slot));
-    if (amount > quota->max[slot] || quota->used[slot] > quota->max[slot] - amount)
+    if (amount > quota_left(quota, slot))
         return -EDQUOT;
-    quota->used[slot] += amount;
-    charge->quota = quota;
-    charge->slot = slot;
-    charge->amount += amount;
+    charge_take_anyway(charge, quota, slot, amount);
     return 0;
+}
+
+int charge_take_spare(struct charge *charge,
+                      struct quota *quota,
+                      enum quota_slot slot,
+                      uint64_t amount)
+{
+    return quota_has_spare(quota, slot, amount) ? charge_take(charge, quota, slot, amount)
+                                                : -EDQUOT;
+}
+
+uint64_t quota_left(const struct quota *quota, enum quota_slot slot)
+{
+    uint64_t used = quota->used[slot];
+
+    return used < quota->max[slot] ? quota->max[slot] - used : 0;
 }
 
 bool quota_has_spare(const struct quota *quota, enum quota_slot slot, uint64_t amount)

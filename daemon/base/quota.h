@@ -44,6 +44,19 @@ void quota_init(struct quota *quota);
  */
 MUST_CHECK int
 charge_take(struct charge *charge, struct quota *quota, enum quota_slot slot, uint64_t amount);
+/* The same, if quota_has_spare() of it: for what can be refused. */
+MUST_CHECK int charge_take_spare(struct charge *charge,
+                                 struct quota *quota,
+                                 enum quota_slot slot,
+                                 uint64_t amount);
+/* As charge_take(), above the limit, too: for what has to be told whatever is held. How much
+ * that may come to is bounded by what is asked for, and the asking by session.h. */
+void charge_take_anyway(struct charge *charge,
+                        struct quota *quota,
+                        enum quota_slot slot,
+                        uint64_t amount);
+/* How much more fits. */
+uint64_t quota_left(const struct quota *quota, enum quota_slot slot);
 /* Would @amount fit, and leave a sixteenth for what has to be told even then? Bulk asks. */
 bool quota_has_spare(const struct quota *quota, enum quota_slot slot, uint64_t amount);
 void charge_give_back(struct charge *charge, uint64_t amount); /* a part of it */

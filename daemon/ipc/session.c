@@ -8,17 +8,11 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "base/buf.h"
 #include "base/fault.h"
 #include "base/mem.h"
+#include "ipc/session_priv.h"
 #include "ipc/turns.h"
-#include "loop/loop.h"
-#include "loop/timer.h"
-#include "loop/watch.h"
-#include "wire/frame.h"
 
-#define READ_BYTES      65536
-#define FDS_MAX         16           /* room in the control buffer; options.fds_max is below */
 #define GONE_POLL_US    (500 * 1000) /* how often a half-closed client is looked at */
 #define KEEP_BUFFER_MAX 65536        /* larger buffers are given back when empty, … */
 #define KEEP_BUFFER_MIN 8192         /* … and those of the many clients that rest */
@@ -32,53 +26,6 @@
 
 static unsigned n_leaving;
 static size_t leaving_bytes;
-
-/* Shared by all sessions: what is read is eaten, or copied to the session, before the next
- * one reads. */
-static char scratch[READ_BYTES];
-
-enum session_state {
-    SESSION_OPEN,
-    SESSION_HALF,    /* the client sends no more */
-    SESSION_ENDED,   /* on_end told; nothing moves */
-    SESSION_LEAVING, /* close_after_flush */
-    SESSION_CLOSED,
-};
-
-struct session {
-    struct reap reap; /* first */
-    struct loop *loop;
-    struct quota *quota;
-    const struct session_events *events;
-    void *owner;
-    struct session_options options;
-    struct watch watch;
-    struct timer deadline; /* first frame, rest of a frame, half-closed poll, last word */
-    struct timer linger;
-    struct deferred flush;
-    struct buf in; /* the beginning of a frame */
-    struct buf out;
-    struct charge in_charge;
-    struct charge out_charge;
-    struct charge fd_charge;
-    int fds[FDS_MAX];
-    unsigned n_fds;
-    int fd;
-    volatile uint8_t *busy; /* NULL: nobody wants to know */
-    enum session_state state;
-    bool shared; /* the socket is somebody else's, too */
-    bool congested;
-    bool lingers;          /* all that is queued was told lazily, and the timer runs */
-    bool blocked;          /* the socket takes no more for now */
-    bool yielded;          /* other tasks of this round go first */
-    bool tells_all;        /* the frame that is being told is all there is in @in */
-    bool spoke;            /* something has been written */
-    bool write_failed;     /* on_end is to be told from the round's end */
-    uint64_t turn;         /* when it was read from last, where turns are shared */
-    size_t leaving_bytes;  /* its part of what waits for those who leave */
-    unsigned gathered;     /* rounds that the queue has waited for more */
-    size_t gathered_bytes; /* what it was in the last of them */
-};
 
 struct session_options session_options_default(void)
 {
@@ -94,22 +41,30 @@ struct session_options session_options_default(void)
 }
 
 /* Dropping interest allocates nothing; were it to fail, the state keeps us from reading. */
-static void stop_reading(struct session *session)
+void session_stop_reading(struct session *session)
 {
     if (watch_set(&session->watch, session->watch.interest & ~WATCH_READ) < 0)
         session->write_failed = true;
 }
 
-static void end(struct session *session, enum session_end why)
+void session_end(struct session *session, enum session_end why)
 {
     if (session->state >= SESSION_ENDED)
         return;
     session->state = why == SESSION_END_EOF ? SESSION_HALF : SESSION_ENDED;
-    stop_reading(session);
+    session_stop_reading(session);
     timer_disarm(&session->deadline);
     if (session->state == SESSION_HALF && timer_arm(&session->deadline, GONE_POLL_US) < 0)
         session->state = SESSION_ENDED;
     session->events->on_end(session->owner, why);
+}
+
+/* A deadline for the rest of the frame; the very first has one from the start. */
+int session_watch_the_clock(struct session *session)
+{
+    if ((session->in.len == 0 && !session->skims) || timer_is_armed(&session->deadline))
+        return 0;
+    return timer_arm(&session->deadline, session->options.rest_of_frame_us);
 }
 
 /* ---- out ------------------------------------------------------------------------------- */
@@ -145,11 +100,24 @@ static size_t send_some(struct session *session, const struct iovec *iov, size_t
     return 0;
 }
 
+/* Return: WATCH_READ, if there is anything to be read for. */
+static unsigned let_go(struct session *session)
+{
+    session->held = false;
+    if (session->state != SESSION_OPEN)
+        return 0;
+    if (session_watch_the_clock(session) < 0)
+        session->write_failed = true;
+    return WATCH_READ;
+}
+
 static void want_write(struct session *session, bool on)
 {
     unsigned interest = session->watch.interest & ~WATCH_WRITE;
 
     session->blocked = on;
+    if (!on && session->held)
+        interest |= let_go(session);
     if (watch_set(&session->watch, on ? interest | WATCH_WRITE : interest) < 0) {
         session->write_failed = true;
         loop_defer(session->loop, &session->flush);
@@ -184,10 +152,10 @@ static void write_queue(struct session *session)
 bool session_is_quiet(const struct session *session)
 {
     return session->state == SESSION_OPEN && !session->write_failed && session->in.len == 0 &&
-           session->out.len == 0 && session->n_fds == 0;
+           !session->skims && session->out.len == 0 && session->n_fds == 0;
 }
 
-static void set_busy(struct session *session)
+void session_set_busy(struct session *session)
 {
     if (session->busy)
         *session->busy = 1;
@@ -246,7 +214,7 @@ static void session_on_flush(void *owner)
         session_close(session);
     } else if (session->write_failed) {
         took(session, session->out.len);
-        end(session, SESSION_END_ERROR);
+        session_end(session, SESSION_END_ERROR);
     } else {
         drained(session);
         if (session->busy && session_is_quiet(session))
@@ -254,16 +222,9 @@ static void session_on_flush(void *owner)
     }
 }
 
-static int queue(struct session *session, size_t size)
+static void pay(struct session *session, size_t size)
 {
-    int r = charge_take(&session->out_charge, session->quota, QUOTA_BYTES, size);
-
-    if (r < 0)
-        return r;
-    r = buf_reserve(&session->out, size);
-    if (r < 0)
-        charge_give_back(&session->out_charge, size);
-    return r;
+    charge_take_anyway(&session->out_charge, session->quota, QUOTA_BYTES, size);
 }
 
 /* Return: whether it may wait; without memory for the timer it may not. */
@@ -294,7 +255,7 @@ static void session_on_linger(void *owner)
 
 static void queued(struct session *session)
 {
-    set_busy(session);
+    session_set_busy(session);
     if (session->congested || session->out.len <= session->options.high_water_bytes)
         return;
     session->congested = true;
@@ -302,21 +263,20 @@ static void queued(struct session *session)
         session->events->on_congested(session->owner);
 }
 
-int session_reserve(struct session *session, size_t size, char **ret)
+int session_reserve(struct session *session, size_t size, enum session_room room, char **ret)
 {
-    int r = queue(session, size);
-
+    if (room == SESSION_ROOM_SPARE && !quota_has_spare(session->quota, QUOTA_BYTES, size))
+        return -EDQUOT;
+    int r = buf_reserve(&session->out, size);
     if (r < 0)
         return r;
-    charge_give_back(&session->out_charge, size); /* charged for what is written */
     *ret = buf_tail(&session->out);
     return 0;
 }
 
 static void commit(struct session *session, size_t size)
 {
-    /* It fitted a moment ago, in session_reserve(). */
-    INVARIANT(charge_take(&session->out_charge, session->quota, QUOTA_BYTES, size) == 0);
+    pay(session, size);
     buf_commit(&session->out, size);
 }
 
@@ -365,7 +325,7 @@ int session_send_payload(struct session *session, struct span head, struct span 
 
     struct span rest_of_head = span_drop(head, sent);
     struct span rest = span_drop(payload, sent > head.len ? sent - head.len : 0);
-    int r = queue(session, rest_of_head.len + rest.len);
+    int r = buf_reserve(&session->out, rest_of_head.len + rest.len);
     if (r < 0 && sent == 0)
         return r;
     if (r < 0) { /* half a frame is out: the stream cannot be mended */
@@ -373,6 +333,7 @@ int session_send_payload(struct session *session, struct span head, struct span 
         loop_defer(session->loop, &session->flush);
         return r;
     }
+    pay(session, rest_of_head.len + rest.len);
     INVARIANT(buf_append(&session->out, rest_of_head) == 0); /* reserved above */
     INVARIANT(buf_append(&session->out, rest) == 0);
     stop_lingering(session);
@@ -395,239 +356,7 @@ int session_fd(const struct session *session)
     return session->fd;
 }
 
-/* ---- in -------------------------------------------------------------------------------- */
-
-static void keep_fds(struct session *session, const struct cmsghdr *part, bool *ret_too_many)
-{
-    size_t n = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-
-    for (size_t i = 0; i < n; i++) {
-        int fd;
-
-        memcpy(&fd, CMSG_DATA(part) + i * sizeof(int), sizeof(int));
-        if (session->n_fds == session->options.fds_max || session->n_fds == FDS_MAX) {
-            close(fd);
-            *ret_too_many = true;
-            continue;
-        }
-        if (charge_take(&session->fd_charge, session->quota, QUOTA_FDS, 1) < 0) {
-            close(fd);
-            fd = -EDQUOT; /* keeps its place: the frame that takes it is told */
-        }
-        session->fds[session->n_fds++] = fd;
-    }
-}
-
-/* Return: bytes read, 0 at the end, -EAGAIN, -EMFILE for too many descriptors, -errno. */
-// NOLINTNEXTLINE(readability-non-const-parameter): the iovec writes to it
-static ssize_t receive(struct session *session, char *to, size_t size)
-{
-    union {
-        struct cmsghdr header; /* aligns the bytes */
-        char bytes[CMSG_SPACE(sizeof(int) * FDS_MAX)];
-    } control;
-    struct iovec iov = {to, size};
-    struct msghdr message = {.msg_iov = &iov,
-                             .msg_iovlen = 1,
-                             .msg_control = control.bytes,
-                             .msg_controllen = sizeof(control.bytes)};
-    bool too_many = false;
-    ssize_t n;
-
-    do
-        n = recvmsg(session->fd, &message, MSG_CMSG_CLOEXEC);
-    while (n < 0 && errno == EINTR);
-    if (n < 0)
-        return -errno;
-    for (struct cmsghdr *part = CMSG_FIRSTHDR(&message); part;
-         part = CMSG_NXTHDR(&message, part))
-        if (part->cmsg_level == SOL_SOCKET && part->cmsg_type == SCM_RIGHTS)
-            keep_fds(session, part, &too_many);
-    return too_many || (message.msg_flags & MSG_CTRUNC) ? -EMFILE : n;
-}
-
-/* Tells of the whole frames in *bytes and eats them. Return: 0, or -EPROTO. */
-static int tell_frames(struct session *session, struct span *bytes)
-{
-    while (session->state == SESSION_OPEN && bytes->len > 0) {
-        struct wire_frame frame;
-        enum wire_outcome outcome =
-            wire_frame_next((const uint8_t *)bytes->ptr, bytes->len, &frame);
-
-        if (outcome == WIRE_MORE)
-            break;
-        if (outcome != WIRE_READY)
-            return -EPROTO;
-        *bytes = span_drop(*bytes, frame.frame_len);
-        timer_disarm(&session->deadline);
-        session->tells_all = session->in.len == frame.frame_len;
-        session->events->on_frame(session->owner, &frame);
-        session->tells_all = false;
-    }
-    return 0;
-}
-
-bool session_frame_holds(const struct session *session, struct span part)
-{
-    struct span frame = buf_span(&session->in);
-    uintptr_t at = (uintptr_t)part.ptr;
-    uintptr_t begin = (uintptr_t)frame.ptr;
-
-    return session->tells_all && at >= begin && at - begin <= frame.len &&
-           part.len <= frame.len - (at - begin);
-}
-
-char *session_take_frame(struct session *session)
-{
-    INVARIANT(session->tells_all);
-    char *memory = session->in.storage;
-    size_t size = session->in.len;
-
-    session->in = (struct buf){.max = session->in.max};
-    session->tells_all = false;
-    if (session->in_charge.quota) /* none any more where it was closed meanwhile */
-        charge_give_back(&session->in_charge, size);
-    return memory;
-}
-
-/* A deadline for the rest of the frame; the very first has one from the start. */
-static int watch_the_clock(struct session *session)
-{
-    if (session->in.len == 0 || timer_is_armed(&session->deadline))
-        return 0;
-    return timer_arm(&session->deadline, session->options.rest_of_frame_us);
-}
-
-static size_t missing_bytes(const struct session *session, size_t more)
-{
-    struct span have = buf_span(&session->in);
-    struct wire_frame frame = {0};
-
-    (void)wire_frame_next((const uint8_t *)have.ptr, have.len, &frame);
-    if (frame.frame_len > have.len + more)
-        return frame.frame_len - have.len;
-    return more;
-}
-
-/* Keeps the beginning of a frame, with room for all of it: to move a long one when more of it
- * comes would leave a hole. Room is addresses; memory it has as its bytes come. */
-static int keep_rest(struct session *session, struct span rest)
-{
-    struct wire_frame frame = {0};
-    int r = charge_take(&session->in_charge, session->quota, QUOTA_BYTES, rest.len);
-
-    (void)wire_frame_next((const uint8_t *)rest.ptr, rest.len, &frame);
-    if (r == 0 && frame.frame_len > 0)
-        r = buf_reserve(&session->in, frame.frame_len);
-    return r < 0 ? r : buf_append(&session->in, rest);
-}
-
-static int eat_scratch(struct session *session, size_t n)
-{
-    struct span bytes = {scratch, n};
-    int r = tell_frames(session, &bytes);
-
-    if (r < 0 || session->state != SESSION_OPEN)
-        return r;
-    return bytes.len ? keep_rest(session, bytes) : 0;
-}
-
-static int eat_kept(struct session *session, size_t n)
-{
-    int r = charge_take(&session->in_charge, session->quota, QUOTA_BYTES, n);
-
-    if (r < 0)
-        return r;
-    buf_commit(&session->in, n);
-    struct span bytes = buf_span(&session->in);
-    r = tell_frames(session, &bytes);
-    if (session->state != SESSION_OPEN) /* its charges are released already */
-        return 0;
-    if (!session->in.storage) /* somebody took it */
-        return r;
-    size_t eaten = session->in.len - bytes.len;
-    buf_consume(&session->in, eaten);
-    charge_give_back(&session->in_charge, eaten);
-    if (session->in.len == 0)
-        buf_done(&session->in);
-    return r;
-}
-
-static bool client_is_gone(const struct session *session)
-{
-    struct pollfd ask = {.fd = session->fd, .events = 0};
-
-    return poll(&ask, 1, 0) > 0 && (ask.revents & (POLLHUP | POLLERR));
-}
-
-static void tell_end(struct session *session, ssize_t r)
-{
-    if (r == 0)
-        end(session, client_is_gone(session) ? SESSION_END_ERROR : SESSION_END_EOF);
-    else if (r == -EPROTO)
-        end(session, SESSION_END_FRAME);
-    else if (r == -EMFILE)
-        end(session, SESSION_END_FDS);
-    else if (r == -EDQUOT)
-        end(session, SESSION_END_QUOTA);
-    else
-        end(session, SESSION_END_ERROR);
-}
-
-/* Descriptors ride with the first byte of the frame that takes them: when no part of a frame is
- * left, nobody is going to take those that are. */
-static void read_some(struct session *session, size_t most)
-{
-    if (session->busy) { /* from here on its bytes are in our memory alone */
-        set_busy(session);
-        loop_defer(session->loop, &session->flush);
-    }
-    bool kept = session->in.len > 0;
-    size_t want = kept ? missing_bytes(session, most) : most;
-    int r = kept ? buf_reserve(&session->in, want) : 0;
-    if (most == TURNS_READ_BYTES && want > TURNS_REST_BYTES)
-        want = TURNS_REST_BYTES;
-
-    if (r < 0) {
-        end(session, SESSION_END_QUOTA);
-        return;
-    }
-    ssize_t n = receive(session, kept ? buf_tail(&session->in) : scratch, want);
-    if (n == -EAGAIN)
-        return;
-    if (n <= 0) {
-        tell_end(session, n);
-        return;
-    }
-    r = kept ? eat_kept(session, (size_t)n) : eat_scratch(session, (size_t)n);
-    if (r == 0 && session->state == SESSION_OPEN)
-        r = session->in.len == 0 && session->n_fds > 0 ? -EMFILE : watch_the_clock(session);
-    if (r == -EDQUOT) { /* no frame of it was told: its memory goes with its charge */
-        buf_done(&session->in);
-        charge_release(&session->in_charge);
-    }
-    if (r < 0 && session->state == SESSION_OPEN)
-        tell_end(session, r);
-}
-
-/* A socket that is left alone is still readable in the next round. */
-static void session_read(struct session *session)
-{
-    struct turns *turns = session->options.turns;
-    size_t most = sizeof(scratch);
-
-    if (turns) {
-        int64_t now_us = loop_now_us(session->loop);
-
-        turns_note(turns, session->quota, now_us);
-        if (turns_are_shared(turns, now_us)) {
-            most = TURNS_READ_BYTES;
-            if (!turns_take(turns, session->quota, loop_round(session->loop), &session->turn))
-                return;
-        }
-    }
-    read_some(session, most);
-}
+/* ---- readiness ------------------------------------------------------------------------- */
 
 static void session_on_ready(void *owner, unsigned ready)
 {
@@ -650,24 +379,11 @@ static void session_on_deadline(void *owner)
     if (session->state == SESSION_LEAVING) {
         session_close(session);
     } else if (session->state == SESSION_HALF) {
-        if (client_is_gone(session) || timer_arm(&session->deadline, GONE_POLL_US) < 0)
-            end(session, SESSION_END_ERROR);
+        if (session_client_is_gone(session) || timer_arm(&session->deadline, GONE_POLL_US) < 0)
+            session_end(session, SESSION_END_ERROR);
     } else {
-        end(session, SESSION_END_TIMEOUT);
+        session_end(session, SESSION_END_TIMEOUT);
     }
-}
-
-int session_take_fd(struct session *session)
-{
-    if (session->n_fds == 0)
-        return -1;
-
-    int fd = session->fds[0];
-    session->n_fds--;
-    memmove(session->fds, session->fds + 1, session->n_fds * sizeof(int));
-    if (fd >= 0 && session->fd_charge.quota) /* none any more while the last word goes out */
-        charge_give_back(&session->fd_charge, 1);
-    return fd;
 }
 
 /* ---- life ------------------------------------------------------------------------------ */
@@ -743,15 +459,6 @@ void session_leave(struct session *session)
     session_close(session);
 }
 
-static void drop_fds(struct session *session)
-{
-    for (unsigned i = 0; i < session->n_fds; i++) {
-        if (session->fds[i] >= 0)
-            close(session->fds[i]);
-    }
-    session->n_fds = 0;
-}
-
 static void end_leaving(struct session *session)
 {
     if (session->state != SESSION_LEAVING)
@@ -776,7 +483,7 @@ void session_close(struct session *session)
     timer_disarm(&session->linger);
     watch_done(&session->watch);
     close(session->fd);
-    drop_fds(session);
+    session_drop_fds(session);
     release_charges(session);
     loop_defer_free(session->loop, &session->reap, session_reap);
 }
@@ -798,8 +505,8 @@ void session_close_after_flush(struct session *session)
     if (session->state >= SESSION_LEAVING)
         return;
     session->busy = NULL;
-    stop_reading(session);
-    drop_fds(session);
+    session_stop_reading(session);
+    session_drop_fds(session);
     release_charges(session); /* the owner and its quota need not outlive this call */
     if (!session->blocked && !session->write_failed)
         write_queue(session);

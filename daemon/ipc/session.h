@@ -13,6 +13,12 @@
  *
  * In: a frame is borrowed for the call. Descriptors that came along wait in order until the
  * owner takes them; those that no frame took end the session.
+ *
+ * A frame that comes in pieces is kept until it is whole, and its user pays; one whose user has
+ * no room goes by unkept, with its descriptors, and the owner is told what it was about. Short
+ * ones are paid with the connection: hello, credit and abort get in whatever is held. Who does
+ * not read what he is told is not read from either while his user has no room, so that
+ * questions alone make nobody hold more and more answers.
  */
 
 #include <stdbool.h>
@@ -27,6 +33,9 @@ struct loop;
 struct session;
 struct turns;
 struct wire_frame;
+struct wire_skim;
+
+#define SESSION_SHORT_FRAME_BYTES 4096 /* with its length: kept at the connection's cost */
 
 struct session_options {
     uint32_t high_water_bytes; /* 512 KiB: on_congested */
@@ -47,12 +56,14 @@ enum session_end {
     SESSION_END_FRAME,   /* a length that is no length, or above the cap */
     SESSION_END_TIMEOUT, /* half a frame, and then nothing */
     SESSION_END_FDS,     /* more descriptors than any frame took */
-    SESSION_END_QUOTA,   /* the uid holds too much for the rest of this frame */
 };
 
 struct session_events {
     /* One frame, borrowed for the call. May close the session. */
     void (*on_frame)(void *owner, const struct wire_frame *frame);
+    /* In place of on_frame, for a frame that could not be kept; borrowed for the call.
+     * @why: -EDQUOT: its user has no room; -ENOMEM: nobody has. */
+    void (*on_unkept)(void *owner, const struct wire_skim *what, int why);
     void (*on_congested)(void *owner);
     void (*on_drained)(void *owner);
     /* The client can send nothing more. After SESSION_END_EOF, a half-close, answers still go
@@ -106,13 +117,20 @@ void session_close(struct session *session);
  * after it. */
 void session_close_after_flush(struct session *session);
 
+enum session_room {
+    SESSION_ROOM_SPARE,  /* a sixteenth of what the uid may hold stays free */
+    SESSION_ROOM_ANYWAY, /* a short frame that must be told whatever is held: an end, a refusal
+                          */
+};
+
 /**
  * session_reserve() - room in the queue for a frame to be written in place
  * @size: bytes of the frame with its length prefix
  * Return: 0 and where to write; -ENOMEM; -EDQUOT when the uid holds too much.
  * session_commit() or session_commit_lazily() must follow with the bytes really written.
  */
-MUST_CHECK int session_reserve(struct session *session, size_t size, char **ret);
+MUST_CHECK int
+session_reserve(struct session *session, size_t size, enum session_room room, char **ret);
 void session_commit(struct session *session, size_t size);
 
 /* As session_commit(), for what nobody waits for: it goes along with the next frame, and alone

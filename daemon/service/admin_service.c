@@ -67,6 +67,19 @@ void admin_send_failure(struct client *client,
     admin_send(client, &reply);
 }
 
+bool admin_send_or_fail(struct client *client, Xhrd__V1__AdminReply *reply)
+{
+    Xhrd__V1__ServerMessage message = XHRD__V1__SERVER_MESSAGE__INIT;
+
+    message.kind_case = XHRD__V1__SERVER_MESSAGE__KIND_ADMIN;
+    message.admin = reply;
+    if (client_send_if_room(client, &message) == 0)
+        return true;
+    admin_send_failure(client, reply->command_id, FAILURE_QUOTA,
+                       "this user holds too much already");
+    return false;
+}
+
 /* Nothing more once it has failed: that reply was the last. */
 static void tell_page(struct listing *listing, bool more)
 {
@@ -78,13 +91,7 @@ static void tell_page(struct listing *listing, bool more)
     reply.more = more;
     if (listing->n > 0)
         listing->attach(listing, &reply);
-    listing->has_failed = !quota_has_spare(&listing->client->user->quota, QUOTA_BYTES,
-                                           xhrd__v1__admin_reply__get_packed_size(&reply));
-    if (listing->has_failed)
-        admin_send_failure(listing->client, listing->command_id, FAILURE_QUOTA,
-                           "this user holds too much already");
-    else
-        admin_send(listing->client, &reply);
+    listing->has_failed = !admin_send_or_fail(listing->client, &reply);
 }
 
 static void send_page(struct listing *listing, bool more)

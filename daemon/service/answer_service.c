@@ -7,13 +7,16 @@
 #include "loop/answerer.h"
 #include "service/service_priv.h"
 
-static void send_question(struct client *client, Xhrd__V1__ConnectionQuestion *question)
+static int send_question(struct client *client, Xhrd__V1__ConnectionQuestion *question)
 {
     Xhrd__V1__ServerMessage message = XHRD__V1__SERVER_MESSAGE__INIT;
 
     message.kind_case = XHRD__V1__SERVER_MESSAGE__KIND_CONNECTION_QUESTION;
     message.connection_question = question;
+    if (question->what_case != XHRD__V1__CONNECTION_QUESTION__WHAT_WITHDRAWN)
+        return client_send_if_room(client, &message);
     client_send(client, &message);
+    return 0;
 }
 
 static int client_on_ask(void *owner, const struct ask *ask)
@@ -34,8 +37,7 @@ static int client_on_ask(void *owner, const struct ask *ask)
         question.sign = &sign;
         break;
     }
-    send_question(client, &question);
-    return 0;
+    return send_question(client, &question);
 }
 
 static void client_on_withdraw(void *owner, const struct ask *ask)
@@ -46,7 +48,7 @@ static void client_on_withdraw(void *owner, const struct ask *ask)
     question.handle = ask->handle;
     question.what_case = XHRD__V1__CONNECTION_QUESTION__WHAT_WITHDRAWN;
     question.withdrawn = true;
-    send_question(owner, &question);
+    (void)send_question(owner, &question);
 }
 
 static const struct answerer_ops client_answerer_ops = {
@@ -68,14 +70,28 @@ int client_answerer(struct client *client, struct answerer **ret)
     return 0;
 }
 
+static void refuse_unasked(struct client *client)
+{
+    client_refuse(client, XHRD__V1__SESSION_ERROR__KIND__KIND_PROTOCOL,
+                  "connection_answer: nothing was asked on this connection");
+}
+
+void answer_service_refuse(struct client *client, uint64_t question_id)
+{
+    if (!client->answerer)
+        refuse_unasked(client);
+    else if (answerer_refuse(client->answerer, question_id) < 0)
+        log_debug(&client->log, "an answer to question %llu, which is not asked any more",
+                  (unsigned long long)question_id);
+}
+
 void answer_service_answer(struct client *client, const Xhrd__V1__ConnectionAnswer *message)
 {
     uint64_t id = message->question_id;
     int r = 0;
 
     if (!client->answerer) {
-        client_refuse(client, XHRD__V1__SESSION_ERROR__KIND__KIND_PROTOCOL,
-                      "connection_answer: nothing was asked on this connection");
+        refuse_unasked(client);
         return;
     }
     switch (message->what_case) {

@@ -67,13 +67,7 @@ static void send_page(struct page *page, bool more)
     reply.more = more;
     if (page->has_failed)
         return;
-    page->has_failed = !quota_has_spare(&page->job->client->user->quota, QUOTA_BYTES,
-                                        xhrd__v1__admin_reply__get_packed_size(&reply));
-    if (page->has_failed)
-        admin_send_failure(page->job->client, page->job->command_id, FAILURE_QUOTA,
-                           "this user holds too much already");
-    else
-        admin_send(page->job->client, &reply);
+    page->has_failed = !admin_send_or_fail(page->job->client, &reply);
     page->n = 0;
     page->n_bytes = 0;
 }

@@ -21,8 +21,10 @@
 /* ---- out ------------------------------------------------------------------------------------
  */
 
-static int
-queue_message(struct client *client, const Xhrd__V1__ServerMessage *message, bool lazily)
+static int queue_message(struct client *client,
+                         const Xhrd__V1__ServerMessage *message,
+                         enum session_room room,
+                         bool lazily)
 {
     struct service *service = client->service;
     uint8_t prefix[WIRE_FRAME_PREFIX_MAX];
@@ -36,7 +38,9 @@ queue_message(struct client *client, const Xhrd__V1__ServerMessage *message, boo
     if (size > WIRE_FRAME_BYTES_MAX)
         return fault(-EMSGSIZE);
     size_t prefix_len = wire_frame_prefix(prefix, size);
-    int r = session_reserve(client->session, prefix_len + size, &to);
+    if (prefix_len + size > SESSION_SHORT_FRAME_BYTES)
+        room = SESSION_ROOM_SPARE;
+    int r = session_reserve(client->session, prefix_len + size, room, &to);
     if (r < 0)
         return r;
     memcpy(to, prefix, prefix_len);
@@ -51,28 +55,37 @@ queue_message(struct client *client, const Xhrd__V1__ServerMessage *message, boo
     return 0;
 }
 
-static void
-send_message(struct client *client, const Xhrd__V1__ServerMessage *message, bool lazily)
+/* Return: 0, or -EDQUOT of what needs spare room. */
+static int send_message(struct client *client,
+                        const Xhrd__V1__ServerMessage *message,
+                        enum session_room room,
+                        bool lazily)
 {
     if (client->closed || deferred_is_queued(&client->leave))
-        return;
-    int r = queue_message(client, message, lazily);
-    if (r == 0)
-        return;
+        return 0;
+    int r = queue_message(client, message, room, lazily);
+    if (r == 0 || (r == -EDQUOT && room == SESSION_ROOM_SPARE))
+        return r;
     log_warning(&client->log, "%s is sent away: a message could not be queued (%s)",
                 client->program, r == -EDQUOT ? "its user holds too much" : "no memory");
     /* Not at once: the caller may be one of its requests, in the middle of an event. */
     loop_defer(client->service->loop, &client->leave);
+    return 0;
 }
 
 void client_send(struct client *client, const Xhrd__V1__ServerMessage *message)
 {
-    send_message(client, message, false);
+    (void)send_message(client, message, SESSION_ROOM_ANYWAY, false);
 }
 
-void client_send_lazily(struct client *client, const Xhrd__V1__ServerMessage *message)
+int client_send_if_room(struct client *client, const Xhrd__V1__ServerMessage *message)
 {
-    send_message(client, message, true);
+    return send_message(client, message, SESSION_ROOM_SPARE, false);
+}
+
+int client_send_lazily(struct client *client, const Xhrd__V1__ServerMessage *message)
+{
+    return send_message(client, message, SESSION_ROOM_SPARE, true);
 }
 
 static void client_on_leave(void *owner)
@@ -220,7 +233,7 @@ static void dispatch(struct client *client, const Xhrd__V1__ClientMessage *messa
         fetch_service_credit(client, message->credit);
         return;
     case XHRD__V1__CLIENT_MESSAGE__KIND_ABORT:
-        fetch_service_abort(client, message->abort);
+        fetch_service_abort(client, message->abort->request_id);
         return;
     case XHRD__V1__CLIENT_MESSAGE__KIND_BODY_TO_FD:
         fetch_service_body_to_fd(client, message->body_to_fd);
@@ -340,7 +353,9 @@ static void client_on_frame(void *owner, const struct wire_frame *frame)
 
     if (client->closed)
         return;
-    if (client->greeted && wire_body_parse(frame, WIRE_DAEMON, &body))
+    if (!client->greeted && frame->frame_len > SESSION_SHORT_FRAME_BYTES)
+        client_refuse_long_hello(client);
+    else if (client->greeted && wire_body_parse(frame, WIRE_DAEMON, &body))
         fetch_service_body(client, body.request_id,
                            (struct span){(const char *)body.data, body.data_len});
     else
@@ -389,10 +404,6 @@ static void client_on_end(void *owner, enum session_end end)
     case SESSION_END_FDS:
         client_refuse(client, XHRD__V1__SESSION_ERROR__KIND__KIND_LIMIT,
                       "more descriptors than any message named");
-        return;
-    case SESSION_END_QUOTA:
-        client_refuse(client, XHRD__V1__SESSION_ERROR__KIND__KIND_LIMIT,
-                      "this user holds too much for another frame");
         return;
     case SESSION_END_ERROR: break;
     }
@@ -482,6 +493,7 @@ static bool client_expects_more(void *owner)
 static const struct session_events client_session_events = {
     .expects_more = client_expects_more,
     .on_frame = client_on_frame,
+    .on_unkept = client_on_unkept,
     .on_congested = client_on_congested,
     .on_drained = client_on_drained,
     .on_end = client_on_end,

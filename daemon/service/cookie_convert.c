@@ -133,9 +133,8 @@ int cookie_send_list(const struct cookie_turn *turn, const struct cookie_list *l
         reply.more = pages.at < list->count;
         if (!reply.more)
             reply.sequence = turn->sequence;
-        if (pages.n > 0 && !quota_has_spare(&client->user->quota, QUOTA_BYTES,
-                                            xhrd__v1__cookie_reply__get_packed_size(&reply)))
-            r = -EDQUOT;
+        if (pages.n > 0)
+            r = cookie_send_rows(client, &reply);
         else
             cookie_send_reply(client, &reply);
     } while (r == 0 && pages.at < list->count);

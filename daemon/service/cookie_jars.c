@@ -132,10 +132,9 @@ static int send_jars(struct client *client, uint32_t command_id, struct jar_list
         reply.jars = jars;
         reply.n_jars = n;
         reply.more = at != NULL;
-        if (n > 0 && !quota_has_spare(&client->user->quota, QUOTA_BYTES,
-                                      xhrd__v1__cookie_reply__get_packed_size(&reply)))
-            return -EDQUOT;
-        cookie_send_reply(client, &reply);
+        int r = cookie_send_rows(client, &reply);
+        if (r < 0)
+            return r;
     } while (at);
     return 0;
 }

@@ -14,6 +14,8 @@
 /* ---- add_all -------------------------------------------------------------------------------
  */
 
+#define REFUSAL_BYTES 160 /* of one in a reply, at most */
+
 struct refusals {
     Xhrd__V1__CookieRefusal *at;
     Xhrd__V1__CookieRefusal **pointers;
@@ -106,6 +108,10 @@ void cookie_add_all(const struct cookie_turn *turn)
         cookie_send_trouble(client, command->command_id, -ENOMEM);
         return;
     }
+    if (!quota_has_spare(&client->user->quota, QUOTA_BYTES, from->n_cookies * REFUSAL_BYTES)) {
+        cookie_send_trouble(client, command->command_id, -EDQUOT);
+        return;
+    }
     int64_t changed =
         add_cookies(turn->lease.jar, from, loop_wall_s(client->service->loop), &refusals);
     if (changed < 0) {
@@ -185,10 +191,9 @@ static int send_verdicts(struct client *client, uint32_t command_id, const struc
         reply.verdicts = page->verdict_pointers;
         reply.n_verdicts = n;
         reply.more = at < all->count;
-        if (n > 0 && !quota_has_spare(&client->user->quota, QUOTA_BYTES,
-                                      xhrd__v1__cookie_reply__get_packed_size(&reply)))
-            return -EDQUOT;
-        cookie_send_reply(client, &reply);
+        int r = cookie_send_rows(client, &reply);
+        if (r < 0)
+            return r;
     } while (at < all->count);
     return 0;
 }

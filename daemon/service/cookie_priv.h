@@ -28,7 +28,9 @@ struct cookie_turn {
 /* ---- cookie_service.c --------------------------------------------------------------------
  */
 
-void cookie_send_reply(struct client *client, Xhrd__V1__CookieReply *reply);
+void cookie_send_reply(struct client *client, Xhrd__V1__CookieReply *reply); /* a short one */
+/* Return: 0, or -EDQUOT: it was not sent. */
+MUST_CHECK int cookie_send_rows(struct client *client, Xhrd__V1__CookieReply *reply);
 void cookie_send_failure(struct client *client,
                          uint32_t command_id,
                          enum failure_kind kind,

@@ -26,6 +26,15 @@ struct cookie_job {
 /* ---- answers -------------------------------------------------------------------------------
  */
 
+int cookie_send_rows(struct client *client, Xhrd__V1__CookieReply *reply)
+{
+    Xhrd__V1__ServerMessage message = XHRD__V1__SERVER_MESSAGE__INIT;
+
+    message.kind_case = XHRD__V1__SERVER_MESSAGE__KIND_COOKIE;
+    message.cookie = reply;
+    return client_send_if_room(client, &message);
+}
+
 void cookie_send_reply(struct client *client, Xhrd__V1__CookieReply *reply)
 {
     Xhrd__V1__ServerMessage message = XHRD__V1__SERVER_MESSAGE__INIT;
@@ -49,6 +58,11 @@ void cookie_send_failure(struct client *client,
     reply.command_id = command_id;
     reply.failure = &failure;
     cookie_send_reply(client, &reply);
+}
+
+void cookie_service_fail(struct client *client, uint32_t command_id, const struct failure *why)
+{
+    cookie_send_failure(client, command_id, why->kind, why->text);
 }
 
 void cookie_send_trouble(struct client *client, uint32_t command_id, int r)
@@ -158,8 +172,8 @@ static Xhrd__V1__CookieCommand *copy_command(const Xhrd__V1__CookieCommand *from
 /* Keeps a copy of the command. Return: 0, -EDQUOT or -ENOMEM. */
 static int keep_command(struct cookie_job *job, const Xhrd__V1__CookieCommand *command)
 {
-    int r = charge_take(&job->bytes, &job->client->user->quota, QUOTA_BYTES,
-                        xhrd__v1__cookie_command__get_packed_size(command));
+    int r = charge_take_spare(&job->bytes, &job->client->user->quota, QUOTA_BYTES,
+                              xhrd__v1__cookie_command__get_packed_size(command));
 
     if (r < 0)
         return r;

@@ -14,10 +14,11 @@
 #include "loop/timer.h"
 #include "service/cookie_priv.h"
 
-#define QUEUE_MAX     256    /* changes told one by one */
-#define COALESCED_MAX 1024   /* cookies of which the last change is kept */
-#define BYTES_AIM     262144 /* of one message */
-#define RETRY_US      100000 /* when others of the user hold all he may hold */
+#define SNAPSHOT_SLACK 64     /* of a message beyond what its cookies are counted as */
+#define QUEUE_MAX      256    /* changes told one by one */
+#define COALESCED_MAX  1024   /* cookies of which the last change is kept */
+#define BYTES_AIM      262144 /* of one message */
+#define RETRY_US       100000 /* when others of the user hold all he may hold */
 
 struct watch_change {
     struct map_node node; /* in watch->by_order: the last of its cookie */
@@ -189,8 +190,8 @@ static void watch_on_change(void *owner,
     if (watch->must_reset)
         return;
     struct watch_change *change = copy_change(after ? after : before);
-    if (!change || charge_take(&watch->bytes, &watch->client->user->quota, QUOTA_BYTES,
-                               change->size) < 0) {
+    if (!change || charge_take_spare(&watch->bytes, &watch->client->user->quota, QUOTA_BYTES,
+                                     change->size) < 0) {
         mem_free(change);
         give_up_queue(watch);
         return;
@@ -224,13 +225,16 @@ static const struct cookie_changes watch_changes = {
 /* ---- out: what is told ---------------------------------------------------------------------
  */
 
-static void send_changes(struct client *client, Xhrd__V1__CookieChanges *changes)
+static int send_changes(struct client *client, Xhrd__V1__CookieChanges *changes)
 {
     Xhrd__V1__ServerMessage message = XHRD__V1__SERVER_MESSAGE__INIT;
 
     message.kind_case = XHRD__V1__SERVER_MESSAGE__KIND_COOKIE_CHANGES;
     message.cookie_changes = changes;
+    if (!changes->failure)
+        return client_send_if_room(client, &message);
     client_send(client, &message);
+    return 0;
 }
 
 /* Its last word; the watch is gone. */
@@ -246,7 +250,7 @@ static void end_watch(struct cookie_watch *watch, enum failure_kind kind, const 
     changes.command_id = watch->command_id;
     changes.failure = &failure;
     watch_free(watch);
-    send_changes(client, &changes);
+    (void)send_changes(client, &changes);
     client_check_done(client);
 }
 
@@ -308,15 +312,16 @@ static bool send_page(struct cookie_watch *watch, struct change_page *page)
     size_t bytes = 0;
     size_t n = fill_page(watch, page, &bytes);
 
-    if (!has_room(watch, bytes))
-        return false;
     changes.command_id = watch->command_id;
     changes.previous = watch->told;
     changes.sequence = n == watch->n_queued ? watch->seen : page->changes[n - 1].sequence;
     changes.changes = page->pointers;
     changes.n_changes = n;
+    if (send_changes(watch->client, &changes) < 0) {
+        (void)has_room(watch, bytes); /* again, later */
+        return false;
+    }
     watch->told = changes.sequence;
-    send_changes(watch->client, &changes);
     while (n-- > 0)
         forget_change(watch,
                       CONTAINER_OF(list_first(&watch->queue), struct watch_change, link));
@@ -342,11 +347,11 @@ static size_t list_bytes(const struct cookie_list *list)
     size_t bytes = 0;
 
     for (size_t i = 0; i < list->count; i++)
-        bytes += cookie_message_bytes(list->cookies[i]);
-    return bytes;
+        bytes += cookie_message_bytes(list->cookies[i]) + SNAPSHOT_SLACK;
+    return bytes + SNAPSHOT_SLACK;
 }
 
-/* Return: 0 or -ENOMEM. */
+/* What has_room() has found room for. Return: 0 or -ENOMEM. */
 static int send_snapshot(struct cookie_watch *watch, const struct cookie_list *list)
 {
     struct cookie_pages pages = {.list = list, .right = watch->lease.right};
@@ -365,8 +370,8 @@ static int send_snapshot(struct cookie_watch *watch, const struct cookie_list *l
         changes.snapshot = pages.pointers;
         changes.n_snapshot = pages.n;
         changes.more = pages.at < list->count;
-        send_changes(watch->client, &changes);
-    } while (pages.at < list->count);
+        r = send_changes(watch->client, &changes);
+    } while (r == 0 && pages.at < list->count);
     cookie_pages_done(&pages);
     return r;
 }

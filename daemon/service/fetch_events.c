@@ -10,6 +10,9 @@
 #include "service/tls_convert.h"
 #include "wire/frame.h"
 
+#define END_BYTES  256 /* of a message that tells of an end, but for trailers */
+#define LINE_BYTES 16  /* of a field line in a message, but for name and value */
+
 void client_request_send_failed(struct client *client,
                                 uint32_t number,
                                 const struct failure *why,
@@ -30,6 +33,27 @@ void client_request_send_failed(struct client *client,
     client_send(client, &message);
 }
 
+static void fail_for_session(struct client_request *entry, int r)
+{
+    struct failure why;
+
+    if (r == -EDQUOT)
+        failure_set(&why, FAILURE_QUOTA, "too many bytes wait for this user's clients to read");
+    else
+        failure_set(&why, FAILURE_INTERNAL, "out of memory");
+    entry->is_mute = true;
+    request_fail(entry->request, &why);
+}
+
+/* What its owner must not miss. */
+static void send_or_fail(struct client_request *entry, const Xhrd__V1__ServerMessage *message)
+{
+    int r = entry->is_mute ? 0 : client_send_if_room(entry->client, message);
+
+    if (r < 0)
+        fail_for_session(entry, r);
+}
+
 static void send_change(struct client_request *entry, Xhrd__V1__ReadyStateChange change)
 {
     Xhrd__V1__ServerMessage message = XHRD__V1__SERVER_MESSAGE__INIT;
@@ -38,10 +62,10 @@ static void send_change(struct client_request *entry, Xhrd__V1__ReadyStateChange
     change.monotonic_us = (uint64_t)loop_now_us(entry->client->service->loop);
     message.kind_case = XHRD__V1__SERVER_MESSAGE__KIND_READY_STATE;
     message.ready_state = &change;
-    if (change.state == XHRD__V1__READY_STATE__READY_STATE_OPENED) /* it goes on waiting */
-        client_send_lazily(entry->client, &message);
-    else
-        client_send(entry->client, &message);
+    if (change.state != XHRD__V1__READY_STATE__READY_STATE_OPENED)
+        send_or_fail(entry, &message);
+    else if (!entry->is_mute && client_send_lazily(entry->client, &message) < 0)
+        log_debug(&entry->client->log, "no room to tell what a request waits for");
 }
 
 static void send_ready_state(struct client_request *entry, Xhrd__V1__ReadyState state)
@@ -106,7 +130,7 @@ static void entry_on_redirect(void *owner, const struct request_hop *hop)
     redirected.upgrade = hop->upgrade;
     message.kind_case = XHRD__V1__SERVER_MESSAGE__KIND_REDIRECTED;
     message.redirected = &redirected;
-    client_send(entry->client, &message);
+    send_or_fail(entry, &message);
 }
 
 static void send_question(struct client_request *entry, Xhrd__V1__Question *question)
@@ -116,7 +140,7 @@ static void send_question(struct client_request *entry, Xhrd__V1__Question *ques
     question->request_id = entry->number;
     message.kind_case = XHRD__V1__SERVER_MESSAGE__KIND_QUESTION;
     message.question = question;
-    client_send(entry->client, &message);
+    send_or_fail(entry, &message);
 }
 
 static void entry_on_challenge(void *owner, const struct request_challenge *from)
@@ -145,17 +169,6 @@ static void entry_on_challenge(void *owner, const struct request_challenge *from
     question.what_case = XHRD__V1__QUESTION__WHAT_CHALLENGE;
     question.challenge = &challenge;
     send_question(owner, &question);
-}
-
-static void fail_for_session(struct client_request *entry, int r)
-{
-    struct failure why;
-
-    if (r == -EDQUOT)
-        failure_set(&why, FAILURE_QUOTA, "too many bytes wait for this user's clients to read");
-    else
-        failure_set(&why, FAILURE_INTERNAL, "out of memory");
-    request_fail(entry->request, &why);
 }
 
 static void entry_on_verdict(void *owner, const struct request_verdict *from)
@@ -286,7 +299,7 @@ static int send_with_certificates(struct client_request *entry,
     if (r < 0)
         return r;
     tls->certificates_left_out = (uint32_t)certificates->n_left_out;
-    client_send(entry->client, message);
+    send_or_fail(entry, message);
     arena_release(arena, tls->certificates);
     return 0;
 }
@@ -330,7 +343,7 @@ static int send_head(struct client_request *entry,
     message.head = to;
     int r = 0;
     if (!connection.tls || !head->certificates)
-        client_send(entry->client, &message);
+        send_or_fail(entry, &message);
     else
         r = send_with_certificates(entry, head->certificates, &tls.info, &message);
     to->connection = NULL;
@@ -399,7 +412,7 @@ static void entry_on_body(void *owner, struct span bytes)
         send_ready_state(entry, XHRD__V1__READY_STATE__READY_STATE_LOADING);
     }
     /* Who is being sent away has missed a message, maybe the head: nothing more is told. */
-    while (bytes.len > 0 && !entry->client->closed &&
+    while (bytes.len > 0 && !entry->is_mute && !entry->client->closed &&
            !deferred_is_queued(&entry->client->leave)) {
         struct span chunk = span_take(bytes, WIRE_BODY_DATA_MAX);
         size_t n = wire_body_head(head, WIRE_CLIENT, entry->number, chunk.len);
@@ -431,7 +444,8 @@ static void entry_on_progress(void *owner, const struct request_progress *from)
     progress.monotonic_us = (uint64_t)loop_now_us(entry->client->service->loop);
     message.kind_case = XHRD__V1__SERVER_MESSAGE__KIND_PROGRESS;
     message.progress = &progress;
-    client_send(entry->client, &message);
+    if (!entry->is_mute && client_send_if_room(entry->client, &message) < 0)
+        log_debug(&entry->client->log, "no room to tell how far a request has come");
 }
 
 static void entry_on_upload_taken(void *owner, uint64_t bytes)
@@ -444,7 +458,7 @@ static void entry_on_upload_taken(void *owner, uint64_t bytes)
     credit.bytes = (uint32_t)bytes;
     message.kind_case = XHRD__V1__SERVER_MESSAGE__KIND_CREDIT;
     message.credit = &credit;
-    client_send(entry->client, &message);
+    client_send(entry->client, &message); /* for bytes that were read from the client */
 }
 
 void timing_to_pb(const struct request_timing *timing, Xhrd__V1__Timing *ret)
@@ -493,15 +507,31 @@ static void send_done(struct client_request *entry,
     free_headers(arena, done.trailers);
 }
 
+/* An end is short, but for the trailers in it. */
+static bool has_room_for_end(const struct client_request *entry)
+{
+    const struct headers *trailers = request_trailers(entry->request);
+
+    return headers_count(trailers) == 0 ||
+           quota_has_spare(&entry->client->user->quota, QUOTA_BYTES,
+                           trailers->live_bytes + (uint64_t)trailers->count * LINE_BYTES +
+                               END_BYTES);
+}
+
 static void entry_on_done(void *owner, const struct failure *why)
 {
     struct client_request *entry = owner;
     struct client *client = entry->client;
     struct request_totals totals;
     struct request_timing times;
+    struct failure no_room;
 
     request_get_totals(entry->request, &totals);
     request_get_timing(entry->request, &times);
+    if (!why && !has_room_for_end(entry)) {
+        failure_set(&no_room, FAILURE_QUOTA, "no room for what came behind the answer's body");
+        why = &no_room;
+    }
     note_end(entry, why, &totals, &times);
     if (why) {
         Xhrd__V1__RequestFailed failed = XHRD__V1__REQUEST_FAILED__INIT;

@@ -58,13 +58,10 @@ static int take_inline_body(struct client *client,
                             struct request_options *to,
                             struct failure *why)
 {
-    struct charge would = CHARGE_NONE;
-
-    if (charge_take(&would, &client->user->quota, QUOTA_BYTES, bytes.len) < 0) {
+    if (!quota_has_spare(&client->user->quota, QUOTA_BYTES, bytes.len)) {
         failure_set(why, FAILURE_QUOTA, "too many bytes of this user are held");
         return -EDQUOT;
     }
-    charge_release(&would);
     if (bytes.len < LENT_BODY_MIN || !session_frame_holds(client->session, bytes))
         return request_options_set_inline_body(to, bytes, why);
     request_options_lend_inline_body(to, bytes);

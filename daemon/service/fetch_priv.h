@@ -23,6 +23,7 @@ struct client_request {
                               NULL: none, or gone */
     uint32_t number;
     bool loading_told;
+    bool is_mute; /* something could not be told: what follows but the end is not either */
     bool tell_sent;
     bool tell_hops;
     bool from_network; /* its answer came from a server */

@@ -65,7 +65,7 @@ static int take_charges(struct client_request *entry,
         too_many = "requests of this user are under way";
     else if (charge_take(&entry->fds, quota, QUOTA_FDS, n_fds) < 0)
         too_many = "descriptors of this user are held";
-    else if (charge_take(&entry->bytes, quota, QUOTA_BYTES, n_bytes) < 0)
+    else if (n_bytes > 0 && charge_take_spare(&entry->bytes, quota, QUOTA_BYTES, n_bytes) < 0)
         too_many = "bytes of this user are held";
     if (!too_many)
         return 0;
@@ -119,12 +119,11 @@ static int open_request(struct client *client,
                         struct failure *ret_why)
 {
     struct request_options options;
-
-    if (client->service->draining)
-        return refuse_drained(ret_why);
     struct client_request *entry = mem_zalloc(sizeof(*entry));
     request_options_init(&options);
     int r = fetch_options_of_message(client, message, &options, ret_why);
+    if (client->service->draining) /* its descriptors are taken, or nobody would */
+        r = refuse_drained(ret_why);
     if (r == 0 && !entry) {
         failure_set(ret_why, FAILURE_INTERNAL, "out of memory");
         r = -ENOMEM;
@@ -143,21 +142,36 @@ static int open_request(struct client *client,
     return r;
 }
 
+/* Return: whether the client is sent away for it. */
+static bool refuse_number(struct client *client, uint32_t request_id)
+{
+    if (request_id != 0 && !find(client, request_id))
+        return false;
+    client_refuse(client, XHRD__V1__SESSION_ERROR__KIND__KIND_PROTOCOL,
+                  request_id == 0 ? "request_id: wants a number above 0"
+                                  : "request_id: is in use on this connection");
+    return true;
+}
+
+static void tell_refused(struct client *client, uint32_t request_id, const struct failure *why)
+{
+    client->counters->refused++;
+    client->service->requests_refused++;
+    client_request_send_failed(client, request_id, why, NULL);
+}
+
+void fetch_service_refuse(struct client *client, uint32_t request_id, const struct failure *why)
+{
+    if (!refuse_number(client, request_id))
+        tell_refused(client, request_id, why);
+}
+
 void fetch_service_open(struct client *client, const Xhrd__V1__OpenRequest *message)
 {
     struct failure why;
 
-    if (message->request_id == 0 || find(client, message->request_id)) {
-        client_refuse(client, XHRD__V1__SESSION_ERROR__KIND__KIND_PROTOCOL,
-                      message->request_id == 0 ? "request_id: wants a number above 0"
-                                               : "request_id: is in use on this connection");
-        return;
-    }
-    if (open_request(client, message, &why) < 0) {
-        client->counters->refused++;
-        client->service->requests_refused++;
-        client_request_send_failed(client, message->request_id, &why, NULL);
-    }
+    if (!refuse_number(client, message->request_id) && open_request(client, message, &why) < 0)
+        tell_refused(client, message->request_id, &why);
 }
 
 void fetch_service_body(struct client *client, uint32_t request_id, struct span bytes)
@@ -248,15 +262,20 @@ void fetch_service_body_to_fd(struct client *client, const Xhrd__V1__BodyToFd *m
         request_fail(entry->request, &why);
 }
 
-void fetch_service_abort(struct client *client, const Xhrd__V1__AbortRequest *message)
+void fetch_service_fail(struct client *client, uint32_t request_id, const struct failure *why)
 {
-    struct client_request *entry = find(client, message->request_id);
+    struct client_request *entry = find(client, request_id);
+
+    if (entry)
+        request_fail(entry->request, why);
+}
+
+void fetch_service_abort(struct client *client, uint32_t request_id)
+{
     struct failure why;
 
-    if (!entry)
-        return;
     failure_set(&why, FAILURE_ABORTED, "aborted by the client");
-    request_fail(entry->request, &why);
+    fetch_service_fail(client, request_id, &why);
 }
 
 static int answer_challenge(struct client_request *entry,

@@ -69,7 +69,8 @@ static int by_name(const void *a, const void *b)
     return r != 0 ? r : (left.len > right.len) - (left.len < right.len);
 }
 
-static void send_page(const struct hsts_job *job,
+/* Return: whether to go on. */
+static bool send_page(const struct hsts_job *job,
                       const struct host_list *list,
                       size_t at,
                       Xhrd__V1__HstsRow *rows,
@@ -91,7 +92,7 @@ static void send_page(const struct hsts_job *job,
     reply.hsts = pointers;
     reply.n_hsts = n;
     reply.more = at + n < list->count;
-    admin_send(job->client, &reply);
+    return admin_send_or_fail(job->client, &reply) && reply.more;
 }
 
 /* Ends the job. */
@@ -113,10 +114,8 @@ static void list(struct hsts_job *job, struct hsts *set)
     hsts_each(set, collect, &found);
     qsort(hosts, found.count, sizeof(void *), by_name);
     size_t at = 0;
-    do {
-        send_page(job, &found, at, rows, pointers);
+    while (send_page(job, &found, at, rows, pointers))
         at += ROWS_PER_REPLY;
-    } while (at < found.count);
     job_free(job);
 }
 

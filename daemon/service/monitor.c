@@ -131,17 +131,17 @@ put_record(const struct client *client, const struct record *from, struct record
 
 static void send_event(struct monitor *monitor, Xhrd__V1__AdminReply *reply)
 {
-    size_t size = xhrd__v1__admin_reply__get_packed_size(reply);
+    Xhrd__V1__ServerMessage message = XHRD__V1__SERVER_MESSAGE__INIT;
     struct client *client = monitor->client;
 
-    if (session_is_congested(client->session) ||
-        !quota_has_spare(&client->user->quota, QUOTA_BYTES, size)) {
+    message.kind_case = XHRD__V1__SERVER_MESSAGE__KIND_ADMIN;
+    message.admin = reply;
+    if (session_is_congested(client->session) || client_send_if_room(client, &message) < 0) {
         monitor->lost++;
         client->service->monitor_lost++;
         return;
     }
     monitor->lost = 0;
-    admin_send(client, reply);
 }
 
 static bool may_see(const struct client *client, const struct record *record)
@@ -260,13 +260,7 @@ static bool tell_record(struct client *client,
     reply.command_id = command_id;
     reply.more = !is_last;
     reply.record = &to->record;
-    if (quota_has_spare(&client->user->quota, QUOTA_BYTES,
-                        xhrd__v1__admin_reply__get_packed_size(&reply))) {
-        admin_send(client, &reply);
-        return true;
-    }
-    admin_send_failure(client, command_id, FAILURE_QUOTA, "this user holds too much already");
-    return false;
+    return admin_send_or_fail(client, &reply);
 }
 
 void history_service_command(struct client *client, const Xhrd__V1__AdminCommand *message)

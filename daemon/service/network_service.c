@@ -5,13 +5,16 @@
  */
 #include "service/service_priv.h"
 
-static void send_state(struct client *client, Xhrd__V1__NetworkState *state)
+static int send_state(struct client *client, Xhrd__V1__NetworkState *state)
 {
     Xhrd__V1__ServerMessage message = XHRD__V1__SERVER_MESSAGE__INIT;
 
     message.kind_case = XHRD__V1__SERVER_MESSAGE__KIND_NETWORK;
     message.network = state;
-    client_send(client, &message);
+    if (!state->failure)
+        return client_send_if_room(client, &message);
+    client_send(client, &message); /* its last word */
+    return 0;
 }
 
 static void send_failure(struct client *client,
@@ -27,7 +30,7 @@ static void send_failure(struct client *client,
     failure_to_pb(&why, &failure);
     state.command_id = command_id;
     state.failure = &failure;
-    send_state(client, &state);
+    (void)send_state(client, &state);
 }
 
 static void tell(struct client *client, const struct network_state *from)
@@ -45,7 +48,10 @@ static void tell(struct client *client, const struct network_state *from)
     state.online = from->is_online;
     state.type = types[from->type];
     state.monotonic_us = (uint64_t)loop_now_us(client->service->loop);
-    send_state(client, &state);
+    if (send_state(client, &state) == 0)
+        return;
+    network_service_close(client); /* a gap would not be seen */
+    send_failure(client, state.command_id, FAILURE_QUOTA, "this user holds too much already");
 }
 
 static void client_on_network(void *owner, const struct network_state *state)
@@ -72,6 +78,13 @@ static void begin(struct client *client, uint32_t command_id)
     network_watch(network, &client->network_watcher);
     struct network_state state = network_state(network);
     tell(client, &state);
+}
+
+void network_service_fail(struct client *client, uint32_t command_id, const struct failure *why)
+{
+    if (command_id == client->network_command)
+        network_service_close(client);
+    send_failure(client, command_id, why->kind, why->text);
 }
 
 void network_service_close(struct client *client)

@@ -26,12 +26,6 @@ bool client_sees_all(const struct client *client)
 /* ---- text ----------------------------------------------------------------------------------
  */
 
-static bool has_spare(struct client *client, const Xhrd__V1__AdminReply *reply)
-{
-    return quota_has_spare(&client->user->quota, QUOTA_BYTES,
-                           xhrd__v1__admin_reply__get_packed_size(reply));
-}
-
 static void send_text(struct client *client, uint32_t command_id, struct span text)
 {
     do {
@@ -42,12 +36,8 @@ static void send_text(struct client *client, uint32_t command_id, struct span te
         reply.command_id = command_id;
         reply.text = bytes_of_span(part);
         reply.more = text.len > 0;
-        if (!has_spare(client, &reply)) {
-            admin_send_failure(client, command_id, FAILURE_QUOTA,
-                               "this user holds too much already");
+        if (!admin_send_or_fail(client, &reply))
             return;
-        }
-        admin_send(client, &reply);
     } while (text.len > 0);
 }
 
@@ -247,11 +237,7 @@ static void send_usage(struct client *client, uint32_t command_id)
     reply.command_id = command_id;
     reply.usage = usage->list;
     reply.n_usage = usage->n;
-    if (has_spare(client, &reply))
-        admin_send(client, &reply);
-    else
-        admin_send_failure(client, command_id, FAILURE_QUOTA,
-                           "this user holds too much already");
+    (void)admin_send_or_fail(client, &reply);
 }
 
 bool ops_service_command(struct client *client, const Xhrd__V1__AdminCommand *message)

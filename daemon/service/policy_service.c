@@ -90,7 +90,7 @@ static void tell(struct policy_job *job, const struct failure *why)
     verdict.n_steps = job->n;
     reply.command_id = job->command_id;
     reply.policy = &verdict;
-    admin_send(job->client, &reply);
+    (void)admin_send_or_fail(job->client, &reply);
 }
 
 static void job_on_done(void *owner, const struct failure *why)

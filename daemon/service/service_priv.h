@@ -113,12 +113,19 @@ struct client {
 
 /* ---- client.c ------------------------------------------------------------------------- */
 
-/* Packs @message into the session's queue. A client that cannot be told is closed at the end of
- * the round. */
+/* Packs @message into the session's queue, whatever its user holds: an end, a refusal, an
+ * answer, each told once for something that was asked, and short. For a longer one somebody has
+ * asked quota_has_spare(). A client that cannot be told for lack of memory is closed at the end
+ * of the round. */
 void client_send(struct client *client, const Xhrd__V1__ServerMessage *message);
 
-/* The same for what it need not be woken for. */
-void client_send_lazily(struct client *client, const Xhrd__V1__ServerMessage *message);
+/* The same for all else: what is long, or comes unasked, or as often as it likes. Return: 0, or
+ * -EDQUOT: it was not sent, and whom it is about must hear of that, or need not know. */
+MUST_CHECK int client_send_if_room(struct client *client,
+                                   const Xhrd__V1__ServerMessage *message);
+/* And what it need not be woken for. */
+MUST_CHECK int client_send_lazily(struct client *client,
+                                  const Xhrd__V1__ServerMessage *message);
 
 /* Tells why and closes; nothing of the client is served any more. */
 void client_refuse(struct client *client, Xhrd__V1__SessionError__Kind kind, const char *text);
@@ -159,6 +166,13 @@ bool client_admit(struct client *client);
 MUST_CHECK int
 client_introduce(struct client *client, struct span profile, struct span program);
 
+/* ---- unkept.c: messages that their user had no room for -------------------------------- */
+
+struct wire_skim;
+
+void client_on_unkept(void *owner, const struct wire_skim *what, int why);
+void client_refuse_long_hello(struct client *client);
+
 /* ---- fetch_service.c ------------------------------------------------------------------- */
 
 void fetch_service_open(struct client *client, const Xhrd__V1__OpenRequest *message);
@@ -166,7 +180,13 @@ void fetch_service_body(struct client *client, uint32_t request_id, struct span 
 void fetch_service_body_end(struct client *client, const Xhrd__V1__BodyEnd *message);
 void fetch_service_credit(struct client *client, const Xhrd__V1__Credit *message);
 void fetch_service_body_to_fd(struct client *client, const Xhrd__V1__BodyToFd *message);
-void fetch_service_abort(struct client *client, const Xhrd__V1__AbortRequest *message);
+void fetch_service_abort(struct client *client, uint32_t request_id);
+/* Fails the request of that number, if there is one. */
+void fetch_service_fail(struct client *client, uint32_t request_id, const struct failure *why);
+/* An OpenRequest that nobody has read. */
+void fetch_service_refuse(struct client *client,
+                          uint32_t request_id,
+                          const struct failure *why);
 void fetch_service_answer(struct client *client, const Xhrd__V1__Answer *message);
 void fetch_service_stall(struct client *client);
 void fetch_service_wake(struct client *client);
@@ -196,6 +216,7 @@ struct answerer;
  * -ENOMEM. */
 MUST_CHECK int client_answerer(struct client *client, struct answerer **ret);
 void answer_service_answer(struct client *client, const Xhrd__V1__ConnectionAnswer *message);
+void answer_service_refuse(struct client *client, uint64_t question_id);
 /* It answers no more: it has gone, or sends nothing. */
 void answer_service_leave(struct client *client);
 
@@ -203,6 +224,7 @@ void answer_service_leave(struct client *client);
  * --------------------------------------------------- */
 
 void cookie_service_command(struct client *client, const Xhrd__V1__CookieCommand *command);
+void cookie_service_fail(struct client *client, uint32_t command_id, const struct failure *why);
 void cookie_service_close_all(struct client *client);
 
 /* No jar's name: the one of this connection alone, gone with it. */
@@ -233,6 +255,10 @@ void policy_service_command(struct client *client, const Xhrd__V1__AdminCommand 
 void policy_service_close_all(struct client *client);
 void admin_service_command(struct client *client, const Xhrd__V1__AdminCommand *message);
 void network_service_command(struct client *client, const Xhrd__V1__NetworkCommand *command);
+/* The watch ends if it is this one. */
+void network_service_fail(struct client *client,
+                          uint32_t command_id,
+                          const struct failure *why);
 void network_service_close(struct client *client);
 
 /* ops_service.c */
@@ -244,7 +270,10 @@ bool ops_service_command(struct client *client, const Xhrd__V1__AdminCommand *me
 void ops_check_drained(struct service *service);
 
 /* Replies to commands of the administrator: a whole one, or why there is none. */
-void admin_send(struct client *client, Xhrd__V1__AdminReply *reply);
+void admin_send(struct client *client, Xhrd__V1__AdminReply *reply); /* a short one */
+/* A reply in place of which the command fails when there is no room. Return: whether it has
+ * been sent. */
+bool admin_send_or_fail(struct client *client, Xhrd__V1__AdminReply *reply);
 void admin_send_failure(struct client *client,
                         uint32_t command_id,
                         enum failure_kind kind,

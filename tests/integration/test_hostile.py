@@ -114,7 +114,7 @@ def test_idle_connections_hold_for_the_user_they_are_set_for(machine, silent):  
 def test_queued_bytes_hold_for_the_user_they_are_set_for(machine, silent):  # noqa: F811
     """Bodies that a client sent in one piece are held for it."""
     daemon = machine(f"[User {ANN}]\nQueuedBytesPerUser=1M\n")
-    body = b"x" * 250_000  # three, and a fourth on its way in
+    body = b"x" * 230_000  # three, and a fourth on its way in
     for uid, refused in ((ANN, [*3 * [None], "QUOTA"]), (BOB, 4 * [None])):
         with client_of(daemon, uid) as client:
             sent = [client.open(silent.url("/wait"), "POST", body=body) for _ in range(4)]

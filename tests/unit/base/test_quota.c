@@ -50,6 +50,29 @@ static void test_a_limit_that_was_lowered_refuses_until_enough_came_back(void **
     charge_release(&charge);
 }
 
+static void test_what_must_be_is_charged_above_the_limit_and_then_nothing_else_is(void **state)
+{
+    struct charge charge = CHARGE_NONE;
+    struct charge other = CHARGE_NONE;
+    struct quota quota;
+
+    (void)state;
+    quota_init(&quota);
+    quota.max[QUOTA_BYTES] = 100;
+    assert_int_equal(quota_left(&quota, QUOTA_BYTES), 100);
+    charge_take_anyway(&charge, &quota, QUOTA_BYTES, 90);
+    assert_int_equal(quota_left(&quota, QUOTA_BYTES), 10);
+    assert_int_equal(charge_take_spare(&other, &quota, QUOTA_BYTES, 5), -EDQUOT);
+    charge_take_anyway(&charge, &quota, QUOTA_BYTES, 60);
+    assert_int_equal(quota_left(&quota, QUOTA_BYTES), 0);
+    assert_int_equal(charge_take(&other, &quota, QUOTA_BYTES, 1), -EDQUOT);
+    charge_give_back(&charge, 130);
+    assert_int_equal(charge_take_spare(&other, &quota, QUOTA_BYTES, 74), 0);
+    charge_release(&charge);
+    charge_release(&other);
+    assert_int_equal(quota.used[QUOTA_BYTES], 0);
+}
+
 static void test_bulk_leaves_a_sixteenth_for_last_words(void **state)
 {
     struct charge charge = CHARGE_NONE;
@@ -72,6 +95,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_fits_is_taken_and_what_does_not_changes_nothing),
         cmocka_unit_test(test_a_limit_that_was_lowered_refuses_until_enough_came_back),
+        cmocka_unit_test(test_what_must_be_is_charged_above_the_limit_and_then_nothing_else_is),
         cmocka_unit_test(test_bulk_leaves_a_sixteenth_for_last_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,6 +21,7 @@
 #include "support/fd_count.h"
 #include "support/test.h"
 #include "wire/frame.h"
+#include "wire/skim.h"
 
 enum act { ACT_NONE, ACT_CLOSE, ACT_CLOSE_AFTER_FLUSH, ACT_SEND };
 
@@ -63,7 +64,7 @@ send_frame_by(struct world *world, size_t len, void (*commit)(struct session *, 
     size_t n = wire_frame_prefix(prefix, len);
     char *to;
 
-    assert_int_equal(session_reserve(world->session, n + len, &to), 0);
+    assert_int_equal(session_reserve(world->session, n + len, SESSION_ROOM_SPARE, &to), 0);
     memcpy(to, prefix, n);
     memset(to + n, 'f', len);
     commit(world->session, n + len);
@@ -125,6 +126,22 @@ static void on_frame(void *owner, const struct wire_frame *frame)
     act_now(world);
 }
 
+static void on_unkept(void *owner, const struct wire_skim *what, int why)
+{
+    struct world *world = owner;
+    char word[48];
+
+    assert_non_null(world->session);
+    assert_true(wire_skim_is_whole(what));
+    if (what->is_broken)
+        (void)snprintf(word, sizeof(word), "<broken>");
+    else
+        (void)snprintf(word, sizeof(word), "<%s %u:%llu>", why == -EDQUOT ? "quota" : "memory",
+                       what->kind, (unsigned long long)what->id);
+    say(world, word);
+    act_now(world);
+}
+
 static void on_congested(void *owner)
 {
     struct world *world = owner;
@@ -148,7 +165,7 @@ static void on_end(void *owner, enum session_end end)
     static const char *const words[] = {
         [SESSION_END_EOF] = " eof",     [SESSION_END_ERROR] = " error",
         [SESSION_END_FRAME] = " frame", [SESSION_END_TIMEOUT] = " timeout",
-        [SESSION_END_FDS] = " fds",     [SESSION_END_QUOTA] = " quota",
+        [SESSION_END_FDS] = " fds",
     };
     struct world *world = owner;
 
@@ -175,6 +192,7 @@ static bool expects_more(void *owner)
 static const struct session_events events = {
     .expects_more = expects_more,
     .on_frame = on_frame,
+    .on_unkept = on_unkept,
     .on_congested = on_congested,
     .on_drained = on_drained,
     .on_end = on_end,
@@ -509,23 +527,299 @@ static void test_a_client_that_is_silent_between_frames_is_left_alone(void **sta
     world_done(&world);
 }
 
+/* A request (field 2 of the envelope) of @len bytes whose number stands at its beginning or at
+ * its very end. */
+static void add_request(struct buf *to, size_t len, uint8_t number, bool number_last)
+{
+    uint8_t prefix[WIRE_FRAME_PREFIX_MAX];
+    size_t inner = len - 4;
+    size_t rest = inner - 2 - 4;
+    const char id[2] = {8, (char)number};
+    const char outer[] = {0x12, (char)(inner | 0x80), (char)((inner >> 7) | 0x80),
+                          (char)(inner >> 14)};
+    const char url[] = {0x1a, (char)(rest | 0x80), (char)((rest >> 7) | 0x80),
+                        (char)(rest >> 14)};
+    size_t n = wire_frame_prefix(prefix, len);
+
+    assert_true(inner >= 1 << 14 && inner < 1 << 21 && rest >= 1 << 14);
+    assert_int_equal(buf_append(to, (struct span){(const char *)prefix, n}), 0);
+    assert_int_equal(buf_append(to, (struct span){outer, sizeof(outer)}), 0);
+    if (!number_last)
+        assert_int_equal(buf_append(to, (struct span){id, sizeof(id)}), 0);
+    assert_int_equal(buf_append(to, (struct span){url, sizeof(url)}), 0);
+    assert_int_equal(buf_reserve(to, rest), 0);
+    memset(buf_tail(to), 'u', rest);
+    buf_commit(to, rest);
+    if (number_last)
+        assert_int_equal(buf_append(to, (struct span){id, sizeof(id)}), 0);
+}
+
+/* Who has little room is read from a little at a time. */
+static void settle_slowly(struct world *world)
+{
+    for (int i = 0; i < 400; i++)
+        turn(world);
+}
+
+/* The client writes all of @bytes, @piece of them at a time; the quota holds at every moment.
+ */
+static void put_pieces(struct world *world, struct span bytes, size_t piece)
+{
+    while (bytes.len > 0 && world->session) {
+        struct span part = span_take(bytes, piece);
+        ssize_t n = send(world->peer, part.ptr, part.len, MSG_NOSIGNAL);
+
+        if (n > 0)
+            bytes = span_drop(bytes, (size_t)n);
+        turn(world);
+        assert_true(world->quota.used[QUOTA_BYTES] <= world->quota.max[QUOTA_BYTES]);
+    }
+    settle_slowly(world);
+}
+
 static void
-test_bytes_of_a_half_frame_are_charged_and_a_full_quota_ends_the_session(void **state)
+test_ip20_bytes_of_a_half_frame_are_charged_and_what_does_not_fit_goes_by(void **state)
 {
     static const char part[60000] = {0};
+    CLEANUP_BUF struct buf frame = BUF_INIT(0);
     struct world world;
 
     (void)state;
     world_init(&world, NULL);
     world.quota.max[QUOTA_BYTES] = 100000;
-    put(&world, "\xc0\x9a\x0c", 3); /* 200,000 to come */
-    put(&world, part, sizeof(part));
+    add_request(&frame, 200000, 7, false);
+    put(&world, buf_span(&frame).ptr, sizeof(part));
     settle(&world);
-    assert_int_equal(world.quota.used[QUOTA_BYTES], sizeof(part) + 3);
+    assert_int_equal(world.quota.used[QUOTA_BYTES], sizeof(part));
     assert_story(&world, "");
-    put(&world, part, sizeof(part));
+    put_pieces(&world, span_drop(buf_span(&frame), sizeof(part)), 50000);
+    assert_story(&world, "<quota 2:7>");
+    assert_int_equal(world.quota.used[QUOTA_BYTES], 0);
+    put(&world,
+        "\x01"
+        "a",
+        2);
     settle(&world);
-    assert_story(&world, " quota");
+    assert_story(&world, "<quota 2:7><1:a>");
+    world_done(&world);
+}
+
+static void test_ip20_a_frame_without_room_is_told_by_its_number_however_it_comes(void **state)
+{
+    static const size_t sizes[] = {20000, 70000, 1 << 20};
+    static const size_t pieces[] = {1 << 20, 65536, 4097, 700, 1};
+
+    (void)state;
+    for (size_t at = 0; at < 2 * 3 * 5; at++) {
+        size_t len = sizes[at % 3];
+        size_t piece = pieces[at / 3 % 5];
+        CLEANUP_BUF struct buf bytes = BUF_INIT(0);
+        struct charge full = CHARGE_NONE;
+        struct world world;
+
+        world_init(&world, NULL);
+        world.quota.max[QUOTA_BYTES] = 100000;
+        if (at % 2) /* all is held; else the long ones are more than all there is */
+            charge_take_anyway(&full, &world.quota, QUOTA_BYTES, 100000);
+        else if (len < 100000)
+            charge_take_anyway(&full, &world.quota, QUOTA_BYTES, 92000);
+        add_request(&bytes, len, 9, at >= 15);
+        add_frame(&bytes, 3, 'b');
+        add_request(&bytes, len, 10, at < 15);
+        add_frame(&bytes, 5, 'c');
+        if (piece == 1) { /* a byte at a time where it matters */
+            put_pieces(&world, span_take(buf_span(&bytes), 40), 1);
+            put_pieces(&world, span_drop(buf_span(&bytes), 40), 9999);
+        } else {
+            put_pieces(&world, buf_span(&bytes), piece);
+        }
+        if (len == 20000 && piece >= 65536) /* they came whole, and were not kept */
+            assert_null(strstr(world.story, "broken"));
+        else
+            assert_story(&world, "<quota 2:9><3:b><quota 2:10><5:c>");
+        assert_int_equal(world.quota.used[QUOTA_BYTES], full.amount);
+        charge_release(&full);
+        world_done(&world);
+    }
+}
+
+static void test_ip20_short_frames_get_in_whatever_their_user_holds(void **state)
+{
+    CLEANUP_BUF struct buf frames = BUF_INIT(0);
+    struct charge full = CHARGE_NONE;
+    struct world world;
+
+    (void)state;
+    world_init(&world, NULL);
+    charge_take_anyway(&full, &world.quota, QUOTA_BYTES, world.quota.max[QUOTA_BYTES]);
+    add_frame(&frames, 4094, 'a'); /* 4,096 with its length */
+    add_frame(&frames, 300, 'b');
+    put_pieces(&world, buf_span(&frames), 1000);
+    assert_story(&world, "<4094:a><300:b>");
+    charge_release(&full);
+    world_done(&world);
+}
+
+static void
+test_ip20_descriptors_of_a_frame_without_room_are_closed_and_the_next_ones_are_not(void **state)
+{
+    int before = count_fds();
+    CLEANUP_BUF struct buf frame = BUF_INIT(0);
+    struct charge full = CHARGE_NONE;
+    struct world world;
+
+    (void)state;
+    world_init(&world, NULL);
+    world.take_fds = 2;
+    charge_take_anyway(&full, &world.quota, QUOTA_BYTES, world.quota.max[QUOTA_BYTES]);
+    add_request(&frame, 90000, 3, false);
+    send_with_fds(&world, buf_span(&frame).ptr, 70000, 2, 0);
+    settle(&world);
+    assert_int_equal(world.quota.used[QUOTA_FDS], 0);
+    put(&world, buf_span(&frame).ptr + 70000, frame.len - 70000); /* and at once the next */
+    send_with_fds(&world,
+                  "\x01"
+                  "a",
+                  2, 1, 0);
+    settle_slowly(&world);
+    assert_story(&world, "<quota 2:3><1:a>");
+    assert_int_equal(world.n_taken, 1);
+    close(world.taken[--world.n_taken]);
+    charge_release(&full);
+    world_done(&world);
+    assert_int_equal(count_fds(), before);
+}
+
+static void test_a_frame_that_memory_fails_for_goes_by_and_is_told(void **state)
+{
+    CLEANUP_BUF struct buf frame = BUF_INIT(0);
+    struct world world;
+
+    (void)state;
+    world_init(&world, NULL);
+    add_request(&frame, 90000, 3, false);
+    put(&world, buf_span(&frame).ptr, 10000);
+    mem_fail_at(1);
+    turn(&world);
+    mem_fail_at(0);
+    put_pieces(&world, span_drop(buf_span(&frame), 10000), 40000);
+    assert_story(&world, "<memory 2:3>");
+    world_done(&world);
+}
+
+static void test_a_frame_that_goes_by_has_to_come_in_time_like_any(void **state)
+{
+    CLEANUP_BUF struct buf frame = BUF_INIT(0);
+    struct charge full = CHARGE_NONE;
+    struct world world;
+
+    (void)state;
+    world_init(&world, NULL);
+    charge_take_anyway(&full, &world.quota, QUOTA_BYTES, world.quota.max[QUOTA_BYTES]);
+    put(&world,
+        "\x01"
+        "a",
+        2);
+    settle(&world);
+    add_request(&frame, 90000, 3, false);
+    put(&world, buf_span(&frame).ptr, 50000);
+    settle(&world);
+    fake_clock_advance_ms(&world.clock, 29999);
+    settle(&world);
+    assert_story(&world, "<1:a>");
+    fake_clock_advance_ms(&world.clock, 1);
+    settle(&world);
+    assert_story(&world, "<1:a> timeout");
+    charge_release(&full);
+    world_done(&world);
+}
+
+/* Answers that must be told go out whatever is held; so questions must end. */
+static void
+test_ip20_who_does_not_read_is_not_read_from_while_its_user_has_no_room(void **state)
+{
+    struct charge full = CHARGE_NONE;
+    struct world world;
+
+    (void)state;
+    world_init(&world, NULL);
+    put(&world,
+        "\x01"
+        "a",
+        2);
+    settle(&world);
+    while (session_queued_bytes(world.session) == 0) { /* more than the socket takes */
+        send_frame(&world, 65536);
+        turn(&world);
+    }
+    charge_take_anyway(&full, &world.quota, QUOTA_BYTES, world.quota.max[QUOTA_BYTES]);
+    put(&world,
+        "\x01"
+        "b\x09"
+        "half",
+        7);
+    settle(&world);
+    assert_story(&world, "<1:a>");
+    fake_clock_advance_ms(&world.clock, 3600000); /* it is not the client that is late */
+    settle(&world);
+    assert_story(&world, "<1:a>");
+    for (int i = 0; i < 10; i++) {
+        (void)hear(&world);
+        turn(&world);
+    }
+    assert_story(&world, "<1:a><1:b>");
+    fake_clock_advance_ms(&world.clock, 30000); /* now it is */
+    settle(&world);
+    assert_story(&world, "<1:a><1:b> timeout");
+    charge_release(&full);
+    world_done(&world);
+}
+
+static void test_who_is_not_read_from_and_leaves_is_noticed(void **state)
+{
+    struct charge full = CHARGE_NONE;
+    struct world world;
+
+    (void)state;
+    world_init(&world, NULL);
+    while (session_queued_bytes(world.session) == 0) {
+        send_frame(&world, 65536);
+        turn(&world);
+    }
+    charge_take_anyway(&full, &world.quota, QUOTA_BYTES, world.quota.max[QUOTA_BYTES]);
+    put(&world,
+        "\x01"
+        "b",
+        2);
+    settle(&world);
+    close(world.peer);
+    world.peer = -1;
+    settle(&world);
+    assert_story(&world, " error");
+    charge_release(&full);
+    world_done(&world);
+}
+
+static void test_what_must_be_told_is_queued_and_charged_above_the_quota(void **state)
+{
+    struct charge full = CHARGE_NONE;
+    struct world world;
+    char *to;
+
+    (void)state;
+    world_init(&world, NULL);
+    charge_take_anyway(&full, &world.quota, QUOTA_BYTES, world.quota.max[QUOTA_BYTES]);
+    assert_int_equal(session_reserve(world.session, 4, SESSION_ROOM_SPARE, &to), -EDQUOT);
+    assert_int_equal(session_reserve(world.session, 4, SESSION_ROOM_ANYWAY, &to), 0);
+    memcpy(to,
+           "\x03"
+           "end",
+           4);
+    session_commit(world.session, 4);
+    assert_int_equal(world.quota.used[QUOTA_BYTES], world.quota.max[QUOTA_BYTES] + 4);
+    settle(&world);
+    assert_int_equal(hear(&world), 4);
+    charge_release(&full);
     world_done(&world);
 }
 
@@ -1029,7 +1323,7 @@ static void test_what_does_not_fit_the_quota_is_refused_and_changes_nothing(void
     (void)state;
     world_init(&world, NULL);
     world.quota.max[QUOTA_BYTES] = 4000;
-    assert_int_equal(session_reserve(world.session, 4001, &to), -EDQUOT);
+    assert_int_equal(session_reserve(world.session, 4001, SESSION_ROOM_SPARE, &to), -EDQUOT);
     assert_int_equal(session_send_payload(world.session, SPAN_LIT("head"),
                                           (struct span){payload, sizeof(payload)}),
                      0);
@@ -1247,7 +1541,7 @@ static void test_every_failing_allocation_is_survived(void **state)
         mem_fail_at(n);
         CLEANUP_BUF struct buf frames = BUF_INIT(0);
         char *to;
-        int r = session_reserve(world.session, 70000, &to);
+        int r = session_reserve(world.session, 70000, SESSION_ROOM_SPARE, &to);
         if (r == 0) {
             memset(to, 'x', 70000);
             session_commit(world.session, 70000);
@@ -1373,7 +1667,17 @@ int main(void)
         cmocka_unit_test(test_ip09_half_a_frame_then_a_drip_ends_after_30_s),
         cmocka_unit_test(test_a_client_that_is_silent_between_frames_is_left_alone),
         cmocka_unit_test(
-            test_bytes_of_a_half_frame_are_charged_and_a_full_quota_ends_the_session),
+            test_ip20_bytes_of_a_half_frame_are_charged_and_what_does_not_fit_goes_by),
+        cmocka_unit_test(test_ip20_a_frame_without_room_is_told_by_its_number_however_it_comes),
+        cmocka_unit_test(test_ip20_short_frames_get_in_whatever_their_user_holds),
+        cmocka_unit_test(
+            test_ip20_descriptors_of_a_frame_without_room_are_closed_and_the_next_ones_are_not),
+        cmocka_unit_test(test_a_frame_that_memory_fails_for_goes_by_and_is_told),
+        cmocka_unit_test(test_a_frame_that_goes_by_has_to_come_in_time_like_any),
+        cmocka_unit_test(
+            test_ip20_who_does_not_read_is_not_read_from_while_its_user_has_no_room),
+        cmocka_unit_test(test_who_is_not_read_from_and_leaves_is_noticed),
+        cmocka_unit_test(test_what_must_be_told_is_queued_and_charged_above_the_quota),
         cmocka_unit_test(
             test_a_half_close_is_told_once_answers_go_out_and_the_real_end_follows),
         cmocka_unit_test(test_a_client_that_is_gone_altogether_is_told_as_such_at_once),
