@@ -3,6 +3,7 @@
 "ready" when it is at it, and goes on until its standard input ends. It brings its own origin. A kind
 whose connection should stay when it is refused something fails where that is closed."""
 import contextlib
+import itertools
 import os
 import pathlib
 import select
@@ -53,7 +54,7 @@ def refused(exchanges):
     return [exchange for exchange in exchanges if exchange.failed]
 
 
-def pour_out(sock, data):
+def pour_out(sock, data, before_each=lambda: None):
     """Write it again and again and throw away what comes back, as fast as both go."""
     sock.setblocking(False)
     at, heard = 0, b""
@@ -63,6 +64,8 @@ def pour_out(sock, data):
             if readable:
                 heard = sock.recv(1 << 20) or fail(heard)
             if writable:
+                if at == 0:
+                    before_each()
                 at = (at + sock.send(data[at:at + (1 << 16)])) % len(data)
     except ConnectionError:
         fail(heard)
@@ -122,12 +125,16 @@ def bodies(path, origin, ready):
             method=b"POST", url=b"http://127.0.0.1:%d/" % closed.getsockname()[1],
             redirect=fetch_pb2.REDIRECT_MODE_FOLLOW, cookies=fetch_pb2.COOKIE_MODE_NONE)
         request.body.inline_bytes = bytes(1_000_000)
-        frames = []
-        for n in range(16):
-            request.request_id = n + 1
-            frames.append(framed(ClientMessage(open=request).SerializeToString()))
+        numbers = itertools.cycle(range(1 << 14, 1 << 21))  # three bytes each
+        request.request_id = next(numbers)
+        frame = bytearray(framed(ClientMessage(open=request).SerializeToString()))
+        at = frame.index(b"\x08" + varint(request.request_id)) + 1
+
+        def number_it():
+            frame[at:at + 3] = varint(next(numbers))
+
         ready()
-        pour_out(client.sock, b"".join(frames))
+        pour_out(client.sock, frame, number_it)
 
 
 def endless(path, origin, ready):
