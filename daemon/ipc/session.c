@@ -278,6 +278,7 @@ static void commit(struct session *session, size_t size)
 {
     pay(session, size);
     buf_commit(&session->out, size);
+    session->work += size;
 }
 
 void session_commit(struct session *session, size_t size)
@@ -410,6 +411,7 @@ int session_new(struct session **ret,
     session->flush = (struct deferred){.fn = session_on_flush, .owner = session};
     timer_init(&session->deadline, loop, session_on_deadline, session);
     timer_init(&session->linger, loop, session_on_linger, session);
+    timer_init(&session->rest, loop, session_on_rested, session);
     int r = watch_init(&session->watch, loop, fd, session_on_ready, session);
     if (r == 0)
         r = watch_set(&session->watch, WATCH_READ);
@@ -481,6 +483,7 @@ void session_close(struct session *session)
     loop_defer_cancel(session->loop, &session->flush);
     timer_disarm(&session->deadline);
     timer_disarm(&session->linger);
+    timer_disarm(&session->rest);
     watch_done(&session->watch);
     close(session->fd);
     session_drop_fds(session);

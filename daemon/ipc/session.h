@@ -162,6 +162,10 @@ bool session_frame_holds(const struct session *session, struct span part);
  */
 MUST_CHECK char *session_take_frame(struct session *session);
 
+/* From on_frame: the frame was so much work, in bytes; what is answered counts by itself. Who
+ * has much done is put behind others (ipc/turns.h). */
+void session_note_work(struct session *session, size_t bytes);
+
 /* The next descriptor that came along, the caller's to close; -1: there is none; -EDQUOT: it
  * was one more than the uid may hold, and is closed. */
 int session_take_fd(struct session *session);

@@ -150,7 +150,7 @@ static size_t how_much(const struct session *session, size_t most)
         want = (size_t)wire_skim_missing(&session->skim);
     else
         return most;
-    if (most == TURNS_READ_BYTES && want > TURNS_REST_BYTES)
+    if (most <= TURNS_READ_BYTES && want > TURNS_REST_BYTES)
         want = TURNS_REST_BYTES;
     return session->skims && want > sizeof(scratch) ? sizeof(scratch) : want;
 }
@@ -350,7 +350,36 @@ static size_t bounded_by_room(const struct session *session, size_t most)
     return room > TURNS_READ_BYTES ? (size_t)room : TURNS_READ_BYTES;
 }
 
-/* A socket that is left alone is still readable in the next round. */
+void session_on_rested(void *owner)
+{
+    struct session *session = owner;
+
+    if (session->state != SESSION_OPEN)
+        return;
+    if (watch_set(&session->watch, session->watch.interest | WATCH_READ) < 0) {
+        session->write_failed = true;
+        loop_defer(session->loop, &session->flush);
+    }
+}
+
+/* Return: bytes that may be read; 0: not now. A socket that is left alone is still readable in
+ * the next round, but for one that rests, since rounds that find nothing to do cost others the
+ * processor. */
+static size_t take_turn(struct session *session, int64_t now_us, size_t most)
+{
+    struct turns *turns = session->options.turns;
+
+    turns_note(turns, session->quota, now_us);
+    if (!turns_are_shared(turns, now_us))
+        return turns_most(turns, session->quota, most);
+    int64_t wait_us = turns_wait_us(turns, session->quota, now_us);
+    if (wait_us == 0)
+        return turns_take(turns, session->quota, loop_round(session->loop), &session->turn);
+    if (timer_arm(&session->rest, wait_us) == 0)
+        session_stop_reading(session);
+    return 0;
+}
+
 void session_read(struct session *session)
 {
     struct turns *turns = session->options.turns;
@@ -358,17 +387,22 @@ void session_read(struct session *session)
 
     if (must_read_first(session))
         return;
-    if (turns) {
-        int64_t now_us = loop_now_us(session->loop);
-
-        turns_note(turns, session->quota, now_us);
-        if (turns_are_shared(turns, now_us)) {
-            most = TURNS_READ_BYTES;
-            if (!turns_take(turns, session->quota, loop_round(session->loop), &session->turn))
-                return;
-        }
+    if (!turns) {
+        read_some(session, most);
+        return;
     }
+    int64_t now_us = loop_now_us(session->loop);
+    most = take_turn(session, now_us, most);
+    if (most == 0)
+        return;
+    session->work = 0;
     read_some(session, most);
+    turns_spend(turns, session->quota, session->work, now_us);
+}
+
+void session_note_work(struct session *session, size_t bytes)
+{
+    session->work += bytes;
 }
 
 int session_take_fd(struct session *session)

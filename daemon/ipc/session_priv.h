@@ -31,6 +31,7 @@ struct session {
     struct watch watch;
     struct timer deadline; /* first frame, rest of a frame, half-closed poll, last word */
     struct timer linger;
+    struct timer rest; /* others are at work, and much has been done for its user */
     struct deferred flush;
     struct buf in; /* the beginning of a frame */
     struct buf out;
@@ -54,6 +55,7 @@ struct session {
     int skims;         /* 0, or why the frame that comes is not kept */
     struct wire_skim skim;
     uint64_t turn;         /* when it was read from last, where turns are shared */
+    size_t work;           /* bytes, of messages and answers, since it was read from */
     size_t leaving_bytes;  /* its part of what waits for those who leave */
     unsigned gathered;     /* rounds that the queue has waited for more */
     size_t gathered_bytes; /* what it was in the last of them */
@@ -68,5 +70,6 @@ MUST_CHECK int session_watch_the_clock(struct session *session);
 
 /* session_in.c */
 void session_read(struct session *session); /* it is readable */
+void session_on_rested(void *owner);
 void session_drop_fds(struct session *session);
 bool session_client_is_gone(const struct session *session);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "ipc/turns.h"
 
-#include <stddef.h>
+typedef typeof(((struct turns *)0)->users[0]) place_of_user;
 
 void turns_note(struct turns *turns, const struct quota *user, int64_t now_us)
 {
@@ -17,30 +17,70 @@ bool turns_are_shared(const struct turns *turns, int64_t now_us)
     return turns->recent[1].user && now_us - turns->recent[1].at_us < TURNS_RECENT_US;
 }
 
-bool turns_take(struct turns *turns,
-                const struct quota *user,
-                uint64_t round,
-                uint64_t *ret_pass)
+static size_t place_of(const struct quota *user)
 {
-    size_t place = ((uintptr_t)user >> 5) % TURNS_USERS;
-    typeof(turns->users[0]) *mine = &turns->users[place];
+    return ((uintptr_t)user >> 5) % TURNS_USERS;
+}
 
-    if (mine->user != user || mine->round != round) {
-        /* All who wanted have had their turn, or nobody remembers. */
-        if (mine->user != user || !mine->denied)
+/* Forgets whoever had the place. */
+static place_of_user *take_place(struct turns *turns, const struct quota *user)
+{
+    place_of_user *mine = &turns->users[place_of(user)];
+
+    if (mine->user != user)
+        *mine = (place_of_user){.user = user, .pass = ++turns->passes};
+    return mine;
+}
+
+size_t turns_most(const struct turns *turns, const struct quota *user, size_t most)
+{
+    const place_of_user *mine = &turns->users[place_of(user)];
+
+    return mine->user == user && mine->most > 0 && mine->most < most ? mine->most : most;
+}
+
+int64_t turns_wait_us(const struct turns *turns, const struct quota *user, int64_t now_us)
+{
+    const place_of_user *mine = &turns->users[place_of(user)];
+
+    return mine->user == user && mine->waits_until_us > now_us ? mine->waits_until_us - now_us
+                                                               : 0;
+}
+
+size_t
+turns_take(struct turns *turns, const struct quota *user, uint64_t round, uint64_t *ret_pass)
+{
+    place_of_user *mine = take_place(turns, user);
+
+    if (mine->round != round) {
+        if (!mine->denied) /* all who wanted have had their turn */
             mine->pass = ++turns->passes;
-        mine->user = user;
         mine->round = round;
         mine->reads = 0;
         mine->denied = false;
     }
     if (*ret_pass == mine->pass)
-        return false;
+        return 0;
     if (mine->reads == TURNS_READS) {
         mine->denied = true;
-        return false;
+        return 0;
     }
     mine->reads++;
     *ret_pass = mine->pass;
-    return true;
+    return turns_most(turns, user, TURNS_READ_BYTES);
+}
+
+void turns_spend(struct turns *turns, const struct quota *user, size_t work, int64_t now_us)
+{
+    place_of_user *mine = &turns->users[place_of(user)];
+
+    if (work <= TURNS_MUCH_BYTES) {
+        if (mine->user == user && mine->most > 0)
+            mine->most = mine->most < TURNS_READ_BYTES ? 2 * mine->most : 0;
+        return;
+    }
+    mine = take_place(turns, user);
+    mine->most = TURNS_LEAST_BYTES;
+    mine->waits_until_us =
+        now_us + (int64_t)(work < TURNS_WAIT_US_MAX ? work : TURNS_WAIT_US_MAX);
 }

@@ -7,10 +7,17 @@
  * time, whatever he has sent: what one wants costs the others microseconds and not a round of
  * his. A user's own clients come in rotation.
  *
+ * A few bytes may ask for much work: a list of thousands of cookies. That is only known when it
+ * is done. Work is counted in bytes, of messages and of answers, for these can be told and
+ * repeated, where time also measures who else runs. Who had much done is read from by so few
+ * bytes next that there is one such message in them, and where others are at work he waits a
+ * hundred times as long as it took, so that not one in a hundred of their requests meets it.
+ *
  * A user is known by his quota, which is only compared, never looked into.
  */
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct quota;
@@ -21,6 +28,12 @@ struct quota;
 #define TURNS_REST_BYTES 8192  /* of the rest of a frame, which is of one piece of work */
 #define TURNS_ACCEPTS    1     /* clients taken in a round */
 #define TURNS_RECENT_US  10000 /* so long ago is at work */
+#define TURNS_MUCH_BYTES 16384 /* of work in one read: some 150 us */
+#define TURNS_LEAST_BYTES                                                                      \
+    16 /* read after that; twice as much after each read of little work                        \
+        */
+#define TURNS_WAIT_US_MAX                                                                      \
+    500000 /* else a microsecond for each byte, of which 100 take that long */
 
 struct turns {
     struct {
@@ -32,7 +45,9 @@ struct turns {
         uint64_t round;
         uint64_t pass; /* in which each of his clients has its turn once */
         unsigned reads;
-        bool denied; /* somebody, in this round */
+        unsigned most; /* bytes of the next read; 0: as anybody's */
+        bool denied;   /* somebody, in this round */
+        int64_t waits_until_us;
     } users[TURNS_USERS];
     uint64_t passes;
 };
@@ -42,12 +57,21 @@ void turns_note(struct turns *turns, const struct quota *user, int64_t now_us);
 /* Whether others are, too. */
 bool turns_are_shared(const struct turns *turns, int64_t now_us);
 
+/* Bytes that may be read of @user when turns are not shared: at most @most. */
+size_t turns_most(const struct turns *turns, const struct quota *user, size_t most);
+
+/* How long @user has to wait yet, since so much was done for him; 0: not at all. For when turns
+ * are shared. */
+int64_t turns_wait_us(const struct turns *turns, const struct quota *user, int64_t now_us);
+
 /**
  * turns_take() - may a client of @user be read from in this round?
  * @ret_pass: the client's own, 0 in the beginning: when it had its last turn
  * For when turns are shared. One that is denied stays readable and asks again.
+ * Return: so many bytes at most; 0: not in this round.
  */
-bool turns_take(struct turns *turns,
-                const struct quota *user,
-                uint64_t round,
-                uint64_t *ret_pass);
+size_t
+turns_take(struct turns *turns, const struct quota *user, uint64_t round, uint64_t *ret_pass);
+
+/* What has been read of @user was @work bytes of work. */
+void turns_spend(struct turns *turns, const struct quota *user, size_t work, int64_t now_us);

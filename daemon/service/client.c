@@ -268,8 +268,21 @@ static bool is_hello(const Xhrd__V1__ClientMessage *message)
     return message->kind_case == XHRD__V1__CLIENT_MESSAGE__KIND_HELLO;
 }
 
-static void judge_and_dispatch(struct client *client, const Xhrd__V1__ClientMessage *message)
+/* What is only passed on is no work. */
+static size_t work_of(const Xhrd__V1__ClientMessage *message, size_t len)
 {
+    const Xhrd__V1__RequestBody *body =
+        message->kind_case == XHRD__V1__CLIENT_MESSAGE__KIND_OPEN ? message->open->body : NULL;
+
+    return body && body->source_case == XHRD__V1__REQUEST_BODY__SOURCE_INLINE_BYTES
+               ? len - body->inline_bytes.len
+               : len;
+}
+
+static void
+judge_and_dispatch(struct client *client, const Xhrd__V1__ClientMessage *message, size_t len)
+{
+    session_note_work(client->session, work_of(message, len));
     if (!client->greeted && !is_hello(message))
         client_refuse(client, XHRD__V1__SESSION_ERROR__KIND__KIND_PROTOCOL,
                       "the first message must be ClientHello");
@@ -325,7 +338,7 @@ static void unpack_slowly(struct client *client, const struct wire_frame *frame)
                       "a frame that is no ClientMessage");
         return;
     }
-    judge_and_dispatch(client, message);
+    judge_and_dispatch(client, message, frame->len);
     wipe_secrets(message);
     explicit_bzero((void *)(uintptr_t)frame->bytes, frame->len); /* it has copies */
     xhrd__v1__client_message__free_unpacked(message, &arena->allocator);
@@ -342,7 +355,7 @@ static void unpack_and_dispatch(struct client *client, const struct wire_frame *
         unpack_slowly(client, frame);
         return;
     }
-    judge_and_dispatch(client, message);
+    judge_and_dispatch(client, message, frame->len);
     wipe_secrets(message); /* they borrow from the frame */
 }
 

@@ -13,7 +13,7 @@ import sys
 import threading
 
 import wire
-from wire import ClientMessage, Client, Closed, cookie_pb2, envelope_pb2, fetch_pb2, framed, varint
+from wire import ClientMessage, Client, Closed, ServerMessage, cookie_pb2, envelope_pb2, fetch_pb2, framed, varint
 
 FOR_EVER = dict(idle_ms=3600000, connect_ms=3600000)  # nobody's time is up, however slow the machine
 ANSWERS = {
@@ -239,6 +239,37 @@ def cookies(path, origin, ready):
     pour_out(client.sock, b"".join(pieces))
 
 
+def a_cookie(n):
+    return cookie_pb2.Cookie(name=b"n%d" % n, value=b"v" * 100, domain=b"site%d.example" % (n % 50),
+                             path=b"/", expires_s=4000000000)
+
+
+def lists(path, origin, ready):
+    """Short questions with long answers: all 3,000 cookies of a jar, again and again."""
+    client = Client(path)
+    for start in range(0, 3000, 100):
+        client.cookie_command(add_all=cookie_pb2.CookieAddAll(cookies=map(a_cookie, range(start, start + 100))))
+    answer = client.cookie_command(list=cookie_pb2.CookieList())
+    answer_bytes = sum(len(framed(ServerMessage(cookie=reply).SerializeToString())) for reply in answer)
+    command = cookie_pb2.CookieCommand(command_id=answer[0].command_id)
+    command.list.SetInParent()
+    ready()
+    while True:
+        client.sock.sendall(framed(ClientMessage(cookie=command).SerializeToString()) * 16)
+        left = 16 * answer_bytes
+        while left > 0:
+            left -= len(client.sock.recv(1 << 20)) or fail(b"")
+
+
+def imports(path, origin, ready):
+    """Long messages with much work in each: 400 cookies at once."""
+    client = Client(path)
+    command = cookie_pb2.CookieCommand(
+        command_id=1, add_all=cookie_pb2.CookieAddAll(cookies=map(a_cookie, range(400))))
+    ready()
+    pour_out(client.sock, framed(ClientMessage(cookie=command).SerializeToString()))
+
+
 def sulkers(path, origin, ready):
     """Each has much to hear and hears nothing, then says what gets it sent away, and stays."""
     question = framed(ClientMessage(open=fetch_pb2.OpenRequest(
@@ -260,7 +291,7 @@ def sulkers(path, origin, ready):
     again_and_again(ready, once)
 
 
-KINDS = {kind.__name__: kind for kind in (flood, deaf, held, bodies, endless, crowd, halves, fds, cookies, sulkers)}
+KINDS = {kind.__name__: kind for kind in (flood, deaf, held, bodies, endless, crowd, halves, fds, cookies, lists, imports, sulkers)}
 
 
 class Hostile:

@@ -43,6 +43,7 @@ struct world {
     unsigned n_taken;
     uint8_t busy; /* shared */
     bool expects_more;
+    size_t work; /* each frame is */
     bool take_frames;
     char *frame; /* taken */
     size_t frame_len;
@@ -123,6 +124,7 @@ static void on_frame(void *owner, const struct wire_frame *frame)
             world->taken[world->n_taken++] = fd;
     }
     take_frame(world, frame);
+    session_note_work(world->session, world->work);
     act_now(world);
 }
 
@@ -1040,6 +1042,44 @@ static void test_who_shares_the_loop_has_the_rest_of_a_long_frame_in_pieces(void
     world_done(&world);
 }
 
+/* @work: of each message. Of a hundred, how many are told in the rounds of a second in which
+ * somebody else is at work, too. */
+static int told_beside_another(size_t work)
+{
+    struct session_options options = session_options_default();
+    struct turns turns = {0};
+    struct quota others;
+    struct world world;
+    struct buf frames = {0};
+
+    options.turns = &turns;
+    world_init(&world, &options);
+    world.work = work;
+    for (int i = 0; i < 100; i++)
+        add_frame(&frames, 7, 'a');
+    put(&world, frames.storage + frames.start, frames.len);
+    for (int ms = 0; ms < 1000; ms++) {
+        turns_note(&turns, &others, loop_now_us(world.loop));
+        turn(&world);
+        world.story_len = 0;
+        fake_clock_advance_ms(&world.clock, 1);
+    }
+    int told = world.n_events;
+    buf_done(&frames);
+    world_done(&world);
+    return told;
+}
+
+static void test_who_has_much_done_is_told_of_one_at_a_time_and_waits_between(void **state)
+{
+    (void)state;
+    assert_int_equal(told_beside_another(100), 100);
+    /* 64 in the first read, then two after each wait, as many as 16 bytes hold: half a second
+     * for the first, 200 ms for each of the others. */
+    assert_int_equal(told_beside_another(100000), 64 + 3 * 2);
+    assert_int_equal(told_beside_another(1000), 64 + 36);
+}
+
 /* ---- out -------------------------------------------------------------------------------- */
 
 static void test_frames_of_a_round_leave_with_one_write(void **state)
@@ -1688,6 +1728,7 @@ int main(void)
         cmocka_unit_test(test_those_who_do_not_hear_their_last_word_are_bounded),
         cmocka_unit_test(test_who_shares_the_loop_is_read_from_a_little_at_a_time),
         cmocka_unit_test(test_who_shares_the_loop_has_the_rest_of_a_long_frame_in_pieces),
+        cmocka_unit_test(test_who_has_much_done_is_told_of_one_at_a_time_and_waits_between),
         cmocka_unit_test(test_frames_of_a_round_leave_with_one_write),
         cmocka_unit_test(test_what_later_tasks_of_a_round_say_leaves_with_the_same_write),
         cmocka_unit_test(test_answers_gather_for_some_rounds_when_the_loop_is_busy),

@@ -30,11 +30,11 @@ static void test_a_user_has_so_many_reads_a_round_however_many_clients(void **st
 
     (void)state;
     for (int i = 0; i < 100; i++)
-        n += turns_take(&turns, &ann, 1, &of_ann[i]);
+        n += turns_take(&turns, &ann, 1, &of_ann[i]) > 0;
     assert_int_equal(n, TURNS_READS);
-    assert_true(turns_take(&turns, &bob, 1, &of_bob));  /* has his own */
-    assert_false(turns_take(&turns, &bob, 1, &of_bob)); /* once a client */
-    assert_true(turns_take(&turns, &bob, 2, &of_bob));
+    assert_true(turns_take(&turns, &bob, 1, &of_bob) > 0);     /* has his own */
+    assert_int_equal(turns_take(&turns, &bob, 1, &of_bob), 0); /* once a client */
+    assert_true(turns_take(&turns, &bob, 2, &of_bob) > 0);
 }
 
 static void test_clients_of_a_user_come_in_rotation(void **state)
@@ -47,7 +47,7 @@ static void test_clients_of_a_user_come_in_rotation(void **state)
     (void)state;
     for (uint64_t round = 1; round <= n_rounds; round++) /* always asked in the same order */
         for (int i = 0; i < 10; i++)
-            times[i] += turns_take(&turns, &ann, round, &passes[i]);
+            times[i] += turns_take(&turns, &ann, round, &passes[i]) > 0;
     for (int i = 0; i < 10; i++) {
         assert_true(times[i] >= 9 && times[i] <= 11);
     }
@@ -62,7 +62,49 @@ static void test_who_is_forgotten_loses_no_turn(void **state)
     (void)state;
     for (uint64_t round = 1; round < 5; round++)
         for (int i = 0; i < 10 * TURNS_USERS; i++)
-            assert_true(turns_take(&turns, &many[i], round, &passes[i]));
+            assert_true(turns_take(&turns, &many[i], round, &passes[i]) > 0);
+}
+
+static size_t take(struct turns *turns, const struct quota *user, uint64_t round)
+{
+    uint64_t pass = 0;
+
+    return turns_take(turns, user, round, &pass);
+}
+
+static void test_who_has_much_done_waits_a_microsecond_for_each_byte(void **state)
+{
+    struct turns turns = {0};
+
+    (void)state;
+    turns_spend(&turns, &ann, TURNS_MUCH_BYTES, 1000);
+    assert_int_equal(turns_wait_us(&turns, &ann, 1000), 0);
+    turns_spend(&turns, &ann, 20000, 1000);
+    assert_int_equal(turns_wait_us(&turns, &ann, 1000), 20000);
+    assert_int_equal(turns_wait_us(&turns, &ann, 20999), 1);
+    assert_int_equal(turns_wait_us(&turns, &ann, 21000), 0);
+    assert_int_equal(turns_wait_us(&turns, &bob, 1000), 0);
+    turns_spend(&turns, &ann, SIZE_MAX, 30000);
+    assert_int_equal(turns_wait_us(&turns, &ann, 30000), TURNS_WAIT_US_MAX);
+}
+
+static void test_after_much_work_so_few_bytes_are_read_that_they_hold_one_message(void **state)
+{
+    struct turns turns = {0};
+    uint64_t round = 0;
+
+    (void)state;
+    assert_int_equal(take(&turns, &ann, ++round), TURNS_READ_BYTES);
+    assert_int_equal(turns_most(&turns, &ann, 65536), 65536);
+    turns_spend(&turns, &ann, 20000, 0);
+    for (size_t most = TURNS_LEAST_BYTES; most <= TURNS_READ_BYTES; most *= 2) {
+        assert_int_equal(turns_most(&turns, &ann, 65536), most); /* alone or not */
+        assert_int_equal(take(&turns, &ann, ++round), most);
+        turns_spend(&turns, &ann, 100, 0);
+    }
+    assert_int_equal(turns_most(&turns, &ann, 65536), 65536);
+    assert_int_equal(turns_most(&turns, &bob, 65536), 65536);
+    assert_int_equal(take(&turns, &bob, ++round), TURNS_READ_BYTES);
 }
 
 int main(void)
@@ -72,6 +114,8 @@ int main(void)
         cmocka_unit_test(test_a_user_has_so_many_reads_a_round_however_many_clients),
         cmocka_unit_test(test_clients_of_a_user_come_in_rotation),
         cmocka_unit_test(test_who_is_forgotten_loses_no_turn),
+        cmocka_unit_test(test_who_has_much_done_waits_a_microsecond_for_each_byte),
+        cmocka_unit_test(test_after_much_work_so_few_bytes_are_read_that_they_hold_one_message),
     };
     return cmocka_run_group_tests_name("ipc/turns", tests, NULL, NULL);
 }
