@@ -205,21 +205,24 @@ static int make_room(struct session_log *log, size_t size)
     return r;
 }
 
-static int write_record(struct session_book *book, const struct session_row *row, uint64_t *ret)
+/* @freed: bytes of the record that it takes the place of. Return: how long it is, or -errno. */
+static int write_record(struct session_book *book,
+                        const struct session_row *row,
+                        size_t freed,
+                        uint64_t *ret_at)
 {
     struct session_log *log = book->log;
-    const struct entry *old = find_entry(book, row->cookie.order);
     size_t size = session_record_size(row);
 
     if (size == 0)
         return fault(-EINVAL);
-    if (!is_allowed(book, size, old ? old->size : 0))
+    if (!is_allowed(book, size, freed))
         return -EDQUOT;
     int r = make_room(log, size);
     if (r < 0)
         return r;
-    *ret = log->region.end;
-    session_record_write(session_region_at(&log->region, *ret), size, row);
+    *ret_at = log->region.end;
+    session_record_write(session_region_at(&log->region, *ret_at), size, row);
     session_region_publish(&log->region, size);
     return (int)size;
 }
@@ -244,12 +247,11 @@ static int put(struct session_book *book, const struct session_row *row)
 {
     uint64_t order = row->cookie.order;
     struct entry *entry = find_entry(book, order);
-    bool is_new = !entry;
     uint64_t at = 0;
 
-    if (is_new && !(entry = add_entry(book, order)))
+    if (!entry && !(entry = add_entry(book, order)))
         return fault(-ENOMEM);
-    int r = write_record(book, row, &at);
+    int r = write_record(book, row, entry->size, &at);
     if (entry->size > 0)
         strike_out(book, entry);
     if (r < 0) {

@@ -178,6 +178,52 @@ def test_a_users_daemon_that_is_killed_logs_nobody_out(place, folder, origin_raw
     home.stop()
 
 
+@pytest.fixture
+def small_memory(folder):
+    """A file system of 512 KiB in memory."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small file system needs root")
+    path = folder / "memory"
+    path.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k,mode=700", "xhrd-test", str(path)],
+                          capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"no tmpfs can be mounted here: {done.stderr.strip()}")
+    yield path
+    subprocess.run(["umount", "-l", str(path)], check=True)
+
+
+def test_memory_that_is_full_costs_no_request_and_no_login_of_before(small_memory, folder):
+    daemon, origin, number = OwnDaemon(small_memory, folder / "xhrd"), ScriptedOrigin(), itertools.count()
+    try:
+        log_in(daemon, origin, "sid=1")
+        origin.answer = lambda request: response(b"ok", fields=[("Set-Cookie", f"pad{next(number)}={'x' * 3000}")])
+        with open(small_memory / "ballast", "wb", buffering=0) as file:
+            try:
+                while True:
+                    file.write(bytes(4096))
+            except OSError:
+                pass
+        with daemon.client() as client:
+            for _ in range(150):
+                assert client.fetch(origin.url()).done, "requests go on"
+            assert len(client.cookies()) == 151
+        assert daemon.log().count("no memory to keep session cookies") == 1
+        daemon.restart_hard()
+        with daemon.client() as client:
+            names = {c.name for c in client.cookies()}
+            assert b"sid" in names and 0 < len(names) < 150
+            (small_memory / "ballast").unlink()
+            assert client.fetch(origin.url()).done
+            newest = f"pad{next(number) - 1}".encode()
+        daemon.restart_hard()
+        with daemon.client() as client:
+            assert newest in {c.name for c in client.cookies()}
+    finally:
+        daemon.finish()
+        origin.stop()
+
+
 # ---- kills at random ------------------------------------------------------------------------
 
 
