@@ -496,10 +496,15 @@ static void daemon_each_tls_session(void *owner,
     tls_sessions_each(daemon->tls_sessions, uid, listing.now_s, false, list_session, &listing);
 }
 
+#define FILE_THREADS      32
+#define FILE_THREADS_EACH 4 /* of a user: what hangs on his file systems holds up himself */
+
 static int make_workers(struct daemon *daemon)
 {
-    int r = worker_pool_new(&daemon->files, daemon->loop, 4);
+    int r = worker_pool_new(&daemon->files, daemon->loop, FILE_THREADS);
 
+    if (r == 0)
+        worker_pool_set_lanes(daemon->files, FILE_THREADS_EACH);
     if (r == 0)
         r = worker_pool_new(&daemon->trust, daemon->loop, 1);
     if (r == 0)

@@ -29,6 +29,7 @@ struct fd_sink_events {
 struct fd_sink_options {
     struct loop *loop;
     struct worker_pool *workers;
+    uint32_t lane;     /* whose it is, for the workers */
     int fd;            /* a regular file, a pipe, a connected stream socket, the null device;
                           duplicated */
     uint64_t offset;   /* for a regular file */

@@ -143,7 +143,7 @@ int fd_source_new(struct fd_source **ret,
 
     if (!source)
         return fault(-ENOMEM);
-    source->job = (struct job){.run = source_run, .done = source_done};
+    source->job = (struct job){.run = source_run, .done = source_done, .lane = options->lane};
     source->stream = PASSED_STREAM_NONE;
     source->loop = options->loop;
     source->workers = options->workers;

@@ -28,7 +28,8 @@ struct fd_source_events {
 struct fd_source_options {
     struct loop *loop;
     struct worker_pool *workers;
-    int fd; /* a regular file, a pipe or a connected stream socket; duplicated */
+    uint32_t lane; /* whose it is, for the workers */
+    int fd;        /* a regular file, a pipe or a connected stream socket; duplicated */
     uint64_t offset;
     uint64_t length; /* UINT64_MAX: to the end */
 };

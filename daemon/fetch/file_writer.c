@@ -252,7 +252,7 @@ int file_writer_new(struct file_writer **ret,
         mem_free(writer);
         return -ENOMEM;
     }
-    writer->job = (struct job){.run = writer_run, .done = writer_done};
+    writer->job = (struct job){.run = writer_run, .done = writer_done, .lane = options->lane};
     writer->step = (struct deferred){.fn = writer_on_step, .owner = writer};
     timer_init(&writer->late, options->loop, writer_on_late, writer);
     writer->loop = options->loop;

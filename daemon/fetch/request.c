@@ -758,6 +758,7 @@ static int open_sink(struct request *request)
     struct fd_sink_options sink = {
         .loop = request->fetcher->loop,
         .workers = request->fetcher->files,
+        .lane = request->options.partition.uid,
         .fd = request->options.response_fd,
         .offset = request->options.response_offset,
         .sync = request->options.response_sync,

@@ -264,6 +264,7 @@ void upload_begin(struct request *request)
     struct fd_source_options source = {
         .loop = request->fetcher->loop,
         .workers = request->fetcher->files,
+        .lane = request->options.partition.uid,
         .fd = options->body_fd,
         .offset = options->body_offset,
         .length = options->body_has_length ? options->body_length : UINT64_MAX,

@@ -11,6 +11,7 @@
 
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/map.h"
 #include "base/mem.h"
 #include "loop/loop.h"
 #include "loop/watch.h"
@@ -21,6 +22,16 @@
 #define NSEC_PER_SEC   1000000000
 
 static atomic_bool has_left_any;
+
+/* Those of its jobs that wait; it is there as long as any job of it is busy. */
+struct worker_lane {
+    struct map_node node; /* by its number; the loop's thread */
+    uint32_t number;
+    unsigned n_busy;    /* the loop's thread */
+    unsigned n_running; /* under lock, as all that follows */
+    struct link ready;  /* in pool->ready: the next of its jobs may start */
+    struct link queued;
+};
 
 struct worker_pool {
     struct loop *loop;
@@ -33,7 +44,9 @@ struct worker_pool {
     unsigned n_running;   /* under lock */
     unsigned n_pending;   /* submitted, done() not called yet; loop's thread only */
     bool stopping;        /* under lock */
-    struct link queued;   /* under lock */
+    unsigned lane_max;    /* jobs of a lane that run at once */
+    struct map lanes;     /* the loop's thread */
+    struct link ready;    /* under lock: lanes, whose turn it is first */
     struct link finished; /* under lock */
     pthread_mutex_t lock;
     pthread_cond_t wake;      /* there is a job, or an end */
@@ -51,6 +64,42 @@ static void ring(struct worker_pool *pool)
             return;
 }
 
+/* Under lock: in its place among those whose turn it is, or nowhere. */
+static void queue_lane(struct worker_pool *pool, struct worker_lane *lane)
+{
+    link_remove(&lane->ready);
+    if (!list_is_empty(&lane->queued) && lane->n_running < pool->lane_max)
+        list_append(&pool->ready, &lane->ready);
+}
+
+/* Under lock: the first job of the lane whose turn it is. */
+static struct job *start_next(struct worker_pool *pool)
+{
+    struct worker_lane *lane =
+        CONTAINER_OF(list_first(&pool->ready), struct worker_lane, ready);
+    struct job *job = CONTAINER_OF(list_first(&lane->queued), struct job, link);
+
+    link_remove(&job->link);
+    job->state = JOB_RUNNING;
+    pool->n_queued--;
+    pool->n_running++;
+    lane->n_running++;
+    queue_lane(pool, lane);
+    return job;
+}
+
+/* Under lock. */
+static void end_job(struct worker_pool *pool, struct job *job)
+{
+    struct worker_lane *lane = job->in;
+    bool was_full = lane->n_running-- == pool->lane_max;
+
+    job->state = JOB_FINISHED;
+    pool->n_running--;
+    if (was_full) /* else it has its place, if it wants one */
+        queue_lane(pool, lane);
+}
+
 static void *thread_main(void *arg)
 {
     struct worker_pool *pool = arg;
@@ -58,22 +107,17 @@ static void *thread_main(void *arg)
     pthread_mutex_lock(&pool->lock);
     for (;;) {
         pool->n_idle++;
-        while (list_is_empty(&pool->queued) && !pool->stopping)
+        while (list_is_empty(&pool->ready) && !pool->stopping)
             pthread_cond_wait(&pool->wake, &pool->lock);
         pool->n_idle--;
         if (pool->stopping)
             break;
 
-        struct job *job = CONTAINER_OF(list_first(&pool->queued), struct job, link);
-        link_remove(&job->link);
-        pool->n_queued--;
-        pool->n_running++;
-        job->state = JOB_RUNNING;
+        struct job *job = start_next(pool);
         pthread_mutex_unlock(&pool->lock);
         job->run(job);
         pthread_mutex_lock(&pool->lock);
-        job->state = JOB_FINISHED;
-        pool->n_running--;
+        end_job(pool, job);
         bool first = list_is_empty(&pool->finished);
         list_append(&pool->finished, &job->link);
         pthread_cond_signal(&pool->completed);
@@ -82,6 +126,37 @@ static void *thread_main(void *arg)
     }
     pthread_mutex_unlock(&pool->lock);
     return NULL;
+}
+
+/* The lane of that number, made if there is none. Return: NULL for lack of memory. */
+static struct worker_lane *join_lane(struct worker_pool *pool, uint32_t number)
+{
+    struct map_node *node =
+        map_find(&pool->lanes, (struct span){(const char *)&number, sizeof(number)});
+    struct worker_lane *lane =
+        node ? CONTAINER_OF(node, struct worker_lane, node) : mem_zalloc(sizeof(*lane));
+
+    if (!lane)
+        return NULL;
+    lane->n_busy++;
+    if (node)
+        return lane;
+    lane->number = number;
+    link_init(&lane->ready);
+    link_init(&lane->queued);
+    if (map_add(&pool->lanes, &lane->node,
+                (struct span){(const char *)&lane->number, sizeof(lane->number)}) == 0)
+        return lane;
+    return mem_free(lane);
+}
+
+/* The last one of it that is busy takes the lane along. */
+static void leave_lane(struct worker_pool *pool, struct worker_lane *lane)
+{
+    if (--lane->n_busy > 0)
+        return;
+    map_remove(&pool->lanes, &lane->node);
+    mem_free(lane);
 }
 
 /* Calls done() for what has finished; each call may submit or cancel. */
@@ -105,6 +180,7 @@ static void deliver(struct worker_pool *pool)
         job->state = JOB_IDLE;
         job->is_busy = false;
         pool->n_pending--;
+        leave_lane(pool, TAKE(job->in));
         job->done(job);
     }
 }
@@ -128,7 +204,8 @@ int worker_pool_new(struct worker_pool **ret, struct loop *loop, unsigned n_thre
         return fault(-ENOMEM);
     pool->loop = loop;
     pool->max_threads = n_threads < THREADS_MAX ? n_threads : THREADS_MAX;
-    link_init(&pool->queued);
+    pool->lane_max = THREADS_MAX;
+    link_init(&pool->ready);
     link_init(&pool->finished);
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->wake, NULL);
@@ -147,19 +224,36 @@ int worker_pool_new(struct worker_pool **ret, struct loop *loop, unsigned n_thre
     return 0;
 }
 
+void worker_pool_set_lanes(struct worker_pool *pool, unsigned lane_max)
+{
+    pool->lane_max = lane_max;
+}
+
+/* Under lock: a job that waits is finished without having run. */
+static void unqueue(struct worker_pool *pool, struct job *job)
+{
+    job->cancelled = true;
+    job->state = JOB_FINISHED;
+    link_remove(&job->link);
+    pool->n_queued--;
+    list_append(&pool->finished, &job->link);
+}
+
+static bool cancel_lane(struct map_node *node, void *arg)
+{
+    struct worker_lane *lane = CONTAINER_OF(node, struct worker_lane, node);
+
+    while (!list_is_empty(&lane->queued))
+        unqueue(arg, CONTAINER_OF(list_first(&lane->queued), struct job, link));
+    link_remove(&lane->ready);
+    return true;
+}
+
 static void cancel_all(struct worker_pool *pool)
 {
     pthread_mutex_lock(&pool->lock);
     pool->stopping = true;
-    while (!list_is_empty(&pool->queued)) {
-        struct job *job = CONTAINER_OF(list_first(&pool->queued), struct job, link);
-
-        job->cancelled = true;
-        job->state = JOB_FINISHED;
-        link_remove(&job->link);
-        pool->n_queued--;
-        list_append(&pool->finished, &job->link);
-    }
+    map_each(&pool->lanes, cancel_lane, pool);
     pthread_cond_broadcast(&pool->wake);
     pthread_mutex_unlock(&pool->lock);
 }
@@ -188,6 +282,7 @@ struct worker_pool *worker_pool_free(struct worker_pool *pool)
     pthread_cond_destroy(&pool->completed);
     pthread_cond_destroy(&pool->wake);
     pthread_mutex_destroy(&pool->lock);
+    map_done(&pool->lanes);
     return mem_free(pool);
 }
 
@@ -248,12 +343,17 @@ static int start_thread(struct worker_pool *pool)
 int worker_submit(struct worker_pool *pool, struct job *job)
 {
     INVARIANT(!job->is_busy);
+    job->in = join_lane(pool, job->lane);
+    if (!job->in)
+        return fault(-ENOMEM);
     pthread_mutex_lock(&pool->lock);
-    bool more = pool->n_queued >= pool->n_idle && pool->n_threads < pool->max_threads &&
-                !pool->stopping;
+    bool more = job->in->n_running < pool->lane_max && pool->n_queued >= pool->n_idle &&
+                pool->n_threads < pool->max_threads && !pool->stopping;
     pthread_mutex_unlock(&pool->lock);
-    if (more && start_thread(pool) < 0 && pool->n_threads == 0)
+    if (more && start_thread(pool) < 0 && pool->n_threads == 0) {
+        leave_lane(pool, TAKE(job->in));
         return fault(-EAGAIN);
+    }
 
     job->cancelled = false;
     job->is_busy = true;
@@ -261,8 +361,11 @@ int worker_submit(struct worker_pool *pool, struct job *job)
     pthread_mutex_lock(&pool->lock);
     job->state = JOB_QUEUED;
     link_init(&job->link);
-    list_append(&pool->queued, &job->link);
+    bool is_first = list_is_empty(&job->in->queued);
+    list_append(&job->in->queued, &job->link);
     pool->n_queued++;
+    if (is_first) /* else it has its place, or waits for one of its own */
+        queue_lane(pool, job->in);
     pthread_cond_signal(&pool->wake);
     pthread_mutex_unlock(&pool->lock);
     return 0;
@@ -275,10 +378,9 @@ void worker_cancel(struct worker_pool *pool, struct job *job)
     job->cancelled = true; /* read on the loop's thread only */
     pthread_mutex_lock(&pool->lock);
     if (job->state == JOB_QUEUED) {
-        link_remove(&job->link);
-        pool->n_queued--;
-        job->state = JOB_FINISHED;
-        list_append(&pool->finished, &job->link);
+        unqueue(pool, job);
+        if (list_is_empty(&job->in->queued))
+            link_remove(&job->in->ready);
         ring(pool);
     }
     pthread_mutex_unlock(&pool->lock);

@@ -3,9 +3,9 @@
  * Preloaded into a daemon: name servers and a sandbox as a test wants them. "held.test" is not
  * answered as long as the file $HELD_NAMES exists, and is 127.0.0.1 then. Any other name is the
  * C library's. With $DENY_NETLINK there is no AF_NETLINK, as under RestrictAddressFamilies=.
- * Files under the folder $HANGS_OF cannot be read as long as that file exists, as on a file
- * system whose server is gone. Files under the folder $QUOTA_OF are its owner's with a quota of
- * 64 KiB each: what is written behind that fails with EDQUOT.
+ * Files under the folder $HANGS_OF cannot be read or written as long as that file exists, as on
+ * a file system whose server is gone. Files under the folder $QUOTA_OF are its owner's with a
+ * quota of 64 KiB each: what is written behind that fails with EDQUOT.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -74,15 +74,20 @@ static int is_under(int fd, const char *folder)
     return n > 0 && (size_t)n >= strlen(folder) && memcmp(path, folder, strlen(folder)) == 0;
 }
 
+static void wait_if_hung(int fd)
+{
+    if (is_under(fd, getenv("HANGS_OF")))
+        while (is_held())
+            (void)poll(NULL, 0, 5);
+}
+
 ssize_t pread(int fd, void *bytes, size_t size, off_t offset)
 {
     void *found = dlsym(RTLD_NEXT, "pread");
     ssize_t (*next)(int, void *, size_t, off_t);
 
     memcpy(&next, &found, sizeof(next));
-    if (is_under(fd, getenv("HANGS_OF")))
-        while (is_held())
-            (void)poll(NULL, 0, 5);
+    wait_if_hung(fd);
     return next(fd, bytes, size, offset);
 }
 
@@ -92,6 +97,7 @@ ssize_t pwrite(int fd, const void *bytes, size_t size, off_t offset)
     ssize_t (*next)(int, const void *, size_t, off_t);
 
     memcpy(&next, &found, sizeof(next));
+    wait_if_hung(fd);
     if (is_under(fd, getenv("QUOTA_OF")) && offset + (off_t)size > QUOTA_BYTES) {
         if (offset >= QUOTA_BYTES) {
             errno = EDQUOT;

@@ -291,6 +291,59 @@ def test_a_users_file_system_that_hangs_holds_up_no_tls(make_xhrd, folder, ca):
     tls.stop()
 
 
+@pytest.fixture
+def hanging(make_xhrd, folder):
+    """The system's daemon, for which the files under a folder hang until `held` is gone."""
+    held, hung = folder / "held", folder / "hung"
+    held.touch()
+    hung.mkdir()
+    (hung / "file").write_bytes(b"x" * 100)
+    daemon = make_xhrd("--system", env={
+        "LD_PRELOAD": str(BUILD / "tests/libpreload.so"), "HELD_NAMES": str(held), "HANGS_OF": str(hung),
+        **({"ASAN_OPTIONS": "verify_asan_link_order=0"} if SANITIZED else {})})
+    folder.chmod(0o711)
+    daemon.socket_path.chmod(0o666)
+    daemon.held, daemon.hung = held, hung
+    yield daemon
+    held.unlink(missing_ok=True)
+
+
+def threads_in(daemon):
+    return len(os.listdir(f"/proc/{daemon.pid}/task"))
+
+
+@ROOT_ONLY
+@pytest.mark.parametrize("way", ["up", "down"])
+def test_files_of_a_user_that_hang_hold_up_four_threads_of_his_and_nobody_else(hanging, folder, silent,
+                                                                              way):
+    """All he may hand over, as on a FUSE or NFS of his that does not answer."""
+    body = fetch_pb2.RequestBody(fd=fetch_pb2.FdBody(length_bytes=100))
+    before = threads_in(hanging)
+
+    def transfer(client, path):
+        with open(path, "r+b" if path.exists() else "w+b") as file:
+            if way == "up":
+                return client.open(silent.url(), "PUT", body=body, fds=[file.fileno()], idle_ms=600000)
+            return client.open(silent.url(), response_fd=fetch_pb2.ResponseFd(), fds=[file.fileno()],
+                               idle_ms=600000)
+
+    with client_of(hanging, ANN) as hostile, client_of(hanging, BOB) as other:
+        waiting = [transfer(hostile, hanging.hung / "file") for _ in range(30)]
+        wait_until(lambda: threads_in(hanging) >= before + 4, "threads that hang")
+        hostile.status()
+        for n in range(8):
+            (folder / f"fine-{n}").write_bytes(b"y" * 100)
+            done = other.finish(transfer(other, folder / f"fine-{n}"))
+            assert done.done, done.text
+            if way == "down":
+                assert (folder / f"fine-{n}").read_bytes()[:6] == b"hello\n"
+        assert not any(exchange.ended for exchange in waiting)
+        hanging.held.unlink()
+        hostile.finish(*waiting)
+        assert all(exchange.done for exchange in waiting)
+    assert not os.path.exists(hanging.held)
+
+
 @pytest.mark.parametrize("times", [3000, pytest.param(100_000, marks=pytest.mark.soak)])
 def test_ip17_clients_that_come_and_go_leave_no_trace(xhrd, times):
     def come_and_go(n):

@@ -395,6 +395,91 @@ static void hanger_done(struct job *job)
     ((struct hanger *)(void *)job)->n_done++;
 }
 
+static void hanger_init(struct hanger *hanger, uint32_t lane)
+{
+    *hanger = (struct hanger){.job = {.run = hanger_run, .done = hanger_done, .lane = lane}};
+    assert_int_equal(sem_init(&hanger->begun, 0, 0) + sem_init(&hanger->over, 0, 0), 0);
+}
+
+static bool has_begun(struct hanger *hanger)
+{
+    int begun = 0;
+
+    assert_int_equal(sem_getvalue(&hanger->begun, &begun), 0);
+    return begun > 0;
+}
+
+static void test_jobs_that_hang_hold_up_their_own_lane_and_no_other(void **state)
+{
+    CLEANUP(loop_free) struct loop *loop = NULL;
+    CLEANUP(worker_pool_free) struct worker_pool *pool = NULL;
+    static struct hanger hangs[5], other[3];
+    static struct sum sums[50];
+    int n_done = 0;
+
+    (void)state;
+    assert_int_equal(loop_new(&loop, clock_system()), 0);
+    assert_int_equal(worker_pool_new(&pool, loop, 6), 0);
+    worker_pool_set_lanes(pool, 2);
+    for (int i = 0; i < 5; i++) {
+        hanger_init(&hangs[i], 1000);
+        assert_int_equal(worker_submit(pool, &hangs[i].job), 0);
+    }
+    assert_int_equal(sem_wait(&hangs[0].begun) + sem_wait(&hangs[1].begun), 0);
+    for (int i = 0; i < 3; i++) {
+        hanger_init(&other[i], 1001);
+        assert_int_equal(worker_submit(pool, &other[i].job), 0);
+    }
+    assert_int_equal(sem_wait(&other[0].begun) + sem_wait(&other[1].begun), 0);
+    for (int i = 0; i < 50; i++) { /* of many others, who take turns on the two that are left */
+        sums[i] = (struct sum){
+            .job = {.run = sum_run, .done = sum_done, .lane = 2000 + (uint32_t)i % 7},
+            .a = i,
+            .n_done = &n_done};
+        assert_int_equal(worker_submit(pool, &sums[i].job), 0);
+    }
+    while (n_done < 50)
+        assert_int_equal(loop_turn(loop, true), 0);
+    assert_false(has_begun(&hangs[2]) || has_begun(&hangs[3]) || has_begun(&other[2]));
+
+    worker_cancel(pool, &hangs[2].job); /* one that waits never runs */
+    assert_int_equal(sem_post(&hangs[0].over), 0);
+    assert_int_equal(sem_wait(&hangs[3].begun), 0);
+    assert_false(has_begun(&hangs[2]) || has_begun(&hangs[4]));
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(sem_post(&hangs[i].over), 0);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(sem_post(&other[i].over), 0);
+    worker_drain(pool);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(hangs[i].n_done, 1);
+    assert_true(hangs[2].job.cancelled && !has_begun(&hangs[2]) && has_begun(&hangs[4]));
+    assert_int_equal(other[2].n_done, 1);
+}
+
+static void test_lanes_that_wait_take_turns(void **state)
+{
+    static const char *const order = "aababcbbb";
+    CLEANUP(loop_free) struct loop *loop = NULL;
+    CLEANUP(worker_pool_free) struct worker_pool *pool = NULL;
+    static struct hanger jobs[9];
+    static const int expected[9] = {0, 2, 5, 1, 4, 3, 6, 7, 8};
+
+    (void)state;
+    assert_int_equal(loop_new(&loop, clock_system()), 0);
+    assert_int_equal(worker_pool_new(&pool, loop, 1), 0);
+    worker_pool_set_lanes(pool, 1);
+    for (int i = 0; i < 9; i++) {
+        hanger_init(&jobs[i], (uint32_t)order[i]);
+        assert_int_equal(worker_submit(pool, &jobs[i].job), 0);
+    }
+    for (int i = 0; i < 9; i++) { /* one thread: the one that has begun is the next in order */
+        assert_int_equal(sem_wait(&jobs[expected[i]].begun), 0);
+        assert_int_equal(sem_post(&jobs[expected[i]].over), 0);
+    }
+    worker_drain(pool);
+}
+
 static void test_a_job_that_hangs_is_left_at_the_end_and_no_other(void **state)
 {
     CLEANUP(loop_free) struct loop *loop = NULL;
@@ -487,6 +572,8 @@ int main(void)
         cmocka_unit_test(test_a_task_is_taken_back_from_anywhere_in_any_queue),
         cmocka_unit_test(test_a_watch_without_interest_is_silent),
         cmocka_unit_test(test_every_job_is_done_exactly_once_cancelled_or_not),
+        cmocka_unit_test(test_jobs_that_hang_hold_up_their_own_lane_and_no_other),
+        cmocka_unit_test(test_lanes_that_wait_take_turns),
         cmocka_unit_test(test_a_job_that_hangs_is_left_at_the_end_and_no_other),
     };
 
