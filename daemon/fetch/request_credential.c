@@ -14,6 +14,8 @@
 #include "fetch/request_priv.h"
 #include "policy/access_rules.h"
 
+#define MASK SPAN_LIT("****")
+
 static const struct access_credential *find(const struct request *request)
 {
     const struct fetch_rights *rights = request->options.rights;
@@ -113,9 +115,8 @@ int request_mask_fields(const struct request *request,
         if (access_secrets_are_in(secrets_of(request), line.name))
             continue;
         r = headers_add(to, line.name,
-                        access_secrets_are_in(secrets_of(request), line.value)
-                            ? SPAN_LIT("****")
-                            : line.value);
+                        access_secrets_are_in(secrets_of(request), line.value) ? MASK
+                                                                               : line.value);
     }
     return r;
 }
@@ -137,6 +138,15 @@ int request_mask_head(struct request *request,
     headers_clear(&kept->masked);
     ret->headers = &kept->masked;
     return request_mask_fields(request, head->headers, &kept->masked);
+}
+
+bool request_location_is_masked(const struct request *request, const struct response_head *head)
+{
+    struct span location;
+
+    return request->kept && head->headers == &request->kept->masked &&
+           headers_find(head->headers, SPAN_LIT("Location"), &location) &&
+           span_eq(location, MASK);
 }
 
 void request_credential_done(struct request *request)

@@ -31,6 +31,17 @@ static bool refuse(struct request *request, int outcome)
     return true;
 }
 
+/* Where it leads is not known here any more, and must not be. */
+static bool refuse_masked(struct request *request)
+{
+    request_tell_hop(request);
+    if (request->state != REQUEST_DONE)
+        request_finish_kind(request, FAILURE_REDIRECT,
+                            "the server repeats the administrator's login in Location; such a "
+                            "redirect is not followed");
+    return true;
+}
+
 /* Moved from. Return: REDIRECT_FOLLOW or -ENOMEM. */
 static int keep_redirect(struct request *request, struct redirect *redirect)
 {
@@ -72,6 +83,8 @@ static bool is_redirect(struct request *request, const struct response_head *hea
 
     if (!request->options.follow_redirects || !redirect_is_status(head->status))
         return false;
+    if (request_location_is_masked(request, head))
+        return refuse_masked(request);
     int r = redirect_next(&input, &redirect);
     if (r == REDIRECT_DELIVER)
         return false;

@@ -238,6 +238,9 @@ bool request_may_have_credential(struct request *request);
 /* Return: 1: it goes along, and no other login; 0; or -errno. */
 int request_add_credential(struct request *request);
 bool request_gets_credential(const struct request *request); /* on this hop */
+/* Does a masked head lead to where the login stood? */
+bool request_location_is_masked(const struct request *request,
+                                const struct response_head *head);
 /* The head without what must not come back. Return: 0 or -ENOMEM. */
 int request_mask_head(struct request *request,
                       const struct response_head *head,

@@ -3,12 +3,14 @@
 and seen by no client: not in events, not in fields that come back, not at another host."""
 import os
 import pwd
+import re
 
 import proxies
 import pytest
 from origins import response
+from programs import XHRCTL, Program
 from waiting import wait_until
-from wire import fetch_pb2
+from wire import admin_pb2, fetch_pb2
 
 pytestmark = pytest.mark.shallow
 
@@ -74,14 +76,17 @@ def test_a_redirect_takes_it_nowhere_else(service, ca, make_tls_origin, origin_r
         assert (request.get("Authorization") == f"Bearer {TOKEN}") == at_its_host, request
 
 
-def test_a_location_that_tells_it_is_masked(service, ca):
+def test_a_location_that_tells_it_is_masked_and_not_followed(service, ca):
     daemon, origin, _ = service(ca=ca)
     origin.answer = lambda request: response(b"end") if request.target != "/" else response(
         status="302 x", fields=[("Location", f"/next?token={TOKEN}")])
     with daemon.client() as client:
         exchange = client.fetch(origin.url(host="localhost"))
+        assert exchange.failure == "REDIRECT" and "repeats the administrator's login" in exchange.text
         assert TOKEN not in str(exchange.redirects) + str(exchange.head)
-    assert all(TOKEN not in request.target for request in origin.requests)
+        exchange = client.fetch(origin.url(host="localhost"), redirect=fetch_pb2.REDIRECT_MODE_STOP)
+        assert exchange.status == 302 and exchange.header("Location") == "****"
+    assert [request.target for request in origin.requests] == ["/", "/"]
 
 
 def test_a_401_is_the_answer_and_nobody_elses_login_is_tried(service, ca):
@@ -144,3 +149,66 @@ def test_others_have_no_login(make_xhrd, make_tls_origin, folder, ca):
     with daemon.client() as client:
         assert client.fetch(origin.url(host="localhost")).done
     assert authorizations(origin) == [None]
+
+
+T = TOKEN.encode()
+OK = b"HTTP/1.1 200 OK\r\n"
+PLACES = {
+    "reason": b"HTTP/1.1 200 " + T + b"\r\nContent-Length: 0\r\n\r\n",
+    "field": OK + b"X: a" + T + b"b\r\nContent-Length: 0\r\n\r\n",
+    "name of a field": OK + T + b": x\r\nContent-Length: 0\r\n\r\n",
+    "informational": b"HTTP/1.1 103 " + T + b"\r\nLink: " + T + b"\r\n\r\n" + OK + b"Content-Length: 0\r\n\r\n",
+    "trailer": OK + b"Transfer-Encoding: chunked\r\n\r\n0\r\nX: " + T + b"\r\n" + T + b": x\r\n\r\n",
+    "cookie": OK + b"Set-Cookie: " + T + b"=" + T + b"; Max-Age=1000\r\nContent-Length: 0\r\n\r\n",
+    "cookie refused": OK + b"Set-Cookie: a=b; Domain=" + T + b"\r\nContent-Length: 0\r\n\r\n",
+    "challenge": b"HTTP/1.1 401 No\r\nWWW-Authenticate: Basic realm=\"" + T + b"\"\r\nContent-Length: 0\r\n\r\n",
+    "type": OK + b"Content-Type: " + T + b"\r\nContent-Length: 0\r\n\r\n",
+    "length": OK + b"Content-Length: " + T + b"\r\n\r\n",
+    "coding": OK + b"Content-Encoding: " + T + b"\r\nContent-Length: 0\r\n\r\n",
+    "transfer coding": OK + b"Transfer-Encoding: " + T + b"\r\n\r\n",
+    "version": b"HTTP/" + T + b" 200 OK\r\n\r\n",
+    "status": b"HTTP/1.1 " + T + b" OK\r\n\r\n",
+    "no answer at all": T + b"\r\n\r\n",
+    "a line without a colon": OK + T + b"\r\n\r\n",
+    "a name that cannot be": OK + b"a " + T + b": x\r\n\r\n",
+    "size of a chunk": OK + b"Transfer-Encoding: chunked\r\n\r\n" + T + b"\r\n",
+    "a host to go to": b"HTTP/1.1 302 x\r\nLocation: https://" + T + b".example/\r\nContent-Length: 0\r\n\r\n",
+    "a query to go to": b"HTTP/1.1 302 x\r\nLocation: https://localhost:1/?" + T + b"\r\nContent-Length: 0\r\n\r\n",
+    "a place that is none": b"HTTP/1.1 302 x\r\nLocation: " + T + b"://x\r\nContent-Length: 0\r\n\r\n",
+    "hsts": OK + b"Strict-Transport-Security: max-age=" + T + b"\r\nContent-Length: 0\r\n\r\n",
+    "alt-svc": OK + b"Alt-Svc: h3=\"" + T + b":443\"\r\nContent-Length: 0\r\n\r\n",
+    "etag to keep": OK + b"Cache-Control: max-age=1000\r\nETag: \"" + T + b"\"\r\nContent-Length: 0\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_wherever_a_server_repeats_it_nobody_is_told(service, ca, folder, place):
+    """To the byte: what goes to the client, to monitors, records, listings, the log and the disk."""
+    daemon, origin, _ = service(ca=ca)
+    origin.reply(PLACES[place])
+    with daemon.client() as client, daemon.client() as watcher:
+        heard = []
+        for each in (client, watcher):
+            each._frame = lambda frame=each._frame: heard.append(frame() or b"") or heard[-1] or None
+        watcher._next_id += 1
+        watcher.send("admin", command_id=watcher._next_id, topic=admin_pb2.ADMIN_TOPIC_MONITOR)
+        watcher.receive_until(lambda: watcher.replies)
+        exchange = client.fetch(origin.url(host="localhost"), tell_sent_headers=True, cache=True)
+        assert exchange.ended and set(authorizations(origin)) == {f"Bearer {TOKEN}"}
+        client.cookies()
+        for topic in (admin_pb2.ADMIN_TOPIC_CACHE, admin_pb2.ADMIN_TOPIC_CONNECTIONS,
+                      admin_pb2.ADMIN_TOPIC_STATUS, admin_pb2.ADMIN_TOPIC_METRICS):
+            client.admin(topic)
+        wait_until(lambda: " request 1 GET " in daemon.log(), "the line of the request")
+        number = re.search(r"request (\d+) GET", daemon.log()).group(1)
+        xhrctl = Program(XHRCTL, folder, XHRD_SOCKET=str(daemon.socket_path))
+        har = xhrctl("har", number, check=0).out
+        watcher.receive_until(lambda: any(b"GET" in frame for frame in heard))
+    daemon.stop()
+    secrets = (T, b"Bearer t0ken")
+    on_disk = [path for path in daemon.state_dir.rglob("*") if path.is_file()
+               if any(secret in path.read_bytes() for secret in secrets)]
+    assert not on_disk
+    assert TOKEN not in har and TOKEN not in daemon.log()
+    assert not [frame for frame in heard if T in frame]
+    daemon.start()
