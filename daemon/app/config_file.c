@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <ini.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -153,19 +154,46 @@ note_key(struct config_file *file, const char *section, const char *name, struct
     return 0;
 }
 
-/* What the daemon would miss only when it is used. */
-static int look_for_file(const char *name, const char *value, struct buf *why)
+/* Return: 0; -ENOKEY: there is none in it; -errno. */
+static int look_for_certificate(const char *path)
 {
-    int fd = value[0] ? open(value, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
+    static const char mark[] = "CERTIFICATE-----"; /* behind BEGIN, perhaps TRUSTED or X509 */
+    char *line = NULL;
+    size_t size = 0;
+    int r = -ENOKEY;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
-    if (value[0] && fd < 0) {
-        int r = buf_append_format(why, "%s=%s: %s; wants a file that the daemon can read", name,
-                                  value, strerrordesc_np(errno));
-        return r < 0 ? r : -EINVAL;
-    }
-    if (fd >= 0)
+    if (fd < 0)
+        return -errno;
+    FILE *stream = fdopen(fd, "r");
+    if (!stream) {
         close(fd);
-    return 0;
+        return fault(-ENOMEM);
+    }
+    while (r < 0 && getline(&line, &size, stream) > 0) {
+        if (strncmp(line, "-----BEGIN ", 11) == 0 && strstr(line, mark))
+            r = 0;
+    }
+    if (r < 0 && ferror(stream))
+        r = -errno;
+    free(line);
+    (void)fclose(stream);
+    return r;
+}
+
+/* Without it all https fails, which would be known when it is too late. */
+static int check_ca_file(const char *path, struct buf *why)
+{
+    int r = path[0] ? look_for_certificate(path) : 0;
+
+    if (r < 0)
+        r = buf_append_format(
+            why,
+            "CAFile=%s: %s; wants a file that the daemon can read, with certificates in PEM",
+            path, r == -ENOKEY ? "no certificate in PEM" : strerrordesc_np(-r));
+    else
+        return 0;
+    return r < 0 ? r : -EINVAL;
 }
 
 static int set_key(struct config_file *file,
@@ -179,7 +207,7 @@ static int set_key(struct config_file *file,
     if (r == 0)
         r = note_key(file, section, name, why);
     if (r == 0 && strcmp(name, "CAFile") == 0)
-        r = look_for_file(name, value, why);
+        r = check_ca_file(value, why);
     return r;
 }
 

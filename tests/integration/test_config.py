@@ -47,6 +47,8 @@ def test_shipped_sample_with_every_line_in_force_is_right(checked):
     ("[TLS]\nCAFile=" + "/x" * 300 + "\n", 2, []),
     ("[TLS]\nCAFile=cert.pem\n", 2, ["CAFile", "absolute"]),
     ("[TLS]\nCAFile=/nowhere/ca.pem\n", 2, ["CAFile=/nowhere/ca.pem: No such file"]),
+    ("[TLS]\nCAFile=/etc/passwd\n", 2, ["CAFile=/etc/passwd: no certificate in PEM"]),
+    ("[TLS]\nCAFile=/etc\n", 2, ["CAFile=/etc: Is a directory"]),
     ("LogLevel=info\n", 1, ["LogLevel= stands before the first [Section]", "[Daemon]"]),
     ("[Daemon]\nLogLevel=info\nIdleExitSec=0\nLogLevel=err\n", 4,
      ["LogLevel= stands in line 2 already"]),
@@ -64,7 +66,7 @@ def test_shipped_sample_with_every_line_in_force_is_right(checked):
      ["Credential=a.example: /nowhere/token: No such file"]),
     ("[Policy]\nCredential=a.example bearer x\nCredential=A.example:443 basic y\n", 3,
      ["Credential= for this host stands in line 2 already"]),
-], ids=range(27))
+], ids=range(29))
 def test_mistake_is_named_with_file_line_and_what_would_be_right(checked, text, line, says):
     run, path = checked(text)
     assert run.status != 0

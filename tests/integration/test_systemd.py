@@ -449,6 +449,7 @@ def test_sd08_reload_takes_all_of_it_and_drops_no_request(machine, origin, ca, o
     origin.answer = lambda request: (held.wait(), response(b"late\n"))[1]
     authorities = machine.root / "etc/xhrd/authorities.pem"
     authorities.write_bytes(other_ca.pem.read_bytes())
+    (machine.root / "etc/xhrd/other.pem").write_bytes(other_ca.pem.read_bytes())
     machine.configure("[TLS]\nCAFile=/etc/xhrd/authorities.pem\n")
     with machine.network():
         tls = ScriptedOrigin(tls_server(ca))
@@ -462,7 +463,7 @@ def test_sd08_reload_takes_all_of_it_and_drops_no_request(machine, origin, ca, o
         wait_until(lambda: client.fetch(tls.url()).done, "the new authorities to be believed")
         assert client.fetch("http://127.0.0.2/").failure == "POLICY"
         assert machine.journal("--unit=xhrd.service", "PRIORITY=7"), "nothing at level debug"
-        reload_(machine, "[TLS]\nCAFile=/nonexistent\n[Daemon]\nLogLevel=loud\n")
+        reload_(machine, "[TLS]\nCAFile=/etc/xhrd/other.pem\n[Daemon]\nLogLevel=loud\n")
         wait_until(lambda: machine.journal("--unit=xhrd.service", "PRIORITY=3"), "the complaint")
         (entry,) = machine.journal("--unit=xhrd.service", "PRIORITY=3")
         assert "/etc/xhrd/xhrd.conf:4: LogLevel" in entry["MESSAGE"]
