@@ -823,7 +823,7 @@ void request_get_totals(const struct request *request, struct request_totals *re
 
     *ret = (struct request_totals){
         .body_bytes = request->pipeline.body_bytes,
-        .wire_bytes = request->pipeline.wire_bytes,
+        .wire_bytes = request->draining ? 0 : request->pipeline.wire_bytes, /* the hop's */
         .upload_bytes = upload ? upload->acked : 0,
         .has_upload_total = request->options.body_has_length || is_whole,
         .upload_total = is_whole ? upload->taken : request->options.body_length,

@@ -268,6 +268,7 @@ void request_next_hop(struct request *request)
         request->upload->sent = 0;
     }
     request->pipeline.wire_bytes = 0;
+    request->info = (struct exchange_info){0}; /* of the answer that was not the last */
     request_rest(request);
     request_cache_end(request, true);
     if (!request->redirect)

@@ -604,6 +604,33 @@ def test_a_request_that_fails_after_a_redirect_has_the_answer_and_its_end(xhrctl
     assert last["request"]["url"] == "http://127.0.0.1:1/"
 
 
+def test_bytes_of_an_answer_on_the_way_are_not_those_of_the_end(xhrctl, xhr, origin_raw, origin_raw2):
+    whole = {"/whole": response(b"x" * 100, status="302 Found", fields=[("Location", "/to")]),
+             "/chunked": b"HTTP/1.1 302 x\r\nLocation: /to\r\nTransfer-Encoding: chunked\r\n\r\n"
+                         b"64\r\n" + b"y" * 100 + b"\r\n0\r\n\r\n",
+             "/long": response(b"x" * 200_000, status="302 Found", fields=[("Location", "/to")]),
+             "/to": response(b"hello")}
+    origin_raw.answer = lambda request: whole[request.target]
+    for number, path in enumerate(("/whole", "/chunked", "/long"), 1):
+        run = xhr("-o", "/dev/null", "-w", "%{size_download}", origin_raw.url(path), check=0)
+        assert run.out == "5"
+        assert check_har(xhrctl("har", number, check=0).out)[-1]["response"]["bodySize"] == 5
+
+    def hold(connection):
+        connection.request()
+        connection.send(b"HTTP/1.1 302 x\r\nLocation: /to\r\nContent-Length: 1000\r\n\r\n" + b"x" * 400)
+        connection.wait_gone()
+    origin_raw2.script = hold
+    run = xhr("-m", "0.1", "-o", "/dev/null", "-w", "%{size_download}", origin_raw2.url("/held"), check=28)
+    assert run.out == "0"
+    last = check_har(xhrctl("har", 4, check=0).out)[-1]
+    assert (last["response"]["status"], last["response"]["bodySize"]) == (0, 0)
+    origin_raw.reply(response(b"x" * 100, status="302 Found", fields=[("Location", "http://127.0.0.1:1/")]))
+    xhr(origin_raw.url("/refused"), check=7)
+    last = check_har(xhrctl("har", 5, check=0).out)[-1]
+    assert (last["response"]["bodySize"], last["response"]["headersSize"]) == (0, -1)
+
+
 def test_who_runs_in_circles_leaves_the_last_hops(xhrctl, xhr, client, origin_raw):
     """The history is bounded whatever a server does."""
     origin_raw.reply(response(status="302 Found", fields=[
