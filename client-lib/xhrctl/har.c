@@ -329,6 +329,7 @@ static void add_more(struct json *json, const Xhrd__V1__RequestRecord *record)
     json_bytes(json, "_program", (const char *)record->program.data, record->program.len);
     json_bool(json, "_reusedConnection", record->reused);
     json_bytes(json, "_tls", (const char *)record->tls.data, record->tls.len);
+    json_text(json, "_earlyData", xhr_early_data_name((enum xhr_early_data)record->early_data));
     json_bytes(json, "_proxy", (const char *)record->proxy.data, record->proxy.len);
     json_u64(json, "_redirects", record->redirects);
     json_u64(json, "_linesLeftOut", record->lines_left_out);

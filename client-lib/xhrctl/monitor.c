@@ -113,6 +113,9 @@ static void add_json(struct strbuf *line, const Xhrd__V1__MonitorEvent *event)
         json_u64(&json, "connection", record->connection_id);
         json_bool(&json, "reused", record->reused);
     }
+    if (record->early_data)
+        json_text(&json, "early_data",
+                  xhr_early_data_name((enum xhr_early_data)record->early_data));
     if (record->from_cache)
         json_bool(&json, "from_cache", true);
     if (record->is_over)

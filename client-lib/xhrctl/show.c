@@ -103,6 +103,7 @@ static struct cells cells_of_request(const Xhrd__V1__RequestRow *row)
     add(&cells, "body_bytes", CELL_BYTES, row->body_bytes, 0);
     add(&cells, "connection", CELL_NUMBER, row->connection_id,
         row->connection_id == 0 ? CELL_NONE : 0);
+    add_string(&cells, "early_data", xhr_early_data_name((enum xhr_early_data)row->early_data));
     add_bytes(&cells, "url", &row->url);
     return cells;
 }

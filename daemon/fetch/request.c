@@ -860,6 +860,7 @@ void request_describe(struct request *request, struct request_row *ret)
         .age_us = loop_now_us(request->fetcher->loop) - request->begun_us,
         .body_bytes = request->pipeline.body_bytes,
         .connection_id = request->info.connection_id,
+        .early = request_early_now(request),
         .owner = request->owner,
     };
 }

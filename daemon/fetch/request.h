@@ -45,6 +45,7 @@ enum request_early {
     REQUEST_EARLY_REJECTED,  /* it went once more behind the handshake, or on another one */
     REQUEST_EARLY_TOO_EARLY, /* the server took it and answered 425: it went once more */
     REQUEST_EARLY_FORBIDDEN, /* by the administrator */
+    REQUEST_EARLY_SENT,      /* the server has not said yet; of what goes on alone */
 };
 
 /* Everything is borrowed for the call. */
@@ -242,6 +243,7 @@ struct request_row {
     int64_t age_us;
     uint64_t body_bytes;
     uint64_t connection_id;
+    enum request_early early;
     void *owner;
 };
 

@@ -118,3 +118,18 @@ enum request_early request_early_outcome(const struct request *request)
         return REQUEST_EARLY_FORBIDDEN;
     return (enum request_early)request->early.outcome;
 }
+
+enum request_early request_early_now(const struct request *request)
+{
+    enum request_early outcome = request_early_outcome(request);
+
+    if (outcome != REQUEST_EARLY_NONE || !request->exchange)
+        return outcome;
+    switch (request->info.early_data) {
+    case EARLY_DATA_NONE: break;
+    case EARLY_DATA_SENT: return REQUEST_EARLY_SENT;
+    case EARLY_DATA_ACCEPTED: return REQUEST_EARLY_ACCEPTED;
+    case EARLY_DATA_REJECTED: return REQUEST_EARLY_REJECTED;
+    }
+    return REQUEST_EARLY_NONE;
+}

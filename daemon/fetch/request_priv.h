@@ -270,6 +270,8 @@ int request_early_on_head(struct request *request);   /* Return: 0 or -ENOMEM */
 /* Return: whether the request goes out again. */
 bool request_is_too_early(struct request *request, const struct response_head *head);
 enum request_early request_early_outcome(const struct request *request);
+/* Of one that goes on. */
+enum request_early request_early_now(const struct request *request);
 
 /* request_send.c: a connection, the request head */
 /* Each hop has a server of its own. Return: 0 or -ENOMEM. */

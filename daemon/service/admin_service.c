@@ -195,6 +195,7 @@ static bool add_request(void *arg, const struct request_row *from)
     row->age_us = (uint64_t)from->age_us;
     row->body_bytes = from->body_bytes;
     row->connection_id = from->connection_id;
+    row->early_data = request_early_to_pb(from->early);
     return true;
 }
 

@@ -225,6 +225,7 @@ static void put_head(struct record *record, const struct request_head *head, cha
     record->from_cache = head->from_cache != REQUEST_FROM_NETWORK;
     record->connection_id = info->connection_id;
     record->reused = info->reused;
+    record->early = (uint8_t)head->early;
     record->tls_resumed = info->tls_resumed;
     record->remote_port = info->remote_port;
     record->reason = put_text(to, head->reason, RECORD_WORD_MAX);
@@ -257,6 +258,7 @@ static void put_no_head(struct record *record)
 {
     record->has_head = record->reused = record->tls_resumed = record->from_cache = false;
     record->n_sent = record->n_received = record->n_left_out = 0;
+    record->early = 0;
     record->status = record->http_version = record->redirects = 0;
     record->connection_id = record->remote_port = 0;
     record->reason = record->address = record->proxy = (struct span){0};

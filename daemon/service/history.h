@@ -41,6 +41,7 @@ struct record {
     bool reused;
     bool tls_resumed;
     bool from_cache;
+    uint8_t early;          /* of enum request_early */
     bool is_hop;            /* of an answer that was not the last of its request */
     struct record **holder; /* who ends it; set to NULL there when its place is taken */
     uint64_t id;

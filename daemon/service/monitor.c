@@ -12,6 +12,7 @@
 #include "base/fault.h"
 #include "base/mem.h"
 #include "service/service_priv.h"
+#include "service/tls_convert.h"
 
 struct monitor {
     struct link link;      /* in service->monitors */
@@ -92,6 +93,7 @@ static void put_connection(const struct record *from, struct record_message *to)
     to->record.proxy = bytes_of_span(from->proxy);
     to->record.tls_resumed = from->tls_resumed;
     to->record.from_cache = from->from_cache;
+    to->record.early_data = request_early_to_pb((enum request_early)from->early);
     to->record.redirects = from->redirects;
     if (from->tls_version.len == 0)
         return;

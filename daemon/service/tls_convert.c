@@ -25,10 +25,11 @@ void tls_rung_to_pb(const struct tls_rung *rung, Xhrd__V1__TlsRung *ret)
         ret->alert = cause->code;
 }
 
-static Xhrd__V1__EarlyData early_to_pb(enum request_early early)
+Xhrd__V1__EarlyData request_early_to_pb(enum request_early early)
 {
     switch (early) {
     case REQUEST_EARLY_NONE: break;
+    case REQUEST_EARLY_SENT: return XHRD__V1__EARLY_DATA__EARLY_DATA_SENT;
     case REQUEST_EARLY_ACCEPTED: return XHRD__V1__EARLY_DATA__EARLY_DATA_ACCEPTED;
     case REQUEST_EARLY_REJECTED: return XHRD__V1__EARLY_DATA__EARLY_DATA_REJECTED;
     case REQUEST_EARLY_TOO_EARLY: return XHRD__V1__EARLY_DATA__EARLY_DATA_TOO_EARLY;
@@ -60,7 +61,7 @@ void tls_info_to_pb(const struct request_head *head, struct tls_message *ret)
     tls->resumed = info->tls_resumed;
     tls->verify_result = info->tls_verify_result;
     tls->old = head->is_old_tls;
-    tls->early_data = early_to_pb(head->early);
+    tls->early_data = request_early_to_pb(head->early);
     if (!head->rungs)
         return;
     for (unsigned i = 0; i < head->rungs->n; i++) {

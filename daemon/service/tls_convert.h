@@ -17,6 +17,7 @@ struct tls_message {
 };
 
 Xhrd__V1__EarlyData early_data_to_pb(enum early_data early);
+Xhrd__V1__EarlyData request_early_to_pb(enum request_early early);
 void tls_rung_to_pb(const struct tls_rung *rung, Xhrd__V1__TlsRung *ret);
 
 /* @head: of an answer whose connection has TLS. */

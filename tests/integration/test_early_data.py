@@ -298,6 +298,7 @@ def test_an_abort_before_the_handshake_is_done_closes_the_connection(client, ser
     wait_until(between.early_hellos, "the hello")
     row, = client.connections()
     assert row.early_data == fetch_pb2.EARLY_DATA_SENT and row.state == b"busy"
+    assert [row.early_data for row in client.requests()] == [fetch_pb2.EARLY_DATA_SENT]
     client.abort(exchange)
     wait_until(lambda: not client.connections(), "the connection to close")
     between.script = lambda _, hello: PASS
@@ -332,6 +333,8 @@ def test_xhr_and_xhrctl_tell(xhr, xhrctl, serve, ca, folder):
     assert 'xhrd_early_data_total{outcome="accepted"} 1\n' in metrics
     assert 'xhrd_early_data_total{outcome="rejected"} 0\n' in metrics
     assert 'xhrd_connection_handshakes_total{kind="resumed"} 1\n' in metrics
+    assert json.loads(xhrctl("har", 2, check=0).out)["log"]["entries"][0]["_earlyData"] == "accepted"
+    assert json.loads(xhrctl("har", 1, check=0).out)["log"]["entries"][0]["_earlyData"] == "none"
     plain = xhr("--cacert", ca.pem, "-s", "-w", "%{early_data}", server.url(), check=0)
     assert plain.out == "hello\nnone"
 
