@@ -296,6 +296,39 @@ static int parse_field(struct span field, struct set_cookie *ret)
     }
 }
 
+static void tell_group(struct cookie_jar *jar, bool begins)
+{
+    LIST_FOREACH (at, &jar->observers) {
+        struct cookie_observer *observer = CONTAINER_OF(at, struct cookie_observer, link);
+
+        if (observer->changes->on_group)
+            observer->changes->on_group(observer->owner, begins);
+    }
+}
+
+/* Return: a refusal, another outcome, or -ENOMEM. */
+static int store_field(struct cookie_jar *jar,
+                       const struct cookie_request *from,
+                       struct span field,
+                       struct cookie_summary *summary)
+{
+    struct set_cookie set;
+    unsigned n = summary->changed + summary->refused;
+    int r = n < jar->options.response_cookies_max ? parse_field(field, &set)
+                                                  : COOKIE_REFUSED_TOO_MANY;
+
+    if (r == 0)
+        r = cookie_jar_store(jar, from, &set);
+    if (r < 0)
+        return r;
+    if (cookie_outcome_is_refusal(r))
+        summary->refused++;
+    else
+        summary->changed++;
+    summary->must_be_saved |= r == COOKIE_REFUSED_UNSAVED;
+    return r;
+}
+
 int cookie_jar_store_response(struct cookie_jar *jar,
                               const struct cookie_request *from,
                               const struct headers *headers,
@@ -304,29 +337,21 @@ int cookie_jar_store_response(struct cookie_jar *jar,
 {
     struct cookie_summary summary = {0};
     uint64_t lasting = jar->lasting_changes;
+    bool is_group = false;
     struct span field;
     size_t cursor = 0;
     int r = 0;
 
-    for (unsigned n = 0;
-         r >= 0 && headers_find_next(headers, SPAN_LIT("Set-Cookie"), &cursor, &field); n++) {
-        struct set_cookie set;
-
-        r = n < jar->options.response_cookies_max ? parse_field(field, &set)
-                                                  : COOKIE_REFUSED_TOO_MANY;
-        if (r == 0)
-            r = cookie_jar_store(jar, from, &set);
-        if (r < 0)
-            break;
-        if (!cookie_outcome_is_refusal(r)) {
-            summary.changed++;
-            continue;
-        }
-        summary.refused++;
-        summary.must_be_saved |= r == COOKIE_REFUSED_UNSAVED;
-        if (refusals)
+    while (r >= 0 && headers_find_next(headers, SPAN_LIT("Set-Cookie"), &cursor, &field)) {
+        if (!is_group)
+            tell_group(jar, true);
+        is_group = true;
+        r = store_field(jar, from, field, &summary);
+        if (cookie_outcome_is_refusal(r) && refusals)
             refusals->on_refused(refusals->owner, field, r);
     }
+    if (is_group)
+        tell_group(jar, false);
     summary.must_be_saved |= jar->lasting_changes != lasting;
     *ret = summary;
     return r < 0 ? r : 0;

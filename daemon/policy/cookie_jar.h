@@ -157,6 +157,8 @@ struct cookie_changes {
                       const struct cookie *after);
     /* Cookies of an earlier life have come back all at once; NULL: does not matter. */
     void (*on_reset)(void *owner);
+    /* What is told between the two is of one response, and belongs together; the same. */
+    void (*on_group)(void *owner, bool begins);
 };
 
 struct cookie_observer {

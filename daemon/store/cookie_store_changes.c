@@ -128,7 +128,19 @@ static void store_on_change(void *owner,
         store_note_session(store, in, before, after);
 }
 
-static const struct cookie_changes store_changes = {.on_change = store_on_change};
+static void store_on_group(void *owner, bool begins)
+{
+    const struct stored_jar *in = owner;
+    const struct cookie_store *store = in->book->owner;
+
+    if (store->options.sessions)
+        session_book_group(store->options.sessions, begins);
+}
+
+static const struct cookie_changes store_changes = {
+    .on_change = store_on_change,
+    .on_group = store_on_group,
+};
 
 static bool store_on_row_change(void *owner)
 {

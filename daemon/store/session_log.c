@@ -14,6 +14,7 @@
 #include "store/session_region.h"
 
 #define WASTE_MIN ((size_t)64 << 10) /* less is not worth copying the rest */
+#define LATE_MAX  128                /* of a longer group not all counts at once */
 
 /* Where a record is, and in which of its book's lists. */
 struct entry {
@@ -45,6 +46,10 @@ struct session_log {
     size_t bytes;         /* in records that count */
     size_t compact_again; /* the waste at which it is tried, when there was no memory for it */
     bool was_told;        /* that there is no room */
+    bool is_grouping;
+    size_t unpublished;      /* bytes behind the end, of the group */
+    uint64_t late[LATE_MAX]; /* records that are struck out when the group counts */
+    unsigned n_late;
 };
 
 struct session_log_options session_log_options_default(void)
@@ -59,6 +64,14 @@ struct session_log_options session_log_options_default(void)
 static struct session_book *book_of(struct map_node *node)
 {
     return CONTAINER_OF(node, struct session_book, node);
+}
+
+static struct session_book *find_book(const struct session_log *log, uint32_t uid)
+{
+    struct map_node *node =
+        map_find(&log->books, (struct span){(const char *)&uid, sizeof(uid)});
+
+    return node ? book_of(node) : NULL;
 }
 
 static struct span key_of(const uint64_t *order)
@@ -76,11 +89,29 @@ static struct entry *find_entry(const struct session_book *book, uint64_t order)
 /* ---- records that count ---------------------------------------------------------------------
  */
 
+/* What was written counts; what it took the place of is struck out. */
+static void end_group(struct session_log *log)
+{
+    if (log->unpublished > 0)
+        session_region_publish(&log->region, log->unpublished);
+    log->unpublished = 0;
+    for (unsigned i = 0; i < log->n_late; i++)
+        session_record_set_state(session_region_at(&log->region, log->late[i]), SESSION_DEAD);
+    log->n_late = 0;
+}
+
 static void strike_out(struct session_book *book, const struct entry *entry)
 {
-    session_record_set_state(session_region_at(&book->log->region, entry->at), SESSION_DEAD);
+    struct session_log *log = book->log;
+
     book->bytes -= entry->size;
-    book->log->bytes -= entry->size;
+    log->bytes -= entry->size;
+    if (log->n_late == LATE_MAX)
+        end_group(log);
+    if (log->is_grouping && entry->at < log->region.end)
+        log->late[log->n_late++] = entry->at;
+    else
+        session_record_set_state(session_region_at(&log->region, entry->at), SESSION_DEAD);
 }
 
 static void count_in(struct session_book *book, struct entry *entry, uint64_t at, size_t size)
@@ -155,9 +186,14 @@ static int compact(struct session_log *log)
     return 0;
 }
 
+static size_t used_of(const struct session_log *log)
+{
+    return session_region_used(&log->region) + log->unpublished;
+}
+
 static size_t waste_of(const struct session_log *log)
 {
-    return session_region_used(&log->region) - log->bytes;
+    return used_of(log) - log->bytes;
 }
 
 /* When more than half is waste: so each byte is copied once on the average. */
@@ -165,7 +201,8 @@ static void compact_if_due(struct session_log *log)
 {
     size_t waste = waste_of(log);
 
-    if (waste < WASTE_MIN || waste <= log->bytes || waste < log->compact_again)
+    if (log->is_grouping || waste < WASTE_MIN || waste <= log->bytes ||
+        waste < log->compact_again)
         return;
     log->compact_again = compact(log) == 0 ? 0 : 2 * waste;
 }
@@ -191,18 +228,32 @@ static size_t window_max(const struct session_log *log)
 
 static int grow(struct session_log *log, size_t size)
 {
-    if (session_region_used(&log->region) + size > window_max(log))
+    if (used_of(log) + size > window_max(log))
         return -ENOSPC;
-    return session_region_make_room(&log->region, size);
+    return session_region_make_room(&log->region, log->unpublished + size);
 }
 
 static int make_room(struct session_log *log, size_t size)
 {
     compact_if_due(log);
     int r = grow(log, size);
-    if (r < 0 && waste_of(log) >= size && compact(log) == 0)
-        r = grow(log, size);
-    return r;
+    if (r == 0 || waste_of(log) < size)
+        return r;
+    end_group(log); /* part of it, for what else could be done */
+    return compact(log) == 0 ? grow(log, size) : r;
+}
+
+/* Where the next record is written. */
+static uint64_t end_of(const struct session_log *log)
+{
+    return log->region.end + log->unpublished;
+}
+
+static void count_written(struct session_log *log, size_t size)
+{
+    log->unpublished += size;
+    if (!log->is_grouping)
+        end_group(log);
 }
 
 /* @freed: bytes of the record that it takes the place of. Return: how long it is, or -errno. */
@@ -221,9 +272,9 @@ static int write_record(struct session_book *book,
     int r = make_room(log, size);
     if (r < 0)
         return r;
-    *ret_at = log->region.end;
+    *ret_at = end_of(log);
     session_record_write(session_region_at(&log->region, *ret_at), size, row);
-    session_region_publish(&log->region, size);
+    count_written(log, size);
     return (int)size;
 }
 
@@ -288,12 +339,42 @@ static void drop_entry(struct session_book *book, struct entry *entry)
     forget_entry(book, entry);
 }
 
+/* In a group what is gone has to be said, and counts with the rest of it. Without room for that
+ * the group counts as far as it has come. */
+static void write_removal(struct session_book *book, const struct entry *entry)
+{
+    struct session_log *log = book->log;
+    size_t size = session_record_removal_size();
+
+    if (grow(log, size) < 0 || log->n_late + 2 > LATE_MAX) {
+        end_group(log);
+        return;
+    }
+    uint64_t at = end_of(log);
+    session_record_write_removal(session_region_at(&log->region, at), book->uid, entry->order);
+    count_written(log, size);
+    log->late[log->n_late++] = at;
+}
+
+void session_book_group(struct session_book *book, bool begins)
+{
+    struct session_log *log = book->log;
+
+    log->is_grouping = begins;
+    if (begins)
+        return;
+    end_group(log);
+    compact_if_due(log);
+}
+
 void session_book_drop(struct session_book *book, uint64_t order)
 {
     struct entry *entry = find_entry(book, order);
 
     if (!entry)
         return;
+    if (book->log->is_grouping && entry->at < book->log->region.end)
+        write_removal(book, entry);
     drop_entry(book, entry);
     compact_if_due(book->log);
 }
@@ -360,6 +441,16 @@ bool session_book_is_empty(const struct session_book *book)
 /* ---- what the process before left -----------------------------------------------------------
  */
 
+/* What it says may not have been done yet. */
+static void index_removal(struct session_log *log, const struct session_row *row)
+{
+    struct session_book *book = find_book(log, row->uid);
+    struct entry *entry = book ? find_entry(book, row->cookie.order) : NULL;
+
+    if (entry)
+        drop_entry(book, entry);
+}
+
 /* Of two with one order the later counts: it was written to take the other's place. */
 static int index_record(struct session_log *log,
                         uint64_t at,
@@ -402,10 +493,13 @@ static int index_all(struct session_log *log)
             session_region_cut(&log->region, at);
             break;
         }
-        int r = outcome == SESSION_RECORD_OK ? index_record(log, at, size, state, &row) : 0;
+        bool counts = outcome == SESSION_RECORD_OK && state != SESSION_REMOVAL;
+        int r = counts ? index_record(log, at, size, state, &row) : 0;
         if (r < 0)
             return r;
-        if (outcome == SESSION_RECORD_DEAD) /* once more: it may have been about to be wiped */
+        if (outcome == SESSION_RECORD_OK && !counts)
+            index_removal(log, &row);
+        if (!counts) /* once more: it may have been about to be wiped */
             session_record_set_state(session_region_at(region, at), SESSION_DEAD);
         at += size;
     }
@@ -496,14 +590,13 @@ bool session_book_has_waiting(const struct session_book *book)
 
 int session_log_book(struct session_log *log, uint32_t uid, struct session_book **ret)
 {
-    struct map_node *node =
-        map_find(&log->books, (struct span){(const char *)&uid, sizeof(uid)});
+    struct session_book *book = find_book(log, uid);
 
-    if (node) {
-        *ret = book_of(node);
+    if (book) {
+        *ret = book;
         return 0;
     }
-    struct session_book *book = mem_zalloc(sizeof(*book));
+    book = mem_zalloc(sizeof(*book));
     if (!book)
         return fault(-ENOMEM);
     book->log = log;

@@ -79,6 +79,9 @@ void session_book_drop(struct session_book *book, uint64_t order);
 void session_book_supersede(struct session_book *book, uint64_t order, uint64_t ticket);
 void session_book_settle(struct session_book *book, uint64_t ticket);
 
+/* What is put and dropped between the two counts by one store, or not at all. */
+void session_book_group(struct session_book *book, bool begins);
+
 void session_book_clear(struct session_book *book);
 void session_book_clear_present(struct session_book *book); /* but for what waits */
 void session_book_clear_superseded(struct session_book *book);

@@ -74,6 +74,11 @@ static void texts_of(const struct session_row *row, struct span ret[TEXT_COUNT])
     ret[TEXT_URL] = row->cookie.original_url;
 }
 
+static size_t align(size_t size)
+{
+    return (size + SESSION_RECORD_ALIGN - 1) & ~(size_t)(SESSION_RECORD_ALIGN - 1);
+}
+
 size_t session_record_size(const struct session_row *row)
 {
     struct span texts[TEXT_COUNT];
@@ -85,7 +90,12 @@ size_t session_record_size(const struct session_row *row)
             return 0;
         size += texts[i].len;
     }
-    return (size + SESSION_RECORD_ALIGN - 1) & ~(size_t)(SESSION_RECORD_ALIGN - 1);
+    return align(size);
+}
+
+size_t session_record_removal_size(void)
+{
+    return align(TEXTS_AT);
 }
 
 /* Eight bytes a step: it is to find what went wrong, not what somebody did. */
@@ -111,9 +121,10 @@ static uint16_t flags_of(const struct cookie *cookie)
                       cookie->same_site << SAME_SITE_SHIFT);
 }
 
-void session_record_write(char *at, size_t size, const struct session_row *row)
+static void
+write_record(char *at, size_t size, enum session_state state, const struct session_row *row)
 {
-    const struct head head = {(uint32_t)size, ~(uint32_t)size, SESSION_LIVE, row->uid};
+    const struct head head = {(uint32_t)size, ~(uint32_t)size, (uint32_t)state, row->uid};
     struct body body = {
         .order = row->cookie.order,
         .created_s = row->cookie.created_s,
@@ -136,6 +147,18 @@ void session_record_write(char *at, size_t size, const struct session_row *row)
     memcpy(at + sizeof(head), &body, TEXTS_AT - sizeof(head));
     body.checksum = checksum_of(at, size, row->uid);
     memcpy(at + sizeof(head), &body.checksum, sizeof(body.checksum));
+}
+
+void session_record_write(char *at, size_t size, const struct session_row *row)
+{
+    write_record(at, size, SESSION_LIVE, row);
+}
+
+void session_record_write_removal(char *at, uint32_t uid, uint64_t order)
+{
+    const struct session_row row = {.uid = uid, .cookie.order = order};
+
+    write_record(at, session_record_removal_size(), SESSION_REMOVAL, &row);
 }
 
 void session_record_set_state(char *at, enum session_state state)
@@ -184,21 +207,29 @@ static struct cookie cookie_of(const struct body *body, const struct span texts[
 }
 
 /* What the checksum cannot say: that an older or another program wrote sense. */
-static bool read_body(const char *at, size_t size, uint32_t uid, struct session_row *ret)
+static bool is_sane(const struct head *head, const struct body *body, const struct span texts[])
+{
+    struct partition who;
+
+    if (body->flags > FLAGS_MAX || body->flags & 8 || body->order == 0 ||
+        body->order > INT64_MAX)
+        return false;
+    return head->state == SESSION_REMOVAL ||
+           (texts[TEXT_JAR].len > 0 && jar_name_is_valid(texts[TEXT_JAR]) &&
+            partition_init(&who, head->uid, texts[TEXT_PROFILE]) == 0);
+}
+
+static bool read_body(const char *at, const struct head *head, struct session_row *ret)
 {
     struct body body = {0};
     struct span texts[TEXT_COUNT];
-    struct partition who;
 
-    memcpy(&body, at + sizeof(struct head), TEXTS_AT - sizeof(struct head));
-    if (body.checksum != checksum_of(at, size, uid) || !take_texts(&body, at, size, texts))
-        return false;
-    if (body.flags > FLAGS_MAX || body.flags & 8 || body.order == 0 || body.order > INT64_MAX ||
-        texts[TEXT_JAR].len == 0 || !jar_name_is_valid(texts[TEXT_JAR]) ||
-        partition_init(&who, uid, texts[TEXT_PROFILE]) < 0)
+    memcpy(&body, at + sizeof(*head), TEXTS_AT - sizeof(*head));
+    if (body.checksum != checksum_of(at, head->size, head->uid) ||
+        !take_texts(&body, at, head->size, texts) || !is_sane(head, &body, texts))
         return false;
     *ret = (struct session_row){
-        .uid = uid,
+        .uid = head->uid,
         .profile = texts[TEXT_PROFILE],
         .jar = texts[TEXT_JAR],
         .cookie = cookie_of(&body, texts),
@@ -220,8 +251,9 @@ int session_record_read(struct span bytes,
         head.size < TEXTS_AT || head.size > SIZE_MAX_RECORD || head.size > bytes.len)
         return SESSION_RECORD_CUT;
     *ret_size = head.size;
-    if ((head.state != SESSION_LIVE && head.state != SESSION_SUPERSEDED) ||
-        !read_body(bytes.ptr, head.size, head.uid, ret))
+    bool may_count = head.state == SESSION_LIVE || head.state == SESSION_SUPERSEDED ||
+                     head.state == SESSION_REMOVAL;
+    if (!may_count || !read_body(bytes.ptr, &head, ret))
         return SESSION_RECORD_DEAD;
     *ret_state = (enum session_state)head.state;
     return SESSION_RECORD_OK;

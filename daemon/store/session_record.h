@@ -23,6 +23,7 @@ enum session_state {
     SESSION_SUPERSEDED, /* a persistent cookie took its place: it counts until the disk has
                            that one */
     SESSION_DEAD,
+    SESSION_REMOVAL, /* not a cookie: those before it with its order are gone */
 };
 
 /* Borrowed. Cookies that are persistent are none of the log's. */
@@ -39,6 +40,11 @@ size_t session_record_size(const struct session_row *row);
 /* @at: aligned, of session_record_size(); the record is live. */
 void session_record_write(char *at, size_t size, const struct session_row *row);
 
+/* The same of a removal: session_record_removal_size(), and nothing of a cookie but its order.
+ */
+size_t session_record_removal_size(void);
+void session_record_write_removal(char *at, uint32_t uid, uint64_t order);
+
 /* One store: before it the record counts as it did, after it as @state says. What is dead is
  * wiped. */
 void session_record_set_state(char *at, enum session_state state);
@@ -53,7 +59,7 @@ enum session_record_outcome {
  * session_record_read()
  * @bytes:     from the record on; aligned
  * @ret_size:  but for SESSION_RECORD_CUT: how long it is
- * @ret_state: of SESSION_RECORD_OK: live or superseded
+ * @ret_state: of SESSION_RECORD_OK: live, superseded, or a removal
  * @ret:       of SESSION_RECORD_OK; borrows from @bytes
  *
  * Return: enum session_record_outcome.

@@ -233,11 +233,14 @@ def state_after(number):
 
 
 def set_cookies(request):
-    """A session cookie, each third a persistent one: they take each other's place all the time."""
+    """A session cookie, each third a persistent one: they take each other's place all the time. And
+    two that are session cookies and belong together."""
     _, name, number = request.target.split("/")
     number = int(number)
-    age = "; Max-Age=0" if state_after(number) is None else "; Max-Age=86400" if number % 3 == 0 else ""
-    return response(b"ok", fields=[("Set-Cookie", f"{name}={number}; Path=/{age}")])
+    gone = "; Max-Age=0" if state_after(number) is None else ""
+    lasting = "; Max-Age=86400" if number % 3 == 0 and not gone else gone
+    fields = [f"{name}={number}; Path=/{lasting}", *(f"{name}{half}={number}; Path=/{gone}" for half in "ab")]
+    return response(b"ok", fields=[("Set-Cookie", field) for field in fields])
 
 
 class Writer(threading.Thread):
@@ -258,7 +261,7 @@ class Writer(threading.Thread):
 
 def kill_rounds(daemon, origin, rounds, writers=3):
     """Return: how many answers were acknowledged."""
-    chance, last, found = random.Random(7), [0] * writers, [None] * writers
+    chance, last, known = random.Random(7), [0] * writers, {}
     for _ in range(rounds):
         threads = [Writer(daemon, origin, f"w{n}", last[n]) for n in range(writers)]
         for thread in threads:
@@ -272,9 +275,12 @@ def kill_rounds(daemon, origin, rounds, writers=3):
         with daemon.client() as client:
             kept = {c.name.decode(): int(c.value) for c in client.cookies()}
         for n, thread in enumerate(threads):
-            told = found[n] if thread.acknowledged == last[n] else state_after(thread.acknowledged)
-            found[n] = kept.get(thread.name_)
-            assert found[n] in (told, state_after(thread.acknowledged + 1)), "lost, or back from the dead"
+            begun = state_after(thread.acknowledged + 1)
+            for name in (thread.name_, f"{thread.name_}a", f"{thread.name_}b"):
+                told = known.get(name) if thread.acknowledged == last[n] else state_after(thread.acknowledged)
+                assert kept.get(name) in (told, begun), "lost, or back from the dead"
+                known[name] = kept.get(name)
+            assert known[f"{thread.name_}a"] == known[f"{thread.name_}b"], "P3: both of an answer, or neither"
             last[n] = thread.acknowledged + 1
     return sum(last)
 

@@ -415,6 +415,91 @@ static void test_of_two_with_one_order_the_later_counts(void **state)
     free(after);
 }
 
+/* Killed before the end of the group, and right after the store that makes it count. */
+static void test_a_group_counts_as_a_whole_or_not_at_all(void **state)
+{
+    struct session_book *book = next_life();
+    size_t len;
+
+    (void)state;
+    for (uint64_t i = 1; i <= 4; i++)
+        assert_int_equal(put(book, i, "old"), 0);
+    uint64_t end = start_of_window() + session_log_bytes(log_);
+    session_book_group(book, true);
+    assert_int_equal(put(book, 1, "new"), 0);
+    session_book_drop(book, 2);
+    assert_int_equal(put(book, 5, "new"), 0);
+    assert_int_equal(put(book, 6, "passing"), 0);
+    session_book_drop(book, 6);
+    assert_int_equal(put(book, 3, "passing"), 0);
+    assert_int_equal(put(book, 3, "new"), 0);
+    assert_int_equal(put(book, 7, "passing"), 0);
+    session_book_drop(book, 4);
+    session_book_drop(book, 7);
+    char *image = read_memory(&len);
+    assert_int_equal(session_log_bytes(log_), end - start_of_window());
+    session_book_group(book, false);
+    uint64_t new_end = start_of_window() + session_log_bytes(log_);
+    assert_true(new_end > end);
+
+    assert_string_equal(take_all(next_life(), false), "1=new 5=new 3=new ");
+    assert_false(memory_holds("old"));
+    write_memory(image, len);
+    assert_string_equal(take_all(next_life(), false), "1=old 2=old 3=old 4=old ");
+    assert_false(memory_holds("new"));
+    set_end(image, new_end);
+    write_memory(image, len);
+    assert_string_equal(take_all(next_life(), false), "1=new 5=new 3=new ");
+    assert_false(memory_holds("old"));
+    assert_string_equal(take_all(next_life(), false), "1=new 5=new 3=new ");
+    free(image);
+}
+
+static void test_a_group_longer_than_one_may_be_is_whole_in_the_end(void **state)
+{
+    struct session_book *book = next_life();
+    char value[3000];
+
+    (void)state;
+    memset(value, 'v', sizeof(value) - 1);
+    value[sizeof(value) - 1] = '\0';
+    for (int round = 0; round < 5; round++) {
+        session_book_group(book, true);
+        for (uint64_t i = 1; i <= 300; i++)
+            assert_int_equal(put(book, i, value), 0);
+        for (uint64_t i = 2; i <= 300; i++)
+            session_book_drop(book, i);
+        session_book_group(book, false);
+        assert_true(session_log_bytes(log_) < 200000);
+    }
+    assert_int_equal(put(book, 1, "end"), 0);
+    assert_string_equal(take_all(next_life(), false), "1=end ");
+}
+
+static void test_a_group_without_room_is_what_there_was_room_for(void **state)
+{
+    struct session_book *book = next_life();
+    char value[4000];
+
+    (void)state;
+    memset(value, 'x', sizeof(value) - 1);
+    value[sizeof(value) - 1] = '\0';
+    for (uint64_t i = 1; i <= 15; i++)
+        assert_int_equal(put(book, i, value), 0);
+    disk_is_full = true;
+    session_book_group(book, true);
+    for (uint64_t i = 1; i <= 15; i++)
+        session_book_drop(book, i);
+    for (uint64_t i = 20; i <= 40; i++)
+        (void)put(book, i, value);
+    session_book_group(book, false);
+    disk_is_full = false;
+    book = next_life();
+    assert_null(strstr(take_all(book, false), "15="));
+    assert_int_equal(put(book, 1, "end"), 0);
+    assert_non_null(strstr(take_all(next_life(), false), "1=end "));
+}
+
 static void test_a_superseded_one_counts_until_the_disk_has_the_other(void **state)
 {
     struct session_book *book = next_life();
@@ -605,37 +690,29 @@ static void test_the_hour_of_the_last_life_is_kept(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_what_is_put_is_there_for_the_next_with_all_it_has,
-                                        begin, end),
-        cmocka_unit_test_setup_teardown(test_what_was_replaced_or_dropped_does_not_come_back,
-                                        begin, end),
-        cmocka_unit_test_setup_teardown(test_uids_are_kept_apart, begin, end),
-        cmocka_unit_test_setup_teardown(test_what_is_dropped_is_wiped, begin, end),
-        cmocka_unit_test_setup_teardown(test_a_cut_at_any_byte_leaves_whole_records, begin,
-                                        end),
-        cmocka_unit_test_setup_teardown(test_what_was_not_published_is_not_there, begin, end),
-        cmocka_unit_test_setup_teardown(test_a_file_of_any_length_is_read_without_a_fault,
-                                        begin, end),
-        cmocka_unit_test_setup_teardown(test_a_changed_byte_costs_at_most_what_lies_behind_it,
-                                        begin, end),
-        cmocka_unit_test_setup_teardown(test_another_format_is_begun_anew, begin, end),
-        cmocka_unit_test_setup_teardown(test_of_two_with_one_order_the_later_counts, begin,
-                                        end),
-        cmocka_unit_test_setup_teardown(
-            test_a_superseded_one_counts_until_the_disk_has_the_other, begin, end),
-        cmocka_unit_test_setup_teardown(test_what_waits_stays_when_the_present_is_cleared,
-                                        begin, end),
-        cmocka_unit_test_setup_teardown(
-            test_a_log_that_is_written_for_ever_stays_small_and_true, begin, end),
-        cmocka_unit_test_setup_teardown(test_a_move_that_is_not_ended_did_not_happen, begin,
-                                        end),
-        cmocka_unit_test_setup_teardown(test_no_room_costs_what_comes_then_and_nothing_else,
-                                        begin, end),
-        cmocka_unit_test_setup_teardown(test_no_memory_to_begin_with_is_an_error, begin, end),
-        cmocka_unit_test_setup_teardown(test_without_memory_for_a_note_the_cookie_is_not_kept,
-                                        begin, end),
-        cmocka_unit_test_setup_teardown(test_nobody_takes_everybodys_room, begin, end),
-        cmocka_unit_test_setup_teardown(test_the_hour_of_the_last_life_is_kept, begin, end),
+#define LOG_TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+        LOG_TEST(test_what_is_put_is_there_for_the_next_with_all_it_has),
+        LOG_TEST(test_what_was_replaced_or_dropped_does_not_come_back),
+        LOG_TEST(test_uids_are_kept_apart),
+        LOG_TEST(test_what_is_dropped_is_wiped),
+        LOG_TEST(test_a_cut_at_any_byte_leaves_whole_records),
+        LOG_TEST(test_what_was_not_published_is_not_there),
+        LOG_TEST(test_a_file_of_any_length_is_read_without_a_fault),
+        LOG_TEST(test_a_changed_byte_costs_at_most_what_lies_behind_it),
+        LOG_TEST(test_another_format_is_begun_anew),
+        LOG_TEST(test_of_two_with_one_order_the_later_counts),
+        LOG_TEST(test_a_group_counts_as_a_whole_or_not_at_all),
+        LOG_TEST(test_a_group_longer_than_one_may_be_is_whole_in_the_end),
+        LOG_TEST(test_a_group_without_room_is_what_there_was_room_for),
+        LOG_TEST(test_a_superseded_one_counts_until_the_disk_has_the_other),
+        LOG_TEST(test_what_waits_stays_when_the_present_is_cleared),
+        LOG_TEST(test_a_log_that_is_written_for_ever_stays_small_and_true),
+        LOG_TEST(test_a_move_that_is_not_ended_did_not_happen),
+        LOG_TEST(test_no_room_costs_what_comes_then_and_nothing_else),
+        LOG_TEST(test_no_memory_to_begin_with_is_an_error),
+        LOG_TEST(test_without_memory_for_a_note_the_cookie_is_not_kept),
+        LOG_TEST(test_nobody_takes_everybodys_room),
+        LOG_TEST(test_the_hour_of_the_last_life_is_kept),
     };
 
     log_set_level(LOG_LEVEL_WARNING); /* what cannot be read is told a thousand times */
