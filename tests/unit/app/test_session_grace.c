@@ -21,9 +21,9 @@ static struct loop *loop;
 static struct worker_pool *disk;
 static struct suffix_table suffixes;
 static struct uid_limits limits;
-static struct session_log *log_;
+static struct session_log *kept_log;
 static struct cookie_stores *stores;
-static struct cookie_access access_;
+static struct cookie_access cookies;
 static int memory;
 static bool per_user;
 
@@ -48,7 +48,7 @@ static void end_life(void)
     stores = cookie_stores_free(stores);
     disk = worker_pool_free(disk);
     loop = loop_free(loop);
-    log_ = session_log_free(log_);
+    kept_log = session_log_free(kept_log);
 }
 
 static int end(void **state)
@@ -65,13 +65,14 @@ static void next_life(void)
     const struct session_log_options options = session_log_options_default();
 
     end_life();
-    assert_int_equal(session_log_open(&log_, fcntl(memory, F_DUPFD_CLOEXEC, 0), &options), 0);
+    assert_int_equal(session_log_open(&kept_log, fcntl(memory, F_DUPFD_CLOEXEC, 0), &options),
+                     0);
     const struct cookie_stores_options of_stores = {
-        .state_dir = "", .per_user = per_user, .limits = &limits, .sessions = log_};
+        .state_dir = "", .per_user = per_user, .limits = &limits, .sessions = kept_log};
     assert_int_equal(loop_new(&loop, &now.clock), 0);
     assert_int_equal(worker_pool_new(&disk, loop, 1), 0);
     assert_int_equal(cookie_stores_new(&stores, loop, disk, &suffixes.rules, &of_stores), 0);
-    access_ = cookie_stores_access(stores);
+    cookies = cookie_stores_access(stores);
 }
 
 static void pass(int64_t seconds)
@@ -89,7 +90,7 @@ static struct cookie_jar *jar_of(uint32_t uid)
     struct cookie_wait wait = {0};
     struct jar_lease lease = {0};
 
-    assert_int_equal(access_.open(access_.owner, &asker, SPAN_LIT(""), &wait, &lease),
+    assert_int_equal(cookies.open(cookies.owner, &asker, SPAN_LIT(""), &wait, &lease),
                      COOKIE_OPEN_READY);
     struct cookie_jar *jar = lease.jar;
     jar_lease_close(&lease);
@@ -118,7 +119,7 @@ static bool is_noted(uint32_t uid)
 {
     struct session_book *book = NULL;
 
-    assert_int_equal(session_log_book(log_, uid, &book), 0);
+    assert_int_equal(session_log_book(kept_log, uid, &book), 0);
     return !session_book_is_empty(book);
 }
 
@@ -146,10 +147,10 @@ static void test_clients_that_come_back_hold_it_and_let_it_end_as_ever(void **st
     log_in(1000);
     next_life();
     pass(100);
-    access_.session_hold(access_.owner, 1000);
+    cookies.session_hold(cookies.owner, 1000);
     pass(1000);
     assert_int_equal(n_of(1000), 1);
-    access_.session_release(access_.owner, 1000);
+    cookies.session_release(cookies.owner, 1000);
     pass(200);
     next_life(); /* begins the grace anew */
     pass(200);
@@ -204,7 +205,7 @@ static void test_ip02_uids_that_are_nobodys_for_long_find_nothing(void **state)
                                   .path = SPAN_LIT("/"),
                                   .order = 1};
     struct session_book *book = NULL;
-    assert_int_equal(session_log_book(log_, 61184, &book), 0);
+    assert_int_equal(session_log_book(kept_log, 61184, &book), 0);
     assert_int_equal(session_book_put(book, "", "default", &cookie), 0);
     next_life();
     assert_false(is_noted(61184));
@@ -246,7 +247,7 @@ static void test_the_machines_jar_has_no_clients_to_wait_for(void **state)
     struct cookie_wait wait = {0};
     struct jar_lease lease = {0};
 
-    assert_int_equal(access_.open(access_.owner, &asker, SPAN_LIT("system"), &wait, &lease),
+    assert_int_equal(cookies.open(cookies.owner, &asker, SPAN_LIT("system"), &wait, &lease),
                      COOKIE_OPEN_READY);
     assert_false(cookie_outcome_is_refusal(cookie_jar_set(lease.jar, &draft, &from)));
     jar_lease_close(&lease);

@@ -36,7 +36,7 @@ int __wrap_fallocate(int fd, int mode, off_t at, off_t bytes)
 }
 
 static struct session_log_options options;
-static struct session_log *log_;
+static struct session_log *kept_log;
 static int memory = -1; /* the file, as who holds it for us sees it */
 
 static int begin(void **state)
@@ -51,7 +51,7 @@ static int begin(void **state)
 static int end(void **state)
 {
     (void)state;
-    log_ = session_log_free(log_);
+    kept_log = session_log_free(kept_log);
     close(memory);
     memory = -1;
     disk_is_full = false;
@@ -63,9 +63,10 @@ static struct session_book *next_life(void)
 {
     struct session_book *book = NULL;
 
-    log_ = session_log_free(log_);
-    assert_int_equal(session_log_open(&log_, fcntl(memory, F_DUPFD_CLOEXEC, 0), &options), 0);
-    assert_int_equal(session_log_book(log_, UID, &book), 0);
+    kept_log = session_log_free(kept_log);
+    assert_int_equal(session_log_open(&kept_log, fcntl(memory, F_DUPFD_CLOEXEC, 0), &options),
+                     0);
+    assert_int_equal(session_log_book(kept_log, UID, &book), 0);
     return book;
 }
 
@@ -216,12 +217,12 @@ static void test_uids_are_kept_apart(void **state)
     struct session_book *other = NULL;
 
     (void)state;
-    assert_int_equal(session_log_book(log_, UID + 1, &other), 0);
+    assert_int_equal(session_log_book(kept_log, UID + 1, &other), 0);
     assert_int_equal(put(book, 1, "mine"), 0);
     assert_int_equal(put(other, 1, "his"), 0);
     session_book_clear(book);
     book = next_life();
-    assert_int_equal(session_log_book(log_, UID + 1, &other), 0);
+    assert_int_equal(session_log_book(kept_log, UID + 1, &other), 0);
     assert_string_equal(take_all(book, false), "");
     assert_string_equal(take_all(other, false), "1=his ");
 }
@@ -261,7 +262,7 @@ static char *make_image(size_t *ret_len, uint64_t ret_ends[N_COOKIES + 1])
     for (uint64_t i = 1; i <= N_COOKIES; i++) {
         (void)snprintf(value, sizeof(value), "v%llu-%0*d", (unsigned long long)i, (int)i, 0);
         assert_int_equal(put(book, i, value), 0);
-        ret_ends[i] = ret_ends[0] + session_log_bytes(log_);
+        ret_ends[i] = ret_ends[0] + session_log_bytes(kept_log);
     }
     return read_memory(ret_len);
 }
@@ -298,13 +299,13 @@ static void test_a_cut_at_any_byte_leaves_whole_records(void **state)
         set_end(image, cut);
         write_memory(image, len);
         struct session_book *book = next_life();
-        if (session_log_bytes(log_) != ends[whole] - ends[0])
+        if (session_log_bytes(kept_log) != ends[whole] - ends[0])
             print_message("cut at %llu\n", (unsigned long long)cut);
-        assert_int_equal(session_log_bytes(log_), ends[whole] - ends[0]);
+        assert_int_equal(session_log_bytes(kept_log), ends[whole] - ends[0]);
         assert_string_equal(take_all(book, false), first(whole));
         /* And it goes on from there. */
         assert_int_equal(put(book, 99, "new"), 0);
-        assert_int_equal(session_log_bytes(log_) > ends[whole] - ends[0], 1);
+        assert_int_equal(session_log_bytes(kept_log) > ends[whole] - ends[0], 1);
     }
     free(image);
 }
@@ -402,7 +403,7 @@ static void test_of_two_with_one_order_the_later_counts(void **state)
     (void)state;
     assert_int_equal(put(book, 1, "old"), 0);
     ends[0] = start_of_window();
-    ends[1] = ends[0] + session_log_bytes(log_);
+    ends[1] = ends[0] + session_log_bytes(kept_log);
     char *before = read_memory(&len);
     assert_int_equal(put(book, 1, "new"), 0);
     char *after = read_memory(&len);
@@ -424,7 +425,7 @@ static void test_a_group_counts_as_a_whole_or_not_at_all(void **state)
     (void)state;
     for (uint64_t i = 1; i <= 4; i++)
         assert_int_equal(put(book, i, "old"), 0);
-    uint64_t end = start_of_window() + session_log_bytes(log_);
+    uint64_t end = start_of_window() + session_log_bytes(kept_log);
     session_book_group(book, true);
     assert_int_equal(put(book, 1, "new"), 0);
     session_book_drop(book, 2);
@@ -437,9 +438,9 @@ static void test_a_group_counts_as_a_whole_or_not_at_all(void **state)
     session_book_drop(book, 4);
     session_book_drop(book, 7);
     char *image = read_memory(&len);
-    assert_int_equal(session_log_bytes(log_), end - start_of_window());
+    assert_int_equal(session_log_bytes(kept_log), end - start_of_window());
     session_book_group(book, false);
-    uint64_t new_end = start_of_window() + session_log_bytes(log_);
+    uint64_t new_end = start_of_window() + session_log_bytes(kept_log);
     assert_true(new_end > end);
 
     assert_string_equal(take_all(next_life(), false), "1=new 5=new 3=new ");
@@ -470,7 +471,7 @@ static void test_a_group_longer_than_one_may_be_is_whole_in_the_end(void **state
         for (uint64_t i = 2; i <= 300; i++)
             session_book_drop(book, i);
         session_book_group(book, false);
-        assert_true(session_log_bytes(log_) < 200000);
+        assert_true(session_log_bytes(kept_log) < 200000);
     }
     assert_int_equal(put(book, 1, "end"), 0);
     assert_string_equal(take_all(next_life(), false), "1=end ");
@@ -558,7 +559,7 @@ static void test_a_log_that_is_written_for_ever_stays_small_and_true(void **stat
         assert_int_equal(put(book, 1 + round % 7, value), 0);
         if (round % 11 == 0)
             session_book_drop(book, 1 + (round + 3) % 7);
-        assert_true(session_log_bytes(log_) < 200000);
+        assert_true(session_log_bytes(kept_log) < 200000);
     }
     assert_true(file_bytes() < 1 << 20);
     session_book_clear(book);
@@ -577,7 +578,7 @@ static void test_a_move_that_is_not_ended_did_not_happen(void **state)
 
     (void)state;
     assert_int_equal(put(next_life(), 1, "stays"), 0);
-    log_ = session_log_free(log_);
+    kept_log = session_log_free(kept_log);
     assert_int_equal(session_region_open(&region, fcntl(memory, F_DUPFD_CLOEXEC, 0), 1 << 20),
                      SESSION_REGION_TAKEN_OVER);
     size_t used = session_region_used(&region);
@@ -619,14 +620,14 @@ static void test_no_memory_to_begin_with_is_an_error(void **state)
 {
     (void)state;
     disk_is_full = true;
-    assert_int_equal(session_log_open(&log_, fcntl(memory, F_DUPFD_CLOEXEC, 0), &options),
+    assert_int_equal(session_log_open(&kept_log, fcntl(memory, F_DUPFD_CLOEXEC, 0), &options),
                      -ENOSPC);
     disk_is_full = false;
     assert_int_equal(put(next_life(), 1, "a"), 0);
     for (uint64_t n = 1; n < 4; n++) {
-        log_ = session_log_free(log_);
+        kept_log = session_log_free(kept_log);
         mem_fail_at(n);
-        int r = session_log_open(&log_, fcntl(memory, F_DUPFD_CLOEXEC, 0), &options);
+        int r = session_log_open(&kept_log, fcntl(memory, F_DUPFD_CLOEXEC, 0), &options);
         mem_fail_at(0);
         assert_true(r == 0 || r == -ENOMEM);
     }
@@ -665,7 +666,7 @@ static void test_nobody_takes_everybodys_room(void **state)
     options.book_bytes_max = 15000;
     options.fair_bytes = 2000;
     book = next_life();
-    assert_int_equal(session_log_book(log_, UID + 1, &other), 0);
+    assert_int_equal(session_log_book(kept_log, UID + 1, &other), 0);
     while (put(book, n + 1, "some value of a session") == 0)
         n++;
     assert_true(n > 20 && n < 100); /* half of all */
@@ -681,10 +682,10 @@ static void test_the_hour_of_the_last_life_is_kept(void **state)
 {
     (void)state;
     (void)next_life();
-    assert_int_equal(session_log_touched_us(log_), 0);
-    session_log_touch(log_, 123456789);
+    assert_int_equal(session_log_touched_us(kept_log), 0);
+    session_log_touch(kept_log, 123456789);
     (void)next_life();
-    assert_int_equal(session_log_touched_us(log_), 123456789);
+    assert_int_equal(session_log_touched_us(kept_log), 123456789);
 }
 
 int main(void)

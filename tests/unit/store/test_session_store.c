@@ -13,7 +13,7 @@
 #include "store/store_bench.h"
 
 static struct bench bench;
-static struct session_log *log_;
+static struct session_log *kept_log;
 static int memory = -1; /* outlives every life */
 static char folder[64];
 
@@ -68,8 +68,9 @@ static void open_all(void)
     bench.options.name_of = name_of;
     bench.options.retry_us = 1000;
     bench.options.lock_us = 0;
-    assert_int_equal(session_log_open(&log_, fcntl(memory, F_DUPFD_CLOEXEC, 0), &options), 0);
-    assert_int_equal(session_log_book(log_, BENCH_UID, &bench.options.sessions), 0);
+    assert_int_equal(session_log_open(&kept_log, fcntl(memory, F_DUPFD_CLOEXEC, 0), &options),
+                     0);
+    assert_int_equal(session_log_book(kept_log, BENCH_UID, &bench.options.sessions), 0);
     assert_int_equal(loop_new(&bench.loop, clock_system()), 0);
     assert_int_equal(worker_pool_new(&bench.pool, bench.loop, 1), 0);
     bench_open(&bench);
@@ -500,11 +501,11 @@ static void open_short_of_memory(void)
 {
     for (uint64_t n = 1; n < 200; n++) {
         bench_close(&bench);
-        log_ = session_log_free(log_);
+        kept_log = session_log_free(kept_log);
         const struct session_log_options options = session_log_options_default();
-        assert_int_equal(session_log_open(&log_, fcntl(memory, F_DUPFD_CLOEXEC, 0), &options),
-                         0);
-        assert_int_equal(session_log_book(log_, BENCH_UID, &bench.options.sessions), 0);
+        assert_int_equal(
+            session_log_open(&kept_log, fcntl(memory, F_DUPFD_CLOEXEC, 0), &options), 0);
+        assert_int_equal(session_log_book(kept_log, BENCH_UID, &bench.options.sessions), 0);
         bench.options.path = NULL;
         mem_fail_at(n);
         int r = cookie_store_open(&bench.store, bench.loop, bench.pool, &bench.suffixes.rules,
