@@ -460,6 +460,7 @@ int cookie_stores_find(struct cookie_stores *stores, uint32_t uid, struct cookie
 }
 
 struct totals {
+    uint32_t uid;
     uint64_t count;
     bool persistent;
 };
@@ -478,6 +479,8 @@ static bool count_store(struct map_node *node, void *arg)
     struct uid_store *of_uid = CONTAINER_OF(node, struct uid_store, node);
     struct totals *totals = arg;
 
+    if (totals->uid != COOKIES_EVERY_UID && totals->uid != of_uid->uid)
+        return true;
     cookie_store_each_jar(of_uid->store, count_jar, totals);
     if (uid_is_kept(of_uid->uid) && cookie_store_is_ready(of_uid->store) &&
         !cookie_store_is_persistent(of_uid->store))
@@ -485,9 +488,12 @@ static bool count_store(struct map_node *node, void *arg)
     return true;
 }
 
-void cookie_stores_ask(struct cookie_stores *stores, uint64_t *ret_count, bool *ret_persistent)
+void cookie_stores_ask(struct cookie_stores *stores,
+                       uint32_t uid,
+                       uint64_t *ret_count,
+                       bool *ret_persistent)
 {
-    struct totals totals = {.persistent = true};
+    struct totals totals = {.uid = uid, .persistent = true};
 
     map_each(&stores->by_uid, count_store, &totals);
     *ret_count = totals.count;

@@ -53,5 +53,10 @@ struct cookie_store;
 MUST_CHECK int
 cookie_stores_find(struct cookie_stores *stores, uint32_t uid, struct cookie_store **ret);
 
-/* Of all uids; *ret_persistent: no disk has refused anything. */
-void cookie_stores_ask(struct cookie_stores *stores, uint64_t *ret_count, bool *ret_persistent);
+#define COOKIES_EVERY_UID UINT32_MAX
+
+/* Of @uid, or of all; *ret_persistent: no disk has refused anything. */
+void cookie_stores_ask(struct cookie_stores *stores,
+                       uint32_t uid,
+                       uint64_t *ret_count,
+                       bool *ret_persistent);

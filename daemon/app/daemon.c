@@ -445,11 +445,12 @@ static int daemon_find_rights(void *owner,
     return take_rights(daemon, who, ret);
 }
 
-static void daemon_ask_cookies(void *owner, uint64_t *ret_count, bool *ret_persistent)
+static void
+daemon_ask_cookies(void *owner, uint32_t uid, uint64_t *ret_count, bool *ret_persistent)
 {
     struct daemon *daemon = owner;
 
-    cookie_stores_ask(daemon->cookies, ret_count, ret_persistent);
+    cookie_stores_ask(daemon->cookies, uid, ret_count, ret_persistent);
 }
 
 static void daemon_on_private_jar_end(void *owner, uint32_t uid, uint64_t tag)

@@ -344,56 +344,6 @@ static void list_tls_sessions(struct listing *listing)
     service->events->each_tls_session(service->owner, listing->uid, add_tls_session, listing);
 }
 
-/* ---- status
- * ------------------------------------------------------------------------------------- */
-
-static void fill_counters(const struct service *service, Xhrd__V1__Status *status)
-{
-    const struct fetcher *fetcher = service->fetcher;
-    struct pool_counters pool;
-
-    pool_counters(fetcher->pool, &pool);
-    status->requests_active = fetcher->n_requests;
-    status->requests_total = fetcher->counters.requests_total;
-    status->requests_failed = fetcher->counters.requests_failed;
-    status->bytes_down = fetcher->counters.bytes_down;
-    status->bytes_up = fetcher->counters.bytes_up;
-    status->connections_open = pool.connections_open;
-    status->connections_opened = pool.connections_opened;
-    status->connections_reused = pool.connections_reused;
-    status->tls_handshakes_full = pool.tls_handshakes_full;
-    status->tls_handshakes_resumed = pool.tls_handshakes_resumed;
-}
-
-static void send_status(struct client *client, uint32_t command_id)
-{
-    struct service *service = client->service;
-    Xhrd__V1__AdminReply reply = XHRD__V1__ADMIN_REPLY__INIT;
-    Xhrd__V1__Status status = XHRD__V1__STATUS__INIT;
-    bool persistent = true;
-    uint64_t cookies = 0;
-
-    service->events->ask_cookies(service->owner, &cookies, &persistent);
-    status.version = bytes_of_span(span_of(service->options.version));
-    status.pid = (uint32_t)getpid();
-    status.uptime_s = seconds_since(service, service->begun_us);
-    status.per_user = service->options.per_user;
-    status.clients = service->n_clients;
-    status.cookies = cookies;
-    status.persistence_lost = !persistent;
-    status.state_dir = bytes_of_span(span_of(service->options.state_dir));
-    status.socket_path = bytes_of_span(span_of(service->options.socket_path));
-    status.draining = service->draining;
-    status.requests_refused = service->requests_refused;
-    status.log_level = bytes_of_span(span_of(log_level_name(log_get_level())));
-    status.shows_all = client_sees_all(client);
-    status.monitors = (uint32_t)service->n_monitors;
-    fill_counters(service, &status);
-    reply.command_id = command_id;
-    reply.status = &status;
-    admin_send(client, &reply);
-}
-
 static void
 send_listing(struct client *client, uint32_t command_id, void (*fill)(struct listing *listing))
 {
@@ -416,7 +366,7 @@ void admin_service_command(struct client *client, const Xhrd__V1__AdminCommand *
         return;
     switch ((int)message->topic) {
     case XHRD__V1__ADMIN_TOPIC__ADMIN_TOPIC_STATUS:
-        send_status(client, message->command_id);
+        admin_send_status(client, message->command_id);
         return;
     case XHRD__V1__ADMIN_TOPIC__ADMIN_TOPIC_CLIENTS:
         send_listing(client, message->command_id, list_clients);

@@ -323,7 +323,7 @@ static void put_daemon(struct metrics *metrics)
     bool persistent = true;
     uint64_t cookies = 0;
 
-    service->events->ask_cookies(service->owner, &cookies, &persistent);
+    service->events->ask_cookies(service->owner, POOL_EVERY_UID, &cookies, &persistent);
     family(metrics, "xhrd", "info", NULL, "Which daemon this is.");
     PUT(metrics, "xhrd_info{version=\"%s\"} 1\n", service->options.version);
     family(metrics, "xhrd_uptime_seconds", "gauge", "seconds", "How long it has been up.");

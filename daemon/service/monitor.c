@@ -230,6 +230,15 @@ void monitor_begin(struct client *client, const Xhrd__V1__AdminCommand *message)
     admin_send(client, &reply);
 }
 
+uint32_t monitor_count(const struct service *service, uint32_t uid)
+{
+    uint32_t n = 0;
+
+    LIST_FOREACH (at, &service->monitors)
+        n += CONTAINER_OF(at, struct monitor, link)->client->peer.uid == uid;
+    return n;
+}
+
 void monitor_close_all(struct client *client)
 {
     while (!list_is_empty(&client->monitors)) {

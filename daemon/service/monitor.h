@@ -13,6 +13,8 @@ struct service;
 void monitor_begin(struct client *client, const Xhrd__V1__AdminCommand *message);
 void monitor_resume_all(struct client *client);
 void monitor_close_all(struct client *client);
+/* How many of this user there are. */
+uint32_t monitor_count(const struct service *service, uint32_t uid);
 
 /* @kind: of MonitorEvent. @record: NULL: there was no memory for it. Call it only while there
  * are watchers. */

@@ -121,8 +121,9 @@ struct policy_check {
 struct service_events {
     /* No client is connected and no request under way; on every change to and from it. */
     void (*on_idle)(void *owner, bool idle);
-    /* For status: how many cookies there are, and whether they are safe on disk. */
-    void (*ask_cookies)(void *owner, uint64_t *ret_count, bool *ret_persistent);
+    /* For status: how many cookies there are of @uid, or (POOL_EVERY_UID) of all, and whether
+     * they are safe on disk. */
+    void (*ask_cookies)(void *owner, uint32_t uid, uint64_t *ret_count, bool *ret_persistent);
     /* All that is kept for @uid goes, in memory and on disk; on_purged() says when, perhaps
      * before this returns. Return: 0 or -errno. */
     int (*purge_user)(void *owner, uint32_t uid, struct user_purge *purge);

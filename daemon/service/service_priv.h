@@ -274,6 +274,7 @@ void admin_send(struct client *client, Xhrd__V1__AdminReply *reply); /* a short 
 /* A reply in place of which the command fails when there is no room. Return: whether it has
  * been sent. */
 bool admin_send_or_fail(struct client *client, Xhrd__V1__AdminReply *reply);
+void admin_send_status(struct client *client, uint32_t command_id); /* status.c */
 void admin_send_failure(struct client *client,
                         uint32_t command_id,
                         enum failure_kind kind,

@@ -33,16 +33,19 @@ def test_pl01_two_users_have_two_connections_handshakes_and_tickets(machine, ori
         for resumed in (False, True):
             ids = set()
             for user in users:
-                head = user.fetch(url, ca=ca.pem, resolve=[("localhost", origin_nginx.port)]
-                                  if hasattr(origin_nginx, "port") else (),
-                                  no_keep_alive=True).head
+                head = user.fetch(url, ca=ca.pem, no_keep_alive=True).head
                 assert not head.connection.reused
                 assert head.connection.tls.resumed == resumed, "each by a ticket of its own"
                 ids.add(head.connection.connection_id)
             assert len(ids) == 2
+        kept = [user.fetch(url, ca=ca.pem).head.connection for user in users]
+        again = [user.fetch(url, ca=ca.pem).head.connection for user in users]
+        assert [c.reused for c in kept + again] == [False, False, True, True]
+        assert [c.connection_id for c in again] == [c.connection_id for c in kept]
+        assert len({c.connection_id for c in kept}) == 2, "which are there at the same time"
         with machine.client() as root:
             status = root.status()
-            assert (status.tls_handshakes_full, status.tls_handshakes_resumed) == (2, 2)
+            assert (status.tls_handshakes_full, status.tls_handshakes_resumed) == (2, 4)
             rows = [row for reply in root.admin(admin_pb2.ADMIN_TOPIC_TLS_SESSIONS)
                     for row in reply.tls_sessions]
             assert {row.uid for row in rows} == {ANN, BOB}
@@ -213,6 +216,28 @@ def test_ip03_what_is_anothers_is_as_what_is_not_there(machine, origin_raw):  # 
         release.set()
         ann.finish(mine)
         assert mine.body == b"whole"
+
+
+@as_root
+def test_ip03_cd09_status_tells_nobody_of_what_others_do(machine, origin_raw):  # noqa: F811
+    """A sum over all would grow when another one asks, by as much as he was told."""
+    def seen(status):
+        return {field.name: value for field, value in status.ListFields()
+                if field.name not in ("version", "pid", "uptime_s", "state_dir", "socket_path",
+                                      "log_level")}
+
+    origin_raw.reply(response(b"twelve bytes", fields=[("Set-Cookie", "a=1; Max-Age=900")]))
+    with client_of(machine, BOB) as bob, machine.client() as root:
+        before = seen(bob.status())
+        with client_of(machine, ANN) as ann:
+            for _ in range(3):
+                assert ann.fetch(origin_raw.url()).done
+            assert seen(bob.status()) == before == {"clients": 1}
+            own, all_of_them = ann.status(), root.status()
+            assert (own.clients, own.requests_total, own.bytes_down, own.cookies) == (1, 3, 36, 1)
+            assert (own.connections_open, own.connections_opened, own.connections_reused) \
+                == (1, 1, 2)
+            assert (all_of_them.clients, all_of_them.requests_total) == (3, 3)
 
 
 @as_root

@@ -263,7 +263,7 @@ static void test_a_commit_is_told_when_the_disk_has_it_and_survives(void **state
     assert_int_equal(cookie_jar_count(jar_of(&world, 1001, "")), 0);
     uint64_t count;
     bool persistent;
-    cookie_stores_ask(world.stores, &count, &persistent);
+    cookie_stores_ask(world.stores, COOKIES_EVERY_UID, &count, &persistent);
     assert_int_equal(count, 1);
     assert_true(persistent);
     world_done(&world);
@@ -299,7 +299,7 @@ static void test_ip02_uids_that_are_nobodys_for_long_leave_nothing_on_disk(void 
     assert_int_equal(count_entries(world.dir), 0);
     uint64_t count;
     bool persistent;
-    cookie_stores_ask(world.stores, &count, &persistent);
+    cookie_stores_ask(world.stores, COOKIES_EVERY_UID, &count, &persistent);
     assert_int_equal(count, 4);
     assert_true(persistent); /* nothing was lost that was to be kept */
     put_cookie(jar_of(&world, 61183, ""), "a");

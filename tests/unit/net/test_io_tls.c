@@ -1287,7 +1287,7 @@ static void test_a_tls_1_3_ticket_is_used_once(void **state)
     assert_false(is_resumed(net, &options));
 }
 
-static void test_ts09_pl01_pl04_nothing_is_resumed_under_another_key(void **state)
+static void test_ts09_pl01_pl03_pl04_nothing_is_resumed_under_another_key(void **state)
 {
     struct net *net = *state;
     struct io_tls_options base = options_for(net, "localhost");
@@ -1295,7 +1295,7 @@ static void test_ts09_pl01_pl04_nothing_is_resumed_under_another_key(void **stat
     struct tls_config insecure_config = {.insecure = true};
     struct tls_config both_config = {.ca_pem = span_of(both)};
     struct tls_config capped_config = {.ca_pem = span_of(ca_pem), .min_version = 0x0304};
-    struct io_tls_options rows[8];
+    struct io_tls_options rows[9];
     size_t n = 0;
 
     assert_non_null(both);
@@ -1303,6 +1303,10 @@ static void test_ts09_pl01_pl04_nothing_is_resumed_under_another_key(void **stat
     rows[n++].partition.uid = 1001;
     rows[n] = base; /* another profile of his */
     rows[n++].partition.profile[0] = 'p';
+    rows[n] = base; /* another jar: another login of his */
+    rows[n++].jar = SPAN_LIT("work");
+    rows[n] = base; /* one that ends with its client */
+    rows[n++].private_jar = 1;
     rows[n] = base;
     rows[n++].port = 8443;
     rows[n] = base;
@@ -1753,7 +1757,7 @@ int main(void)
         WITH_NET(test_tls_travels_inside_tls),
         WITH_NET(test_a_second_connection_under_the_same_key_resumes),
         WITH_NET(test_a_tls_1_3_ticket_is_used_once),
-        WITH_NET(test_ts09_pl01_pl04_nothing_is_resumed_under_another_key),
+        WITH_NET(test_ts09_pl01_pl03_pl04_nothing_is_resumed_under_another_key),
         WITH_NET(test_a_session_outlived_by_its_certificate_or_lifetime_is_not_resumed),
         WITH_NET(test_a_cut_connection_does_not_cost_its_tickets),
         WITH_NET(test_ts10_tickets_on_their_way_when_the_io_is_closed_harm_nobody),

@@ -614,21 +614,47 @@ static void test_a_waiter_takes_what_becomes_free_before_its_own_is_made(void **
     world_done(&world);
 }
 
-/* PL01, PL04, PL06, PL07, PL08, PL09 as far as the key goes: whatever differs keeps apart. */
+#define KEYS_MAX 41
+
+/* Each of them alone beside what nearly everybody wants, and one more of its kind. Return: how
+ * many keys there are. */
+static int differ_in_terms(struct pool_key keys[KEYS_MAX], int n)
+{
+    static const struct access_network networks[2] = {{.bits = 8}, {.bits = 16}};
+
+    keys[n++].tls.pins = SPAN_LIT("0123456789abcdef0123456789abcdef");
+    keys[n++].tls.pins = SPAN_LIT("fedcba9876543210fedcba9876543210");
+    keys[n++].tls.identity = SPAN_LIT("a certificate and its key");
+    keys[n++].tls.identity = SPAN_LIT("a certificate and its kez");
+    keys[n].tls.identity = SPAN_LIT("a certificate and its key");
+    keys[n++].tls.passphrase = SPAN_LIT("sesame");
+    keys[n++].tls.status = true;
+    keys[n++].tls.in_full = true;
+    keys[n++].jar = SPAN_LIT("work");
+    keys[n++].private_jar = 1;
+    keys[n++].http = POOL_HTTP_BEST;
+    keys[n].networks = (struct pool_networks){.at = networks, .n = 1, .digest = {1}};
+    n++;
+    keys[n].networks = (struct pool_networks){.at = networks, .n = 2, .digest = {2}};
+    return n + 1;
+}
+
+/* PL01, PL03, PL04, PL05, PL06, PL07, PL08, PL09 as far as the key goes: whatever differs keeps
+ * apart. */
 static void
-test_pl01_pl04_pl06_pl07_pl08_pl09_any_difference_in_the_key_is_another_connection(void **state)
+test_pl01_pl03_pl04_pl05_pl06_pl07_pl08_pl09_any_difference_is_another_connection(void **state)
 {
     static const struct span addresses[] = {SPAN_LIT("127.0.0.1"), SPAN_LIT("::1")};
     static const struct span joined[] = {SPAN_LIT("127.0.0.1::1")};
     static const struct span shifted[] = {SPAN_LIT("127.0.0.1:"), SPAN_LIT(":1")};
-    struct pool_key keys[29];
-    struct client clients[29] = {0};
+    struct pool_key keys[KEYS_MAX];
+    struct client clients[KEYS_MAX] = {0};
     struct world world;
     int n = 0;
 
     (void)state;
     world_init(&world);
-    for (int i = 0; i < 29; i++)
+    for (int i = 0; i < KEYS_MAX; i++)
         keys[i] = key_of(1000, "a.test");
     n = 1; /* keys[0] as it is */
     keys[n++].partition.uid = 1001;
@@ -672,7 +698,8 @@ test_pl01_pl04_pl06_pl07_pl08_pl09_any_difference_in_the_key_is_another_connecti
     keys[n++].family = 4;
     memcpy(keys[n++].source.v4, "127.0.0.2", sizeof("127.0.0.2"));
     memcpy(keys[n++].source.v6, "::1", sizeof("::1"));
-    assert_int_equal(n, 29);
+    n = differ_in_terms(keys, n);
+    assert_int_equal(n, KEYS_MAX);
     for (int i = 0; i < n; i++) {
         ask_for(&world, &clients[i], &keys[i]);
         turn(&world);
@@ -1705,6 +1732,47 @@ static void test_pl13_a_name_rides_where_all_agree_and_nowhere_else(void **state
     world_done(&world);
 }
 
+/* Two names that ask for the same, but for something that was said of one of them. */
+static void
+test_pl13_names_are_not_shared_where_the_client_has_a_part_in_the_connection(void **state)
+{
+    static const struct answerer_ops ops = {nobody_sends, nobody_withdraws};
+    static const struct span address[] = {SPAN_LIT("127.0.0.1")};
+    struct pool_key like[6];
+
+    (void)state;
+    for (int i = 0; i < 6; i++)
+        like[i] = h2_key(1000, "a.example");
+    like[0].tls.insecure = true;
+    like[1].tls.identity = SPAN_LIT("a certificate and its key");
+    like[2].proxy = (struct pool_proxy){.way = PROXY_WAY_CONNECT,
+                                        .at = {.host = "proxy.test", .port = 3128}};
+    like[3].route.addresses = address;
+    like[3].route.n_addresses = 1;
+    like[4].http = POOL_HTTP_1_1;
+    for (int i = 0; i < 6; i++) {
+        struct client first = {0}, other = {0};
+        struct answerer *answerer;
+        struct world world;
+
+        world_init(&world);
+        allow_names(&world);
+        assert_int_equal(answerer_new(&answerer, world.loop, &ops, NULL), 0);
+        like[i].tls.answerer = i == 5 ? answerer : NULL;
+        struct pool_key b = like[i];
+        (void)snprintf(b.origin.host, sizeof(b.origin.host), "b.example");
+        open_first(&world, &first, &like[i]);
+        ask_for(&world, &other, &b);
+        turn(&world);
+        assert_false(find_addresses(&world, "127.0.0.1"));
+        assert_int_equal(other.n_ready, 0);
+        release(&other);
+        release(&first);
+        answerer_unref(answerer);
+        world_done(&world);
+    }
+}
+
 static void test_pl13_nothing_is_shared_unless_it_is_allowed(void **state)
 {
     struct pool_key a = h2_key(1000, "a.example"), b = h2_key(1000, "b.example");
@@ -2032,7 +2100,7 @@ int main(void)
         cmocka_unit_test(test_no_more_connections_than_allowed_and_first_come_first_served),
         cmocka_unit_test(test_a_waiter_takes_what_becomes_free_before_its_own_is_made),
         cmocka_unit_test(
-            test_pl01_pl04_pl06_pl07_pl08_pl09_any_difference_in_the_key_is_another_connection),
+            test_pl01_pl03_pl04_pl05_pl06_pl07_pl08_pl09_any_difference_is_another_connection),
         cmocka_unit_test(test_pl10_one_address_behind_two_interfaces_is_two),
         cmocka_unit_test(test_pl05_what_one_client_answers_for_serves_no_other),
         cmocka_unit_test(test_the_defaults_written_out_are_the_same_tls),
@@ -2064,6 +2132,8 @@ int main(void)
         cmocka_unit_test(test_a_server_that_asks_for_calm_is_left_alone),
         cmocka_unit_test(test_no_lease_state_is_a_dead_end),
         cmocka_unit_test(test_pl13_a_name_rides_where_all_agree_and_nowhere_else),
+        cmocka_unit_test(
+            test_pl13_names_are_not_shared_where_the_client_has_a_part_in_the_connection),
         cmocka_unit_test(test_pl13_nothing_is_shared_unless_it_is_allowed),
         cmocka_unit_test(
             test_pl13_a_misdirected_guest_gets_a_connection_of_its_own_and_no_other_comes),

@@ -39,7 +39,7 @@ static void test_status_counts_what_happened(void **state)
 
     (void)state;
     service_world_init(&world);
-    client_ready(&client, &world, 1000);
+    client_ready(&client, &world, 0);
     for (uint32_t id = 1; id <= 2; id++) {
         client_get(&client, id);
         server_says(&world.net, OK_5);
@@ -66,6 +66,63 @@ static void test_status_counts_what_happened(void **state)
     assert_int_equal(status->cookies, 7);
     assert_true(status->persistence_lost);
     client_done(&client);
+    service_world_done(&world);
+}
+
+/* A sum over all would tell when another one asks, how much he was told, and whether he had the
+ * connection already. */
+static void test_ip03_cd09_status_tells_a_user_of_his_own_and_of_nobody_else(void **state)
+{
+    Xhrd__V1__AdminTopic topic = XHRD__V1__ADMIN_TOPIC__ADMIN_TOPIC_STATUS;
+    struct service_world world;
+    struct fake_client mine;
+    struct fake_client theirs;
+    struct fake_client root;
+
+    (void)state;
+    service_world_init(&world);
+    client_ready(&mine, &world, 1000);
+    client_ready(&theirs, &world, 1001);
+    client_ready(&root, &world, 0);
+    for (uint32_t id = 1; id <= 2; id++) {
+        client_get(&mine, id);
+        server_says(&world.net, OK_5);
+        client_hears(&mine);
+    }
+    client_get(&mine, 3);
+    ask(&mine, 8, XHRD__V1__ADMIN_TOPIC__ADMIN_TOPIC_MONITOR);
+    const Xhrd__V1__Status *status = reply_to(&theirs, topic)->status;
+    assert_false(status->shows_all);
+    assert_int_equal(status->clients, 1);
+    assert_int_equal(status->requests_active, 0);
+    assert_int_equal(status->requests_total, 0);
+    assert_int_equal(status->bytes_down, 0);
+    assert_int_equal(status->connections_open, 0);
+    assert_int_equal(status->connections_opened, 0);
+    assert_int_equal(status->connections_reused, 0);
+    assert_int_equal(status->cookies, 0);
+    assert_int_equal(status->monitors, 0);
+
+    status = reply_to(&mine, topic)->status;
+    assert_int_equal(status->clients, 1);
+    assert_int_equal(status->requests_active, 1);
+    assert_int_equal(status->requests_total, 3);
+    assert_int_equal(status->requests_failed, 0);
+    assert_int_equal(status->bytes_down, 10);
+    assert_int_equal(status->connections_open, 1);
+    assert_int_equal(status->connections_opened, 1);
+    assert_int_equal(status->connections_reused, 1);
+    assert_int_equal(status->cookies, 4);
+    assert_int_equal(status->monitors, 1);
+
+    status = reply_to(&root, topic)->status;
+    assert_true(status->shows_all);
+    assert_int_equal(status->clients, 3);
+    assert_int_equal(status->requests_total, 3);
+    assert_int_equal(status->cookies, 7);
+    client_done(&mine);
+    client_done(&theirs);
+    client_done(&root);
     service_world_done(&world);
 }
 
@@ -299,6 +356,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tls_sessions_are_told_of_to_whose_they_are),
         cmocka_unit_test(test_status_counts_what_happened),
+        cmocka_unit_test(test_ip03_cd09_status_tells_a_user_of_his_own_and_of_nobody_else),
         cmocka_unit_test(test_ip03_a_user_is_shown_his_own_rows_and_root_everybodys),
         cmocka_unit_test(test_rows_tell_who_what_and_how_far),
         cmocka_unit_test(test_a_long_listing_comes_in_pages),

@@ -23,10 +23,11 @@ static void world_on_idle(void *owner, bool idle)
     world->idle_told = idle;
 }
 
-static void world_ask_cookies(void *owner, uint64_t *ret_count, bool *ret_persistent)
+static void
+world_ask_cookies(void *owner, uint32_t uid, uint64_t *ret_count, bool *ret_persistent)
 {
     (void)owner;
-    *ret_count = 7;
+    *ret_count = uid == POOL_EVERY_UID ? 7 : uid == 1000 ? 4 : 0;
     *ret_persistent = false;
 }
 
