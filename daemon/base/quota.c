@@ -58,6 +58,19 @@ int charge_take_spare(struct charge *charge,
                                                 : -EDQUOT;
 }
 
+uint64_t charge_take_some(struct charge *charge,
+                          struct quota *quota,
+                          enum quota_slot slot,
+                          uint64_t want,
+                          uint64_t least)
+{
+    uint64_t amount = !quota || quota_has_spare(quota, slot, want) ? want : least;
+
+    if (quota)
+        charge_take_anyway(charge, quota, slot, amount);
+    return amount;
+}
+
 uint64_t quota_left(const struct quota *quota, enum quota_slot slot)
 {
     uint64_t used = quota->used[slot];

@@ -55,6 +55,13 @@ void charge_take_anyway(struct charge *charge,
                         struct quota *quota,
                         enum quota_slot slot,
                         uint64_t amount);
+/* For what may be smaller: @want if there is spare room, else @least, whatever is held.
+ * @quota: NULL: nobody pays, and it is @want. Return: how much it is. */
+MUST_CHECK uint64_t charge_take_some(struct charge *charge,
+                                     struct quota *quota,
+                                     enum quota_slot slot,
+                                     uint64_t want,
+                                     uint64_t least);
 /* How much more fits. */
 uint64_t quota_left(const struct quota *quota, enum quota_slot slot);
 /* Would @amount fit, and leave a sixteenth for what has to be told even then? Bulk asks. */

@@ -10,12 +10,14 @@
 
 #include "base/fault.h"
 #include "base/mem.h"
+#include "base/quota.h"
 #include "fetch/file_writer.h"
 #include "fetch/passed_stream.h"
 #include "loop/loop.h"
 #include "loop/watch.h"
 
-#define BLOCK_BYTES (256 * 1024)
+#define BLOCK_BYTES       (256 * 1024)
+#define LEAST_BLOCK_BYTES 16384
 
 /* What it is that is written to. */
 enum sink_kind {
@@ -27,7 +29,7 @@ enum sink_kind {
 struct block {
     size_t start; /* of a stream: what has been written */
     size_t len;   /* where the bytes end */
-    char bytes[BLOCK_BYTES];
+    char bytes[];
 };
 
 struct fd_sink {
@@ -36,6 +38,8 @@ struct fd_sink {
     void *owner;
     struct file_writer *file; /* has the descriptor then, and all the rest is not used */
     struct block *filling;
+    size_t block_size;
+    struct charge bytes;  /* of it */
     struct deferred step; /* a stream is written, a failure told: at the end of the round */
     struct watch watch;   /* of a stream that is full */
     struct passed_stream stream;
@@ -53,6 +57,7 @@ static void free_now(struct fd_sink *sink)
     if (sink->fd >= 0)
         close(sink->fd);
     mem_free(sink->filling);
+    charge_release(&sink->bytes);
     mem_free(sink);
 }
 
@@ -142,9 +147,11 @@ bool fd_sink_is_null(const struct stat *st)
     return S_ISCHR(st->st_mode) && st->st_rdev == makedev(1, 3);
 }
 
-static int open_stream(struct fd_sink *sink)
+static int open_stream(struct fd_sink *sink, struct quota *quota)
 {
-    sink->filling = mem_alloc(sizeof(*sink->filling));
+    sink->block_size = (size_t)charge_take_some(&sink->bytes, quota, QUOTA_BYTES, BLOCK_BYTES,
+                                                LEAST_BLOCK_BYTES);
+    sink->filling = mem_alloc(sizeof(*sink->filling) + sink->block_size);
     if (!sink->filling)
         return fault(-ENOMEM);
     sink->filling->start = 0;
@@ -180,7 +187,8 @@ static int open_fd(struct fd_sink *sink, const struct fd_sink_options *options)
         return 0;
     }
     sink->kind = S_ISREG(st.st_mode) ? SINK_FILE : SINK_STREAM;
-    return sink->kind == SINK_FILE ? open_file(sink, options) : open_stream(sink);
+    return sink->kind == SINK_FILE ? open_file(sink, options)
+                                   : open_stream(sink, options->quota);
 }
 
 int fd_sink_new(struct fd_sink **ret,
@@ -212,7 +220,7 @@ size_t fd_sink_room(const struct fd_sink *sink)
         return file_writer_room(sink->file);
     if (sink->err || sink->flushing)
         return 0;
-    return sink->kind == SINK_NULL ? SIZE_MAX : BLOCK_BYTES - sink->filling->len;
+    return sink->kind == SINK_NULL ? SIZE_MAX : sink->block_size - sink->filling->len;
 }
 
 void fd_sink_write(struct fd_sink *sink, struct span bytes)

@@ -29,14 +29,16 @@ struct fd_sink_events {
 struct fd_sink_options {
     struct loop *loop;
     struct worker_pool *workers;
-    uint32_t lane;     /* whose it is, for the workers */
-    int fd;            /* a regular file, a pipe, a connected stream socket, the null device;
-                          duplicated */
-    uint64_t offset;   /* for a regular file */
-    bool sync;         /* the same: on the disk before on_flushed */
-    uint64_t size_max; /* the same: beyond is EFBIG; not with at_position */
-    bool at_position;  /* the same: written where it stands, which moves, for everybody who has
-                          it */
+    uint32_t lane;       /* whose it is, for the workers */
+    struct quota *quota; /* who pays for what it holds, until it is closed; with little room it
+                            holds little. NULL: nobody */
+    int fd;              /* a regular file, a pipe, a connected stream socket, the null device;
+                            duplicated */
+    uint64_t offset;     /* for a regular file */
+    bool sync;           /* the same: on the disk before on_flushed */
+    uint64_t size_max;   /* the same: beyond is EFBIG; not with at_position */
+    bool at_position; /* the same: written where it stands, which moves, for everybody who has
+                         it */
 };
 
 struct stat;

@@ -7,6 +7,7 @@
 
 #include "base/fault.h"
 #include "base/mem.h"
+#include "base/quota.h"
 #include "fetch/passed_stream.h"
 #include "loop/loop.h"
 #include "loop/watch.h"
@@ -14,6 +15,9 @@
 
 #define FILE_BLOCK_BYTES   (256 * 1024)
 #define STREAM_BLOCK_BYTES 65536
+#define LEAST_BLOCK_BYTES  8192
+#define LEAST_OF_OURS      1024
+#define COPIES             2 /* the block, and what the owner keeps of it */
 
 struct fd_source {
     struct job job; /* first; of a file */
@@ -24,6 +28,7 @@ struct fd_source {
     void *owner;
     struct watch watch; /* of a stream */
     struct passed_stream stream;
+    struct charge bytes;
     int fd; /* a duplicate: lives as long as a read needs it */
     bool is_file;
     bool closed;
@@ -127,7 +132,12 @@ static int open_fd(struct fd_source *source, const struct fd_source_options *opt
     if (source->fd < 0)
         return fault(-errno);
     source->is_file = lseek(source->fd, 0, SEEK_CUR) >= 0;
-    source->block_size = source->is_file ? FILE_BLOCK_BYTES : STREAM_BLOCK_BYTES;
+    size_t most = source->is_file ? FILE_BLOCK_BYTES : STREAM_BLOCK_BYTES;
+    size_t least = options->is_ours ? LEAST_OF_OURS : LEAST_BLOCK_BYTES;
+    unsigned copies = options->is_ours ? 1 : COPIES;
+    source->block_size = (size_t)charge_take_some(&source->bytes, options->quota, QUOTA_BYTES,
+                                                  most * copies, least * copies) /
+                         copies;
     source->block = mem_alloc(source->block_size);
     if (!source->block)
         return fault(-ENOMEM);
@@ -153,6 +163,7 @@ int fd_source_new(struct fd_source **ret,
     source->left = options->length;
     int r = open_fd(source, options);
     if (r < 0) {
+        charge_release(&source->bytes);
         free_now(source);
         return r;
     }
@@ -175,6 +186,7 @@ bool fd_source_can_rewind(const struct fd_source *source)
 void fd_source_close(struct fd_source *source)
 {
     source->closed = true;
+    charge_release(&source->bytes); /* who pays need not outlive this call */
     if (source->job.is_busy)
         worker_cancel(source->workers, &source->job);
     else

@@ -28,8 +28,12 @@ struct fd_source_events {
 struct fd_source_options {
     struct loop *loop;
     struct worker_pool *workers;
-    uint32_t lane; /* whose it is, for the workers */
-    int fd;        /* a regular file, a pipe or a connected stream socket; duplicated */
+    bool is_ours;        /* a file of the daemon's, which the owner keeps no copy of; there may
+                            be many, and they are very small with little room */
+    uint32_t lane;       /* whose it is, for the workers */
+    struct quota *quota; /* who pays for its block and the owner's copy of it, until it is
+                            closed; with little room they are small. NULL: nobody */
+    int fd;              /* a regular file, a pipe or a connected stream socket; duplicated */
     uint64_t offset;
     uint64_t length; /* UINT64_MAX: to the end */
 };

@@ -173,6 +173,8 @@ struct fetch_options {
 struct fetch_rights {
     const struct access_view *access;    /* NULL: no rules */
     const struct fetch_options *options; /* NULL: the fetcher's */
+    struct quota *quota; /* who pays for the bytes that are held; outlives the request; NULL:
+                            nobody */
 };
 
 struct fetch_counters {

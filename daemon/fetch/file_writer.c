@@ -8,13 +8,13 @@
 
 #include "base/fault.h"
 #include "base/mem.h"
+#include "base/quota.h"
 #include "fetch/fd_sink.h"
 #include "loop/loop.h"
 #include "loop/timer.h"
 #include "loop/worker.h"
 
-#define BLOCK_BYTES FILE_WRITER_BLOCK_BYTES
-#define N_BLOCKS    FILE_WRITER_BLOCKS
+#define N_BLOCKS FILE_WRITER_BLOCKS
 
 #define ENOUGH                                                                                 \
     (N_BLOCKS / 2)   /* full blocks to wake the thread for, or room to wake the loop           \
@@ -26,7 +26,7 @@
 
 struct block {
     size_t len;
-    char bytes[BLOCK_BYTES];
+    char bytes[];
 };
 
 /*
@@ -43,7 +43,11 @@ struct file_writer {
     /* The loop's. */
     struct deferred step;
     struct timer late;
-    size_t filled; /* of the block at hand */
+    struct quota *quota; /* NULL: nobody pays */
+    struct charge bytes; /* of all blocks */
+    size_t block_size;
+    unsigned n_blocks; /* that there are */
+    size_t filled;     /* of the block at hand */
     int err;
     bool must_sync; /* nothing is left to do before it is on the disk */
     bool flushing;
@@ -164,7 +168,8 @@ static void submit(struct file_writer *writer)
         return;
     writer->is_syncing = writer->flushing && writer->must_sync;
     writer->must_sync &= !writer->is_syncing;
-    atomic_store_explicit(&writer->is_waited_for, n_waiting(writer) == N_BLOCKS,
+    atomic_store_explicit(&writer->is_waited_for,
+                          !writer->flushing && file_writer_room(writer) == 0,
                           memory_order_relaxed);
     if (worker_submit(writer->workers, &writer->job) < 0)
         fail_later(writer, EAGAIN);
@@ -183,10 +188,24 @@ static void tell(struct file_writer *writer)
     }
 }
 
+/* Blocks that could still be made. */
+static unsigned n_to_come(const struct file_writer *writer)
+{
+    unsigned n = N_BLOCKS - writer->n_blocks;
+
+    while (n > 0 && writer->quota &&
+           !quota_has_spare(writer->quota, QUOTA_BYTES, (uint64_t)n * writer->block_size))
+        n--;
+    return n;
+}
+
 static bool must_go_on(const struct file_writer *writer)
 {
-    return writer->flushing ? n_waiting(writer) > 0 || writer->must_sync
-                            : n_waiting(writer) >= ENOUGH;
+    unsigned n = n_waiting(writer);
+
+    if (writer->flushing)
+        return n > 0 || writer->must_sync;
+    return n >= ENOUGH || (n > 0 && n == writer->n_blocks && n_to_come(writer) == 0);
 }
 
 static void writer_done(struct job *job)
@@ -231,11 +250,35 @@ static void writer_on_step(void *owner)
         writer_on_late(writer);
 }
 
+/* One that is written and in nobody's use: it lies beyond the block at hand. */
+static struct block *take_written(struct file_writer *writer)
+{
+    unsigned written = atomic_load_explicit(&writer->n_written, memory_order_acquire);
+
+    for (unsigned at = n_full(writer) + 1; at < written + N_BLOCKS; at++) {
+        if (writer->blocks[at % N_BLOCKS])
+            return TAKE(writer->blocks[at % N_BLOCKS]);
+    }
+    return NULL;
+}
+
+/* There is one at hand. A new one where the user has room; he pays anyway for the first, and
+ * for one that file_writer_room() had found room for. */
 static int make_block(struct file_writer *writer)
 {
+    if (*slot(writer))
+        return 0;
+    if (n_to_come(writer) == 0)
+        *slot(writer) = take_written(writer);
+    if (*slot(writer))
+        return 0;
+    *slot(writer) = mem_alloc(sizeof(struct block) + writer->block_size);
     if (!*slot(writer))
-        *slot(writer) = mem_alloc(sizeof(struct block));
-    return *slot(writer) ? 0 : fault(-ENOMEM);
+        return fault(-ENOMEM);
+    writer->n_blocks++;
+    if (writer->quota)
+        charge_take_anyway(&writer->bytes, writer->quota, QUOTA_BYTES, writer->block_size);
+    return 0;
 }
 
 int file_writer_new(struct file_writer **ret,
@@ -248,6 +291,10 @@ int file_writer_new(struct file_writer **ret,
 
     if (!writer)
         return fault(-ENOMEM);
+    writer->quota = options->quota;
+    writer->block_size = FILE_WRITER_BLOCK_BYTES;
+    if (n_to_come(writer) == 0)
+        writer->block_size = FILE_WRITER_LEAST_BYTES;
     if (make_block(writer) < 0) {
         mem_free(writer);
         return -ENOMEM;
@@ -272,7 +319,9 @@ size_t file_writer_room(const struct file_writer *writer)
 {
     if (writer->err || writer->flushing)
         return 0;
-    return (size_t)(N_BLOCKS - n_waiting(writer)) * BLOCK_BYTES - writer->filled;
+    unsigned n = writer->n_blocks + n_to_come(writer) - n_waiting(writer);
+
+    return n > 0 ? n * writer->block_size - writer->filled : 0;
 }
 
 void file_writer_write(struct file_writer *writer, struct span bytes)
@@ -283,12 +332,12 @@ void file_writer_write(struct file_writer *writer, struct span bytes)
             fail_later(writer, ENOMEM);
             return;
         }
-        struct span piece = span_take(bytes, BLOCK_BYTES - writer->filled);
+        struct span piece = span_take(bytes, writer->block_size - writer->filled);
 
         memcpy((*slot(writer))->bytes + writer->filled, piece.ptr, piece.len);
         writer->filled += piece.len;
         bytes = span_drop(bytes, piece.len);
-        if (writer->filled == BLOCK_BYTES)
+        if (writer->filled == writer->block_size)
             pass_on(writer);
     }
     if (file_writer_room(writer) == 0)
@@ -307,6 +356,7 @@ void file_writer_flush(struct file_writer *writer)
 void file_writer_close(struct file_writer *writer)
 {
     writer->closed = true;
+    charge_release(&writer->bytes); /* who pays need not outlive this call */
     timer_disarm(&writer->late);
     loop_defer_cancel(writer->loop, &writer->step);
     if (writer->job.is_busy)

@@ -759,6 +759,7 @@ static int open_sink(struct request *request)
         .loop = request->fetcher->loop,
         .workers = request->fetcher->files,
         .lane = request->options.partition.uid,
+        .quota = request_quota_of(&request->options),
         .fd = request->options.response_fd,
         .offset = request->options.response_offset,
         .sync = request->options.response_sync,

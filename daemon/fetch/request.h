@@ -181,7 +181,8 @@ void request_set_congested(struct request *request, bool congested);
 /**
  * request_write_body() - more of a REQUEST_BODY_STREAM
  * Return: 0; -EMSGSIZE when more than the window or the announced length came, -EINVAL when no
- * such body is wanted; -ENOMEM. On error the request is as it was.
+ * such body is wanted; -ENOMEM; -EDQUOT when its user holds too much. On error the request is
+ * as it was.
  */
 MUST_CHECK int request_write_body(struct request *request, struct span bytes);
 MUST_CHECK int request_end_body(struct request *request);

@@ -145,6 +145,8 @@ static int open_source(struct request *request)
     struct fd_source_options options = {
         .loop = request->fetcher->loop,
         .workers = request->fetcher->cache_files,
+        .is_ours = true,
+        .quota = request_quota_of(&request->options),
         .fd = request->cache->hit->body_fd,
         .length = request->cache->left,
     };

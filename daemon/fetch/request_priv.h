@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "base/log.h"
+#include "base/quota.h"
 #include "fetch/body_pipeline.h"
 #include "fetch/fd_sink.h"
 #include "fetch/fd_source.h"
@@ -34,9 +35,16 @@ enum request_step {
 #define REQUEST_COMMIT_JAR   1U /* of the jar's owner */
 #define REQUEST_COMMIT_HOSTS 2U /* of the request's own uid */
 
+/* Who pays for what it holds; NULL: nobody. Not to be used when it has ended. */
+static inline struct quota *request_quota_of(const struct request_options *options)
+{
+    return options->rights ? options->rights->quota : NULL;
+}
+
 /* Where the body that goes up stands. */
 struct upload {
     struct buf pending;     /* streamed or read, not taken by the exchange yet */
+    struct charge bytes;    /* of it, if it is streamed: a source pays for what is read */
     uint64_t offset;        /* of an inline body: what the exchange took */
     uint64_t received;      /* of a streamed body */
     uint64_t taken;         /* by the exchange */

@@ -173,6 +173,7 @@ static bool pump_pending(struct request *request)
     size_t n = hand_over(request, buf_span(&upload->pending));
 
     buf_consume(&upload->pending, n);
+    charge_give_back(&upload->bytes, n < upload->bytes.amount ? n : upload->bytes.amount);
     if (n > 0 && is_stream(request))
         tell_taken(request, n);
     return n == had && request->exchange;
@@ -265,6 +266,7 @@ void upload_begin(struct request *request)
         .loop = request->fetcher->loop,
         .workers = request->fetcher->files,
         .lane = request->options.partition.uid,
+        .quota = request_quota_of(&request->options),
         .fd = options->body_fd,
         .offset = options->body_offset,
         .length = options->body_has_length ? options->body_length : UINT64_MAX,
@@ -305,6 +307,7 @@ int upload_rewind(struct request *request)
     if (is_stream(request) && !upload->consumed)
         return 0;
     buf_clear(&upload->pending);
+    charge_release(&upload->bytes);
     upload->ended = false;
     if (is_stream(request)) {
         upload->received = upload->not_told = 0;
@@ -326,6 +329,7 @@ void upload_done(struct request *request)
     if (!upload)
         return;
     timer_disarm(&upload->acks);
+    charge_release(&upload->bytes);
     if (upload->file)
         fd_source_close(upload->file);
     upload->file = NULL;
@@ -343,7 +347,10 @@ int request_write_body(struct request *request, struct span bytes)
     if (bytes.len > REQUEST_UPLOAD_WINDOW - upload->pending.len ||
         (options->body_has_length && bytes.len > options->body_length - upload->received))
         return -EMSGSIZE;
-    int r = buf_append(&upload->pending, bytes);
+    struct quota *quota = request_quota_of(&request->options);
+    int r = quota ? charge_take_spare(&upload->bytes, quota, QUOTA_BYTES, bytes.len) : 0;
+    if (r == 0)
+        r = buf_append(&upload->pending, bytes);
     if (r < 0)
         return r;
     upload->received += bytes.len;

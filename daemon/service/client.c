@@ -570,6 +570,7 @@ static int find_rights(struct client *client, struct service_rights *ret)
 static void take_rights(struct client *client, const struct service_rights *rights)
 {
     client->rights = *rights;
+    client->rights.fetch.quota = &client->user->quota;
     memcpy(client->user->quota.max, rights->limits.max, sizeof(rights->limits.max));
 }
 

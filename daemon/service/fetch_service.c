@@ -186,6 +186,8 @@ void fetch_service_body(struct client *client, uint32_t request_id, struct span 
     struct failure why;
     if (r == -ENOMEM)
         failure_set(&why, FAILURE_INTERNAL, "out of memory");
+    else if (r == -EDQUOT)
+        failure_set(&why, FAILURE_QUOTA, "too many bytes of this user are held");
     else
         failure_set(&why, FAILURE_BODY_READ,
                     r == -EINVAL

@@ -66,7 +66,13 @@ static void test_what_must_be_is_charged_above_the_limit_and_then_nothing_else_i
     charge_take_anyway(&charge, &quota, QUOTA_BYTES, 60);
     assert_int_equal(quota_left(&quota, QUOTA_BYTES), 0);
     assert_int_equal(charge_take(&other, &quota, QUOTA_BYTES, 1), -EDQUOT);
+    assert_int_equal(charge_take_some(&other, &quota, QUOTA_BYTES, 50, 3), 3);
+    charge_release(&other);
+    assert_int_equal(charge_take_some(&other, NULL, QUOTA_BYTES, 50, 3), 50);
+    assert_int_equal(other.amount, 0);
     charge_give_back(&charge, 130);
+    assert_int_equal(charge_take_some(&other, &quota, QUOTA_BYTES, 50, 3), 50);
+    charge_release(&other);
     assert_int_equal(charge_take_spare(&other, &quota, QUOTA_BYTES, 74), 0);
     charge_release(&charge);
     charge_release(&other);

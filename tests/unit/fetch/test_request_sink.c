@@ -12,12 +12,14 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/quota.h"
 #include "fetch/request.h"
 #include "support/fetch_world.h"
 #include "support/test.h"
 
 static char pattern[3 << 20];
-static uint64_t fail_at; /* the allocation of request_new() that fails; 0: none */
+static struct fetch_rights rights; /* .quota: who pays; NULL: nobody */
+static uint64_t fail_at;           /* the allocation of request_new() that fails; 0: none */
 
 static int prepare(void **state)
 {
@@ -36,6 +38,7 @@ static int try_to(struct teller *teller, int fd, uint64_t offset, int64_t total_
 
     teller->into_fd = true;
     options_get(&options, "http://a.com/");
+    options.rights = &rights;
     options.response_credit = 0; /* means nothing here */
     options.response_offset = offset;
     options.total_timeout_us = total_us;
@@ -103,6 +106,116 @@ static void test_cd02_an_answer_goes_to_a_file_at_the_offset_asked_for(void **st
         world_done(&world);
     }
     assert_int_equal(count_fds(), before);
+}
+
+/* An answer comes as fast as it is taken. Return: the most its user held. */
+static uint64_t pour(struct fetch_world *world, struct quota *quota)
+{
+    uint64_t most = 0;
+    size_t said = 0;
+
+    server_begins(world, sizeof(pattern));
+    while (said < sizeof(pattern)) {
+        said += server_says_bytes(world, world_server(world),
+                                  (struct span){pattern + said, sizeof(pattern) - said});
+        world_turn(world);
+        if (quota->used[QUOTA_BYTES] > most)
+            most = quota->used[QUOTA_BYTES];
+        world_settle_files(world);
+    }
+    for (int i = 0; i < 300; i++)
+        world_settle_files(world);
+    return most;
+}
+
+static void test_ip20_a_file_is_written_by_as_much_memory_as_its_user_has_room_for(void **state)
+{
+    static const struct {
+        uint64_t max;
+        uint64_t used;
+        uint64_t least; /* that it may hold */
+        uint64_t most;
+    } cases[] = {
+        {12 << 20, 0, 2 * 131072, 8 * 131072}, /* the whole ring */
+        {600000, 0, 2 * 131072, 4 * 131072},   /* as much of it as fits */
+        {600000, 540000, 16384, 22500},        /* small blocks */
+        {600000, 599000, 16384, 16384},        /* one of them, whatever is held */
+    };
+    static char got[sizeof(pattern)];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct fetch_world world;
+        struct teller teller;
+        static struct quota quota;
+        struct charge held = CHARGE_NONE;
+        char story[64];
+        int fd = memfd_create("answer", MFD_CLOEXEC);
+        int kept = dup(fd);
+
+        quota_init(&quota);
+        quota.max[QUOTA_BYTES] = cases[i].max;
+        charge_take_anyway(&held, &quota, QUOTA_BYTES, cases[i].used);
+        rights.quota = &quota;
+        world_init(&world);
+        teller_init(&teller, &world);
+        get_to(&teller, fd, 0);
+        uint64_t most = pour(&world, &quota) - cases[i].used;
+        if (most < cases[i].least || most > cases[i].most)
+            fail_msg("case %zu: %llu bytes", i, (unsigned long long)most);
+        (void)snprintf(story, sizeof(story), "head(200,%zu)  done", sizeof(pattern));
+        assert_story(&teller, story);
+        assert_int_equal(pread(kept, got, sizeof(got), 0), sizeof(got));
+        assert_memory_equal(got, pattern, sizeof(got));
+        assert_int_equal(quota.used[QUOTA_BYTES], cases[i].used);
+        close(kept);
+        world_done(&world);
+        rights.quota = NULL;
+    }
+}
+
+static void
+test_ip20_a_stream_gets_its_answer_through_as_much_as_its_user_has_room_for(void **state)
+{
+    static const uint64_t used[] = {0, 599000};
+    static char got[sizeof(pattern)];
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct fetch_world world;
+        struct teller teller;
+        static struct quota quota;
+        struct charge held = CHARGE_NONE;
+        size_t said = 0;
+        size_t n_got = 0;
+        int ends[2];
+
+        quota_init(&quota);
+        quota.max[QUOTA_BYTES] = 600000;
+        charge_take_anyway(&held, &quota, QUOTA_BYTES, used[i]);
+        rights.quota = &quota;
+        world_init(&world);
+        teller_init(&teller, &world);
+        assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+        get_to(&teller, ends[1], 0);
+        assert_int_equal(quota.used[QUOTA_BYTES] - used[i], i == 0 ? 262144 : 16384);
+        server_begins(&world, sizeof(pattern));
+        while (n_got < sizeof(pattern)) {
+            said += server_says_bytes(&world, world_server(&world),
+                                      (struct span){pattern + said, sizeof(pattern) - said});
+            world_turn(&world);
+            ssize_t n = read(ends[0], got + n_got, sizeof(got) - n_got);
+            n_got += n > 0 ? (size_t)n : 0;
+        }
+        for (int n = 0; n < 5; n++)
+            world_turn(&world);
+        assert_int_equal(teller.n_done, 1);
+        assert_memory_equal(got, pattern, sizeof(got));
+        assert_int_equal(quota.used[QUOTA_BYTES], used[i]);
+        close(ends[0]);
+        world_done(&world);
+        rights.quota = NULL;
+    }
 }
 
 /* A file given when the head is known, as libxhr does it. */
@@ -747,6 +860,10 @@ int main(void)
         cmocka_unit_test(
             test_cd02_a_file_given_after_the_head_gets_what_has_come_and_what_comes),
         cmocka_unit_test(test_an_answer_that_is_whole_already_waits_for_its_file),
+        cmocka_unit_test(
+            test_ip20_a_file_is_written_by_as_much_memory_as_its_user_has_room_for),
+        cmocka_unit_test(
+            test_ip20_a_stream_gets_its_answer_through_as_much_as_its_user_has_room_for),
         cmocka_unit_test(test_a_file_comes_too_early_too_late_or_twice),
         cmocka_unit_test(test_the_rest_of_an_answer_is_written_where_the_descriptor_stands),
         cmocka_unit_test(test_what_goes_to_the_null_device_is_counted_and_gone),

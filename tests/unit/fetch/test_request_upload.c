@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/num.h"
+#include "base/quota.h"
 #include "fetch/request.h"
 #include "net/io_pair.h"
 #include "support/fetch_world.h"
@@ -244,6 +245,39 @@ static void test_a_streamed_body_goes_up_and_its_window_comes_back(void **state)
         assert_int_equal(teller.totals.upload_bytes, total);
         world_done(&world);
     }
+}
+
+static void test_ip20_streamed_bytes_that_wait_are_their_users_to_pay(void **state)
+{
+    struct fetch_rights rights = {0};
+    struct request_options options;
+    struct fetch_world world;
+    struct teller teller;
+    struct quota quota;
+
+    (void)state;
+    quota_init(&quota);
+    quota.max[QUOTA_BYTES] = 50000;
+    rights.quota = &quota;
+    world_init(&world);
+    world.hold_connects = true;
+    teller_init(&teller, &world);
+    stream_options(&options, UINT64_MAX);
+    options.rights = &rights;
+    teller_send(&teller, &options);
+    assert_int_equal(request_write_body(teller.request, (struct span){pattern, 40000}), 0);
+    assert_int_equal(quota.used[QUOTA_BYTES], 40000);
+    assert_int_equal(request_write_body(teller.request, (struct span){pattern, 20000}),
+                     -EDQUOT);
+    assert_int_equal(quota.used[QUOTA_BYTES], 40000);
+    world_connect(&world);
+    world_pass_ms(&world, 1000); /* it asked whether to go on */
+    (void)server_hears(&world, world_server(&world));
+    assert_int_equal(quota.used[QUOTA_BYTES], 0);
+    assert_int_equal(request_write_body(teller.request, (struct span){pattern, 20000}), 0);
+    request_close(teller.request);
+    assert_int_equal(quota.used[QUOTA_BYTES], 0);
+    world_done(&world);
 }
 
 static void test_open_body_and_end_may_come_in_one_round(void **state)
@@ -555,6 +589,45 @@ static void hear_body(struct fetch_world *world, struct buf *all)
         world_settle_files(world);
         (void)server_hears(world, world_server(world));
         assert_int_equal(buf_append(all, buf_span(&world_server(world)->seen)), 0);
+    }
+}
+
+static void test_ip20_a_file_is_read_by_as_much_memory_as_its_user_has_room_for(void **state)
+{
+    static const struct {
+        uint64_t used;
+        uint64_t held;
+    } cases[] = {{0, 2 * 262144}, {599000, 2 * 8192}};
+    static char got[sizeof(pattern)];
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        CLEANUP_BUF struct buf heard = BUF_INIT(0);
+        struct fetch_rights rights = {0};
+        struct charge used = CHARGE_NONE;
+        struct request_options options;
+        struct fetch_world world;
+        struct teller teller;
+        struct quota quota;
+
+        quota_init(&quota);
+        quota.max[QUOTA_BYTES] = 600000;
+        charge_take_anyway(&used, &quota, QUOTA_BYTES, cases[i].used);
+        rights.quota = &quota;
+        world_init(&world);
+        teller_init(&teller, &world);
+        fd_options(&options, file_of(700000));
+        options.rights = &rights;
+        teller_send(&teller, &options);
+        assert_int_equal(quota.used[QUOTA_BYTES], cases[i].used + cases[i].held);
+        for (int n = 0; n < 10; n++)
+            hear_body(&world, &heard);
+        assert_int_equal(body_of(heard.storage, heard.len, got, sizeof(got)), 700000);
+        assert_memory_equal(got, pattern, 700000);
+        server_says(&world, OK_0);
+        assert_int_equal(teller.n_done, 1);
+        assert_int_equal(quota.used[QUOTA_BYTES], cases[i].used);
+        world_done(&world);
     }
 }
 
@@ -981,6 +1054,8 @@ int main(void)
             test_lb03_an_inline_body_is_sent_again_for_307_401_and_a_dead_connection),
         cmocka_unit_test(test_a_303_makes_a_get_without_body),
         cmocka_unit_test(test_a_streamed_body_goes_up_and_its_window_comes_back),
+        cmocka_unit_test(test_ip20_streamed_bytes_that_wait_are_their_users_to_pay),
+        cmocka_unit_test(test_ip20_a_file_is_read_by_as_much_memory_as_its_user_has_room_for),
         cmocka_unit_test(test_open_body_and_end_may_come_in_one_round),
         cmocka_unit_test(test_open_body_and_abort_may_come_in_one_round),
         cmocka_unit_test(test_lb02_more_or_fewer_bytes_than_announced_are_refused),
