@@ -207,9 +207,9 @@ class World:
                              f"{done.stderr}\n{daemon.log.read_text()[-2000:]}")
         return done.stdout
 
-    def measure(self, program, *arguments, daemon=None):
+    def measure(self, program, *arguments, daemon=None, wrapper=()):
         """Return: {metric: value} as one of our programs told it."""
-        lines = self.run(self.programs[program], *arguments, daemon=daemon).splitlines()
+        lines = self.run(*wrapper, self.programs[program], *arguments, daemon=daemon).splitlines()
         return {name: float(value) for name, value in (line.split("\t") for line in lines)}
 
     def stop(self):
