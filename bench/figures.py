@@ -108,7 +108,7 @@ CURL_6, XHR_6 = "libcurl, 32 in flight, 6 connections", "libxhr, 32 in flight, 6
 
 HOSTILE = {
     "flood": "a flood of requests above the quota", "deaf": "a thousand answers that nobody reads",
-    "held": "a flood of bodies above the quota", "bodies": "a flood of bodies that are taken", "endless": "64 uploads without end",
+    "greedy": "48 downloads without end", "held": "a flood of bodies above the quota", "bodies": "a flood of bodies that are taken", "endless": "64 uploads without end",
     "crowd": "a thousand connections of one user", "halves": "120 half frames",
     "fds": "a flood of descriptors", "cookies": "a flood of cookies",
     "lists": "lists of 3,000 cookies, again and again",

@@ -23,9 +23,9 @@
 #include "fetch/fetcher.h"
 #include "fetch/request.h"
 #include "ipc/listener.h"
-#include "ipc/turns.h"
 #include "loop/loop.h"
 #include "loop/timer.h"
+#include "loop/turns.h"
 #include "loop/worker.h"
 #include "net/deny_networks.h"
 #include "net/network.h"
@@ -574,6 +574,8 @@ static int make_network(struct daemon *daemon)
         r = make_sessions(daemon);
     if (r == 0)
         r = transport_new(&daemon->transport, daemon->loop);
+    if (r == 0)
+        transport_share(daemon->transport, &daemon->turns);
     return r;
 }
 

@@ -10,9 +10,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/message_id.h"
-#include "ipc/turns.h"
 #include "loop/loop.h"
 #include "loop/timer.h"
+#include "loop/turns.h"
 #include "loop/watch.h"
 
 #define ACCEPT_BATCH     64                 /* per round: running sessions get their turn too */

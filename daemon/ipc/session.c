@@ -11,7 +11,7 @@
 #include "base/fault.h"
 #include "base/mem.h"
 #include "ipc/session_priv.h"
-#include "ipc/turns.h"
+#include "loop/turns.h"
 
 #define GONE_POLL_US    (500 * 1000) /* how often a half-closed client is looked at */
 #define KEEP_BUFFER_MAX 65536        /* larger buffers are given back when empty, … */
@@ -418,7 +418,7 @@ int session_new(struct session **ret,
     if (r == 0)
         r = timer_arm(&session->deadline, options->first_frame_us);
     if (options->turns)
-        turns_note(options->turns, quota, loop_now_us(loop));
+        turns_note(options->turns, options->user, loop_now_us(loop));
     if (r < 0) {
         watch_done(&session->watch);
         mem_free(session);

@@ -46,6 +46,7 @@ struct session_options {
     int64_t rest_of_frame_us;  /* 30 s from a frame's first byte to its last */
     int64_t linger_us;         /* 5 ms that what is told lazily waits for company; 0: none */
     struct turns *turns;       /* with whose clients it shares the loop; NULL: with none */
+    uint64_t user;             /* whose turn it is */
 };
 
 struct session_options session_options_default(void);
@@ -163,7 +164,7 @@ bool session_frame_holds(const struct session *session, struct span part);
 MUST_CHECK char *session_take_frame(struct session *session);
 
 /* From on_frame: the frame was so much work, in bytes; what is answered counts by itself. Who
- * has much done is put behind others (ipc/turns.h). */
+ * has much done is put behind others (loop/turns.h). */
 void session_note_work(struct session *session, size_t bytes);
 
 /* The next descriptor that came along, the caller's to close; -1: there is none; -EDQUOT: it

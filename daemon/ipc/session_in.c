@@ -12,7 +12,7 @@
 
 #include "base/fault.h"
 #include "ipc/session_priv.h"
-#include "ipc/turns.h"
+#include "loop/turns.h"
 #include "wire/frame.h"
 
 #define READ_BYTES   65536
@@ -369,12 +369,13 @@ static size_t take_turn(struct session *session, int64_t now_us, size_t most)
 {
     struct turns *turns = session->options.turns;
 
-    turns_note(turns, session->quota, now_us);
+    turns_note(turns, session->options.user, now_us);
     if (!turns_are_shared(turns, now_us))
-        return turns_most(turns, session->quota, most);
-    int64_t wait_us = turns_wait_us(turns, session->quota, now_us);
+        return turns_most(turns, session->options.user, most);
+    int64_t wait_us = turns_wait_us(turns, session->options.user, now_us);
     if (wait_us == 0)
-        return turns_take(turns, session->quota, loop_round(session->loop), &session->turn);
+        return turns_take(turns, session->options.user, loop_round(session->loop),
+                          &session->turn);
     if (timer_arm(&session->rest, wait_us) == 0)
         session_stop_reading(session);
     return 0;
@@ -397,7 +398,7 @@ void session_read(struct session *session)
         return;
     session->work = 0;
     read_some(session, most);
-    turns_spend(turns, session->quota, session->work, now_us);
+    turns_spend(turns, session->options.user, session->work, now_us);
 }
 
 void session_note_work(struct session *session, size_t bytes)

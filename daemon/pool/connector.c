@@ -225,6 +225,7 @@ static void connected(struct connect_attempt *attempt)
         fail_errno(attempt, PHASE_CONNECT, r);
         return;
     }
+    conn_set_user(conn, attempt->key->partition.uid);
     attempt->io = NULL;
     end(attempt);
     attempt->events->on_connected(attempt->owner, conn, &attempt->timing);

@@ -9,6 +9,7 @@
 
 #include "base/fault.h"
 #include "base/mem.h"
+#include "loop/turns.h"
 #include "policy/cookie_jar.h"
 #include "service/monitor.h"
 #include "service/service_priv.h"
@@ -636,8 +637,10 @@ int client_new(struct service *service,
         return r;
     }
     take_rights(client, &rights);
-    r = session_new(&client->session, service->loop, fd, &service->options.session,
-                    &client->user->quota, &client_session_events, client);
+    struct session_options options = service->options.session;
+    options.user = turns_user(peer->uid);
+    r = session_new(&client->session, service->loop, fd, &options, &client->user->quota,
+                    &client_session_events, client);
     if (r < 0) {
         user_unref(client->user);
         mem_free(client->groups);

@@ -6,6 +6,8 @@
 
 #include "base/fault.h"
 #include "base/mem.h"
+#include "loop/loop.h"
+#include "loop/turns.h"
 #include "net/io.h"
 #include "transport/transport_priv.h"
 
@@ -25,6 +27,36 @@ int transport_new(struct transport **ret, struct loop *loop)
 struct transport *transport_free(struct transport *transport)
 {
     return mem_free(transport);
+}
+
+void transport_share(struct transport *transport, struct turns *turns)
+{
+    transport->turns = turns;
+}
+
+void conn_set_user(struct conn *conn, uid_t uid)
+{
+    conn->user = turns_user(uid);
+}
+
+size_t transport_take_turn(struct transport *transport, struct conn *conn)
+{
+    struct turns *turns = transport->turns;
+
+    if (!turns || conn->user == 0)
+        return TRANSPORT_TURN_BYTES;
+    int64_t now_us = loop_now_us(transport->loop);
+    turns_note(turns, conn->user, now_us);
+    if (!turns_are_shared(turns, now_us))
+        return TRANSPORT_TURN_BYTES;
+    return turns_take_down(turns, conn->user, loop_round(transport->loop), &conn->turn);
+}
+
+void transport_took(struct transport *transport, const struct conn *conn, size_t bytes)
+{
+    transport->counters.bytes_down += bytes;
+    if (transport->turns)
+        turns_took_down(transport->turns, conn->user, bytes);
 }
 
 const struct transport_counters *transport_counters(const struct transport *transport)

@@ -24,6 +24,7 @@ struct certificates;
 struct conn;
 struct io;
 struct transport;
+struct turns;
 
 struct conn_events {
     /* At most once. HTTP/1.1: no exchange was open. HTTP/2: those that were have failed. */
@@ -74,6 +75,8 @@ struct conn {
     const struct conn_ops *ops;
     const struct conn_events *events;
     void *owner;
+    uint64_t user; /* who it is for; 0: it shares the loop with nobody */
+    uint64_t turn; /* when it was read from last, where turns are shared */
 };
 
 /* What all connections of one loop share. */
@@ -86,6 +89,8 @@ struct transport_counters {
 MUST_CHECK int transport_new(struct transport **ret, struct loop *loop);
 struct transport *transport_free(struct transport *transport); /* after its connections */
 DEFINE_CLEANUP(transport, transport_free)
+/* Its connections share the loop with whoever has turns of @turns, which outlives them. */
+void transport_share(struct transport *transport, struct turns *turns);
 const struct transport_counters *transport_counters(const struct transport *transport);
 
 /**
@@ -94,6 +99,9 @@ const struct transport_counters *transport_counters(const struct transport *tran
  * Return: 0 or -ENOMEM.
  */
 MUST_CHECK int conn_new_h1(struct transport *transport, struct io *io, struct conn **ret);
+
+/* For whom it was made: nobody else uses it. */
+void conn_set_user(struct conn *conn, uid_t uid);
 
 /* conn_new_h2() - speak HTTP/2 (RFC 9113), as the client and with prior knowledge; otherwise
  * as conn_new_h1(). */

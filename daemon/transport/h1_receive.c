@@ -9,8 +9,6 @@
 #include "base/fault.h"
 #include "transport/h1_priv.h"
 
-#define READS_MAX 4 /* of 64 KiB for one readiness: then it is others' turn */
-
 void h1_receive_begin(struct h1_conn *h1, const struct exchange_request *request)
 {
     bool is_head = span_eq(request->method, SPAN_LIT("HEAD"));
@@ -160,21 +158,29 @@ static void input_ended(struct h1_conn *h1, ssize_t n)
         h1_fail_stream(h1, io_last_failure(h1->io));
 }
 
-/* One read. Return: whether there may be more right now. */
-static bool read_once(struct h1_conn *h1)
+static size_t scratch_part(const struct transport *transport, size_t most)
+{
+    return most < sizeof(transport->scratch) ? most : sizeof(transport->scratch);
+}
+
+/* One read, of *most bytes at most, which it is taken off. Return: whether there may be more
+ * right now. */
+static bool read_once(struct h1_conn *h1, size_t *most)
 {
     struct transport *transport = h1->transport;
     uint64_t serial = h1->serial;
 
     INVARIANT(!transport->scratch_is_lent);
-    ssize_t n = io_read(h1->io, transport->scratch, sizeof(transport->scratch));
+    size_t want = scratch_part(transport, *most);
+    ssize_t n = io_read(h1->io, transport->scratch, want);
     if (n == -EAGAIN)
         return false;
     if (n <= 0) {
         input_ended(h1, n);
         return false;
     }
-    transport->counters.bytes_down += (size_t)n;
+    transport_took(transport, &h1->conn, (size_t)n);
+    *most -= (size_t)n;
     if (h1->request_bytes == 0) { /* an answer to nothing: a late 408, or worse */
         h1_fail(h1, FAILURE_PROTOCOL, "the server spoke before it was asked");
         return false;
@@ -184,14 +190,14 @@ static bool read_once(struct h1_conn *h1)
     transport->scratch_is_lent = true;
     digest(h1, (struct span){transport->scratch, (size_t)n}, false);
     transport->scratch_is_lent = false;
-    return h1->serial == serial && !h1->is_paused && (size_t)n == sizeof(transport->scratch);
+    return h1->serial == serial && !h1->is_paused && (size_t)n == want;
 }
 
-/* Of what is announced the stream need not tell every byte. */
-static void tell_expected(struct h1_conn *h1)
+/* Of what is announced the stream need not tell every byte, if all that came has been read. */
+static void tell_expected(struct h1_conn *h1, bool has_more)
 {
     if (h1->io)
-        io_expect(h1->io, h1->is_open ? h1_parser_announced(&h1->parser) : 0);
+        io_expect(h1->io, h1->is_open && !has_more ? h1_parser_announced(&h1->parser) : 0);
 }
 
 void h1_receive_on_readable(struct h1_conn *h1)
@@ -200,11 +206,14 @@ void h1_receive_on_readable(struct h1_conn *h1)
         idle_input(h1);
         return;
     }
-    for (int i = 0; i < READS_MAX && !h1->is_paused && !h1->is_resuming; i++) {
-        if (!read_once(h1))
+    size_t most = transport_take_turn(h1->transport, &h1->conn);
+    bool was_short = most < TRANSPORT_TURN_BYTES;
+
+    while (most > 0 && !h1->is_paused && !h1->is_resuming) {
+        if (!read_once(h1, &most))
             break;
     }
-    tell_expected(h1);
+    tell_expected(h1, was_short && most == 0);
 }
 
 void h1_receive_kept(struct h1_conn *h1)

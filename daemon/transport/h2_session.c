@@ -13,7 +13,6 @@
 #include "base/num.h"
 #include "transport/h2_priv.h"
 
-#define READS_MAX          4 /* of 64 KiB for one readiness: then it is others' turn */
 #define HEAD_SEND_MAX      (2U * 1024 * 1024)
 #define ACKS_QUEUED_MAX    1000 /* CVE-2019-9512, -9515 */
 #define CONTINUATIONS_MAX  8    /* CVE-2024-28182 */
@@ -295,20 +294,23 @@ static void read_failed(struct h2_conn *h2, ssize_t error)
         h2_break(h2, &why);
 }
 
-/* Return: whether there may be more right now. */
-static bool read_once(struct h2_conn *h2)
+/* One read, of *most bytes at most, which it is taken off. Return: whether there may be more
+ * right now. */
+static bool read_once(struct h2_conn *h2, size_t *most)
 {
     struct transport *transport = h2->transport;
 
     INVARIANT(!transport->scratch_is_lent);
-    ssize_t n = io_read(h2->io, transport->scratch, sizeof(transport->scratch));
+    size_t want = *most < sizeof(transport->scratch) ? *most : sizeof(transport->scratch);
+    ssize_t n = io_read(h2->io, transport->scratch, want);
     if (n == -EAGAIN)
         return false;
     if (n <= 0) {
         read_ended(h2, n);
         return false;
     }
-    transport->counters.bytes_down += (uint64_t)n;
+    transport_took(transport, &h2->conn, (size_t)n);
+    *most -= (size_t)n;
     h2->heard_us = loop_now_us(transport->loop);
     transport->scratch_is_lent = true;
     h2->is_inside = true;
@@ -323,7 +325,7 @@ static bool read_once(struct h2_conn *h2)
         read_failed(h2, eaten);
         return false;
     }
-    return (size_t)n == sizeof(transport->scratch);
+    return (size_t)n == want;
 }
 
 /* Of one stream alone what its server announced, as far as it may send that unasked. Of several
@@ -349,10 +351,11 @@ static uint64_t announced(const struct h2_conn *h2)
 
 void h2_session_read(struct h2_conn *h2)
 {
-    for (int i = 0; i < READS_MAX; i++) {
-        if (!h2->io || !read_once(h2))
-            break;
+    size_t most = transport_take_turn(h2->transport, &h2->conn);
+    bool was_short = most < TRANSPORT_TURN_BYTES;
+
+    while (most > 0 && h2->io && read_once(h2, &most)) {
     }
     if (h2->io && !h2->is_closed)
-        io_expect(h2->io, announced(h2));
+        io_expect(h2->io, was_short && most == 0 ? 0 : announced(h2));
 }

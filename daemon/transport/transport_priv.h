@@ -12,6 +12,7 @@
 
 struct transport {
     struct loop *loop;
+    struct turns *turns; /* NULL: nobody's */
     struct transport_counters counters;
     struct h1_parser_options h1;
     struct head_limits head; /* of answers to who says nothing about it */
@@ -38,6 +39,13 @@ struct exchange {
     const struct exchange_events *events;
     void *owner;
 };
+
+#define TRANSPORT_TURN_BYTES (4 * TRANSPORT_SCRATCH_BYTES) /* then it is others' turn */
+
+/* Return: how much may be read of @conn now; 0: nothing in this round. */
+size_t transport_take_turn(struct transport *transport, struct conn *conn);
+/* So much has been read of it. */
+void transport_took(struct transport *transport, const struct conn *conn, size_t bytes);
 
 /* Where a connection leads and under which TLS, as text that outlives its stream. */
 struct conn_ends {

@@ -25,13 +25,13 @@ ANSWERS = {
 class Origin:
     """Answers never, or for ever, and takes whatever is sent. Keeps nothing."""
 
-    def __init__(self):
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=1000)
-        self.port = self.listener.getsockname()[1]
+    def __init__(self, address="127.0.0.1"):
+        self.listener = socket.create_server((address, 0), backlog=1000)
+        self.address, self.port = self.listener.getsockname()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def url(self, path):
-        return f"http://127.0.0.1:{self.port}{path}"
+        return f"http://{self.address}:{self.port}{path}"
 
     def _accept(self):
         while True:
@@ -98,6 +98,17 @@ def deaf(path, origin, ready):
         client.open(origin.url("/pour"), credit=1 << 31)
     ready()
     threading.Event().wait()
+
+
+def greedy(path, origin, ready):
+    """Answers without end from many servers, and reads all of it as fast as it can."""
+    client = Client(path, auto_credit=False)
+    for server in [origin, *(Origin(f"127.0.0.{n}") for n in range(2, 9))]:
+        for _ in range(6):
+            client.open(server.url("/pour"), credit=1 << 31)
+    ready()
+    while True:
+        client.sock.recv(1 << 20) or fail(b"")
 
 
 def held(path, origin, ready):
@@ -291,7 +302,7 @@ def sulkers(path, origin, ready):
     again_and_again(ready, once)
 
 
-KINDS = {kind.__name__: kind for kind in (flood, deaf, held, bodies, endless, crowd, halves, fds, cookies, lists, imports, sulkers)}
+KINDS = {kind.__name__: kind for kind in (flood, deaf, greedy, held, bodies, endless, crowd, halves, fds, cookies, lists, imports, sulkers)}
 
 
 class Hostile:

@@ -15,8 +15,8 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "ipc/session.h"
-#include "ipc/turns.h"
 #include "loop/loop.h"
+#include "loop/turns.h"
 #include "loop/watch.h"
 #include "support/fd_count.h"
 #include "support/test.h"
@@ -988,7 +988,6 @@ static void test_who_shares_the_loop_is_read_from_a_little_at_a_time(void **stat
 {
     struct session_options options = session_options_default();
     struct turns turns = {0};
-    struct quota others;
     struct world world;
     struct buf frames = {0};
 
@@ -998,7 +997,7 @@ static void test_who_shares_the_loop_is_read_from_a_little_at_a_time(void **stat
     for (int i = 0; i < 100; i++)
         add_frame(&frames, 100, 'a');
     put(&world, frames.storage + frames.start, frames.len);
-    turns_note(&turns, &others, loop_now_us(world.loop));
+    turns_note(&turns, turns_user(1000), loop_now_us(world.loop));
     turn(&world);
     assert_story(&world, "<100:a><100:a><100:a><100:a><100:a>");
     turn(&world);
@@ -1017,7 +1016,6 @@ static void test_who_shares_the_loop_has_the_rest_of_a_long_frame_in_pieces(void
 {
     struct session_options options = session_options_default();
     struct turns turns = {0};
-    struct quota others;
     struct world world;
     struct buf frame = {0};
 
@@ -1026,7 +1024,7 @@ static void test_who_shares_the_loop_has_the_rest_of_a_long_frame_in_pieces(void
     world_init(&world, &options);
     add_frame(&frame, 60000, 'a');
     put(&world, frame.storage + frame.start, frame.len);
-    turns_note(&turns, &others, loop_now_us(world.loop));
+    turns_note(&turns, turns_user(1000), loop_now_us(world.loop));
     turn(&world);
     assert_int_equal(world.quota.used[QUOTA_BYTES], TURNS_READ_BYTES);
     for (unsigned i = 1; i <= 7; i++) {
@@ -1048,7 +1046,6 @@ static int told_beside_another(size_t work)
 {
     struct session_options options = session_options_default();
     struct turns turns = {0};
-    struct quota others;
     struct world world;
     struct buf frames = {0};
 
@@ -1059,7 +1056,7 @@ static int told_beside_another(size_t work)
         add_frame(&frames, 7, 'a');
     put(&world, frames.storage + frames.start, frames.len);
     for (int ms = 0; ms < 1000; ms++) {
-        turns_note(&turns, &others, loop_now_us(world.loop));
+        turns_note(&turns, turns_user(1000), loop_now_us(world.loop));
         turn(&world);
         world.story_len = 0;
         fake_clock_advance_ms(&world.clock, 1);

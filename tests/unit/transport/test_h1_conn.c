@@ -14,6 +14,7 @@
 #include "base/num.h"
 #include "http/headers.h"
 #include "loop/loop.h"
+#include "loop/turns.h"
 #include "net/io_pair.h"
 #include "support/test.h"
 #include "transport/conn.h"
@@ -543,6 +544,38 @@ static void test_pausing_in_any_event_changes_nothing_but_the_time(void **state)
             check_answer(&world, &answers[i]);
         }
     }
+    world_done(&world);
+}
+
+static void test_who_shares_the_loop_is_sent_so_much_a_round(void **state)
+{
+    static char big[100000];
+    struct turns turns = {0};
+    struct world world;
+    struct span rest = {big, sizeof(big)};
+
+    (void)state;
+    world_init(&world);
+    transport_share(world.transport, &turns);
+    conn_set_user(world.conn, 1000);
+    get(&world);
+    server_says(&world, "HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n");
+    for (size_t rounds = 0; rounds <= 6; rounds++) { /* somebody else is at work */
+        if (rounds == 0)
+            assert_int_equal(io_writev(world.server, &(struct iovec){big, rest.len}, 1),
+                             rest.len);
+        assert_int_equal(world.body_bytes, rounds * TURNS_DOWN_BYTES);
+        turns_note(&turns, turns_user(1001), loop_now_us(world.loop));
+        if (rounds < 6)
+            turn(&world, 1);
+    }
+    turn(&world, 1);
+    assert_int_equal(world.body_bytes, rest.len);
+    fake_clock_advance_ms(&world.clock, 11); /* and rests */
+    assert_int_equal(io_writev(world.server, &(struct iovec){big, rest.len}, 1), rest.len);
+    turn(&world, 1);
+    assert_int_equal(world.body_bytes, 2 * rest.len);
+    assert_int_equal(world.n_done, 1);
     world_done(&world);
 }
 
@@ -1303,6 +1336,7 @@ int main(void)
             test_h102_h111_h112_h113_lb08_every_answer_tells_its_story_and_whether_it_was_the_last),
         cmocka_unit_test(test_h114_an_answer_cut_anywhere_tells_the_same_story),
         cmocka_unit_test(test_pausing_in_any_event_changes_nothing_but_the_time),
+        cmocka_unit_test(test_who_shares_the_loop_is_sent_so_much_a_round),
         cmocka_unit_test(test_a_paused_exchange_stops_the_server_and_keeps_what_was_read),
         cmocka_unit_test(test_lb04_closing_in_any_event_ends_the_story_there),
         cmocka_unit_test(test_lb09_a_body_arrives_whole_however_little_each_write_takes),

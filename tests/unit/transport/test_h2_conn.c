@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "http/headers.h"
 #include "loop/loop.h"
+#include "loop/turns.h"
 #include "net/io_pair.h"
 #include "support/test.h"
 #include "transport/conn.h"
@@ -1287,11 +1288,37 @@ static void test_the_tables_of_states_never_go_back(void **state)
     }
 }
 
+static void test_who_shares_the_loop_is_sent_so_much_a_round(void **state)
+{
+    static char frames[80 * 1024]; /* of a kind nobody knows, 1015 bytes each */
+    struct turns turns = {0};
+    struct world world;
+
+    (void)state;
+    world_init(&world);
+    for (size_t i = 0; i < sizeof(frames); i += 1024)
+        memcpy(frames + i, "\x00\x03\xf7\xfa", 4);
+    transport_share(world.transport, &turns);
+    conn_set_user(world.conn, 1000);
+    assert_int_equal(io_writev(world.server, &(struct iovec){frames, sizeof(frames)}, 1),
+                     sizeof(frames));
+    uint64_t before = transport_counters(world.transport)->bytes_down;
+    for (unsigned rounds = 1; rounds <= sizeof(frames) / TURNS_DOWN_BYTES; rounds++) {
+        turns_note(&turns, turns_user(1001), loop_now_us(world.loop)); /* is at work, too */
+        turn(&world, 1);
+        assert_int_equal(transport_counters(world.transport)->bytes_down - before,
+                         rounds * TURNS_DOWN_BYTES);
+    }
+    assert_true(conn_is_usable(world.conn));
+    world_done(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_request_is_a_stream_and_its_answer_a_story),
         cmocka_unit_test(test_many_exchanges_share_the_connection),
+        cmocka_unit_test(test_who_shares_the_loop_is_sent_so_much_a_round),
         cmocka_unit_test(test_fields_of_a_connection_are_left_out),
         cmocka_unit_test(test_informational_answers_and_trailers),
         cmocka_unit_test(test_an_answer_to_head_has_a_length_and_no_body),

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-#include "ipc/turns.h"
+#include "loop/turns.h"
 
 typedef typeof(((struct turns *)0)->users[0]) place_of_user;
 
-void turns_note(struct turns *turns, const struct quota *user, int64_t now_us)
+void turns_note(struct turns *turns, uint64_t user, int64_t now_us)
 {
     if (turns->recent[0].user != user) {
         turns->recent[1] = turns->recent[0];
@@ -17,29 +17,30 @@ bool turns_are_shared(const struct turns *turns, int64_t now_us)
     return turns->recent[1].user && now_us - turns->recent[1].at_us < TURNS_RECENT_US;
 }
 
-static size_t place_of(const struct quota *user)
+static size_t place_of(uint64_t user)
 {
-    return ((uintptr_t)user >> 5) % TURNS_USERS;
+    return (size_t)(user % TURNS_USERS);
 }
 
 /* Forgets whoever had the place. */
-static place_of_user *take_place(struct turns *turns, const struct quota *user)
+static place_of_user *take_place(struct turns *turns, uint64_t user)
 {
     place_of_user *mine = &turns->users[place_of(user)];
 
     if (mine->user != user)
-        *mine = (place_of_user){.user = user, .pass = ++turns->passes};
+        *mine =
+            (place_of_user){.user = user, .pass = ++turns->passes, .down_pass = turns->passes};
     return mine;
 }
 
-size_t turns_most(const struct turns *turns, const struct quota *user, size_t most)
+size_t turns_most(const struct turns *turns, uint64_t user, size_t most)
 {
     const place_of_user *mine = &turns->users[place_of(user)];
 
     return mine->user == user && mine->most > 0 && mine->most < most ? mine->most : most;
 }
 
-int64_t turns_wait_us(const struct turns *turns, const struct quota *user, int64_t now_us)
+int64_t turns_wait_us(const struct turns *turns, uint64_t user, int64_t now_us)
 {
     const place_of_user *mine = &turns->users[place_of(user)];
 
@@ -47,8 +48,7 @@ int64_t turns_wait_us(const struct turns *turns, const struct quota *user, int64
                                                                : 0;
 }
 
-size_t
-turns_take(struct turns *turns, const struct quota *user, uint64_t round, uint64_t *ret_pass)
+size_t turns_take(struct turns *turns, uint64_t user, uint64_t round, uint64_t *ret_pass)
 {
     place_of_user *mine = take_place(turns, user);
 
@@ -70,7 +70,7 @@ turns_take(struct turns *turns, const struct quota *user, uint64_t round, uint64
     return turns_most(turns, user, TURNS_READ_BYTES);
 }
 
-void turns_spend(struct turns *turns, const struct quota *user, size_t work, int64_t now_us)
+void turns_spend(struct turns *turns, uint64_t user, size_t work, int64_t now_us)
 {
     place_of_user *mine = &turns->users[place_of(user)];
 
@@ -83,4 +83,33 @@ void turns_spend(struct turns *turns, const struct quota *user, size_t work, int
     mine->most = TURNS_LEAST_BYTES;
     mine->waits_until_us =
         now_us + (int64_t)(work < TURNS_WAIT_US_MAX ? work : TURNS_WAIT_US_MAX);
+}
+
+size_t turns_take_down(struct turns *turns, uint64_t user, uint64_t round, uint64_t *ret_pass)
+{
+    place_of_user *mine = take_place(turns, user);
+
+    if (mine->down_round != round) {
+        if (!mine->down_denied)
+            mine->down_pass = ++turns->passes;
+        mine->down_round = round;
+        mine->down_bytes = 0;
+        mine->down_denied = false;
+    }
+    if (*ret_pass == mine->down_pass)
+        return 0;
+    if (mine->down_bytes > TURNS_DOWN_BYTES - TURNS_DOWN_LEAST) {
+        mine->down_denied = true;
+        return 0;
+    }
+    *ret_pass = mine->down_pass;
+    return TURNS_DOWN_BYTES - mine->down_bytes;
+}
+
+void turns_took_down(struct turns *turns, uint64_t user, size_t bytes)
+{
+    place_of_user *mine = &turns->users[place_of(user)];
+
+    if (mine->user == user)
+        mine->down_bytes += bytes;
 }
