@@ -18,8 +18,19 @@
  * none. Nearly all others are told by that. */
 extern const unsigned char mask_finals[MASK_NAME_MAX + 1];
 
+/* As "token", "key", "secret" and "password" do: X-Amz-Security-Token. */
+static inline bool mask_ends_like_a_secret(const char *name, size_t len)
+{
+    if (len < 5 || ((name[len - 2] | 0x20) != 'e' && (name[len - 2] | 0x20) != 'r'))
+        return false;
+    char final = (char)(name[len - 1] | 0x20);
+    return final == 'n' || final == 'y' || final == 't' || final == 'd';
+}
+
 static inline bool mask_may_concern(const char *name, size_t len)
 {
+    if (mask_ends_like_a_secret(name, len))
+        return true;
     unsigned char final = len <= MASK_NAME_MAX ? mask_finals[len] : 0;
 
     return final && ((unsigned char)name[len - 1] | 0x20) == final;

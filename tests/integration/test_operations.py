@@ -13,13 +13,14 @@ import struct
 import subprocess
 import termios
 
+import jsonschema
 import pytest
 from origins import response
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from stages import held_at
 from test_users import ANN, BOB, as_user, client_of, machine  # noqa: F401
 from waiting import wait_until
-from wire import admin_pb2
+from wire import SOURCE, admin_pb2
 
 pytestmark = pytest.mark.shallow
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can ask as somebody else")
@@ -432,9 +433,22 @@ def test_top_without_a_terminal_is_one_snapshot(xhrctl, client, origin_raw):
 
 # ---- archives ---------------------------------------------------------------------------------
 
+def har_validator():
+    """HAR 1.2 as others have written it down (tests/data/har)."""
+    parts = {path.name: json.loads(path.read_text()) for path in (SOURCE / "tests/data/har").glob("*.json")}
+    resolver = jsonschema.RefResolver("", parts["har.json"], {f"{name}#": part for name, part in parts.items()}
+                                      | parts)
+    return jsonschema.Draft6Validator(parts["har.json"], resolver=resolver,
+                                      format_checker=jsonschema.FormatChecker())
+
+
+HAR = har_validator()
+
+
 def check_har(text):
-    """HAR 1.2 (W. W. Wang, J. Odvarka, A. Jain): every object has what it must have, and the
-    times add up. Return: the entries."""
+    """HAR 1.2 (W. W. Wang, J. Odvarka, A. Jain): every object has what it must have and nothing of
+    its own but with a _, and the times add up. Return: the entries."""
+    HAR.validate(json.loads(text))
     log = json.loads(text)["log"]
     assert log["version"] == "1.2" and log["creator"]["name"] == "xhrctl"
     assert log["creator"]["version"]

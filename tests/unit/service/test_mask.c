@@ -35,6 +35,16 @@ static void test_logins_keep_their_scheme(void **state)
     check_field("Proxy-Authorization", "token-alone", "***");
     check_field("X-Api-Key", "k", "*");
     check_field("X-Auth-Token", "t0ken", "***");
+    check_field("Private-Token", "t0ken", "***");
+    check_field("X-Amz-Security-Token", "t0ken", "***");
+    check_field("TOKEN", "t0ken", "***");
+    check_field("apikey", "k3y", "***");
+    check_field("X_API_KEY", "k3y", "***");
+    check_field("X-Client-Secret", "s3cr3t", "***");
+    check_field("x-password", "s3cr3t", "***");
+    check_field("X-Monkey", "s3cr3t", "s3cr3t");
+    check_field("Retry-After", "120", "120");
+    check_field("Keep-Alive", "timeout=5", "timeout=5");
 }
 
 /* The sieve in front knows a name by its length and its last letter. */
