@@ -138,8 +138,8 @@ void xhr_failure_set(struct xhr_failure *ret, enum xhr_error_class kind, const c
 
     *ret = (struct xhr_failure){.kind = kind};
     va_start(args, fmt);
-    (void)vsnprintf(ret->text, sizeof(ret->text), fmt, /* clang 14 loses sight of args */
-                    args); /* NOLINT(clang-analyzer-valist.Uninitialized) */
+    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): clang 14 loses sight of args */
+    (void)vsnprintf(ret->text, sizeof(ret->text), fmt, args);
     va_end(args);
     xhr_make_printable(ret->text); /* it may quote a server */
 }

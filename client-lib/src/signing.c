@@ -188,6 +188,8 @@ int xhr_signing_on_question(struct xhr_client *client,
 
 void xhr_signing_leave_all(struct xhr_client *client)
 {
-    while (client->signings)
-        leave(client->signings);
+    for (struct xhr_signing *at = client->signings; at; at = at->next)
+        at->client = NULL;
+    client->signings = NULL;
+    client->n_signings = 0;
 }

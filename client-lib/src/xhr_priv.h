@@ -521,7 +521,7 @@ int xhr_request_on_verdict(struct xhr_request *request,
                            const Xhrd__V1__VerdictQuestion *from,
                            struct xhr_failure *why);
 int xhr_request_on_challenge(struct xhr_request *request,
-                             const Xhrd__V1__Challenge *challenge,
+                             const Xhrd__V1__Challenge *from,
                              struct xhr_failure *why);
 int xhr_answer_rewound(struct xhr_request *request, bool rewound);
 void xhr_steps_done(struct xhr_steps *steps);

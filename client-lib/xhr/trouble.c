@@ -24,6 +24,7 @@ int trouble_set(struct trouble *ret, int exit_code, const char *format, ...)
 
     ret->exit_code = exit_code;
     va_start(args, format);
+    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): clang 14 loses sight of args */
     (void)vsnprintf(ret->text, sizeof(ret->text), format, args);
     va_end(args);
     blunt_controls(ret->text);

@@ -49,7 +49,8 @@ static int add_word(struct jar_grants *grants,
     char name[CONFIG_TEXT_MAX] = "";
 
     word = span_drop(word, grant.is_group ? 1 : 0);
-    memcpy(name, word.ptr, word.len);
+    if (word.len > 0)
+        memcpy(name, word.ptr, word.len);
     if (!find_id(name, &grant, record)) {
         bool is_default = grant.is_group && strcmp(name, "xhrd") == 0;
         log_at(is_default ? LOG_LEVEL_DEBUG : LOG_LEVEL_NOTICE, NULL,

@@ -60,6 +60,7 @@ static void queue_task(struct deferred ***tail, struct deferred *task)
 /* @tail: of the queue it is in, if it is the last there. */
 static void unqueue_task(struct deferred ***tail, struct deferred *task)
 {
+    INVARIANT(task->at);
     *task->at = task->next;
     if (task->next)
         task->next->at = task->at;

@@ -170,8 +170,8 @@ static bool is_running(int fd, const char *name)
 
 static bool leads_out(const char *literal, struct network_state *ret)
 {
-    struct address out;
-    struct address local;
+    struct address out = {0};
+    struct address local = {0};
     char name[IFNAMSIZ];
 
     if (address_parse(span_of(literal), PORT_ANY, &out) < 0 || route_to(&out, &local) < 0)

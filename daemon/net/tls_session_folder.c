@@ -138,7 +138,7 @@ static int replace(int dir, const char *name, const char *new_name, struct span 
 static int read_key(struct tls_session_folder *folder, int dir)
 {
     CLEANUP_BUF struct buf bytes = BUF_INIT(0);
-    struct stat st;
+    struct stat st = {0};
     int fd = open_plain(dir, KEY_NAME, &st);
 
     if (fd < 0)

@@ -360,7 +360,8 @@ static bool is_last_before_signature(const struct tls_signer *signer)
            (at == TLS_ST_CW_KEY_EXCH && SSL_version(signer->ssl) == TLS1_2_VERSION);
 }
 
-/* NOLINTNEXTLINE(readability-function-size): OpenSSL's signature */
+/* NOLINTBEGIN(readability-function-size, readability-non-const-parameter): OpenSSL's signature
+ */
 static long above_cb(BIO *above,
                      int operation,
                      const char *bytes,
@@ -369,6 +370,7 @@ static long above_cb(BIO *above,
                      long argl,
                      int ret,
                      size_t *processed)
+/* NOLINTEND(readability-function-size, readability-non-const-parameter) */
 {
     struct tls_signer *signer = (struct tls_signer *)(void *)BIO_get_callback_arg(above);
 

@@ -401,6 +401,7 @@ int access_section_set(struct access_section *section,
     struct span rest = span_of(value);
     struct span word = next_word(&rest);
 
+    INVARIANT(key < ACCESS_KEY_COUNT);
     if (key == ACCESS_ALLOW_INSECURE)
         return set_insecure(section, value, line, ret_error);
     if (word.len == 0) {

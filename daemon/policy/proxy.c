@@ -55,6 +55,7 @@ static bool says_port(struct span authority)
     size_t end = 0;
     size_t colon = 0;
 
+    /* NOLINTNEXTLINE(bugprone-not-null-terminated-result): a NUL is none of the four */
     while (end < authority.len && !memchr("/?#\\", authority.ptr[end], 4))
         end++;
     for (size_t i = 0; i < end; i++) {

@@ -103,6 +103,8 @@ static int head_make(struct head *head,
 
 /* ---- the request's body ------------------------------------------------------------------ */
 
+/* NOLINTBEGIN(readability-function-size, readability-non-const-parameter): nghttp2's signature
+ */
 static ssize_t on_read_body(nghttp2_session *session,
                             int32_t id,
                             uint8_t *buf,
@@ -110,6 +112,7 @@ static ssize_t on_read_body(nghttp2_session *session,
                             uint32_t *flags,
                             nghttp2_data_source *source,
                             void *user)
+/* NOLINTEND(readability-function-size, readability-non-const-parameter) */
 {
     struct h2_stream *stream = nghttp2_session_get_stream_user_data(session, id);
 

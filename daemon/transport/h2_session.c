@@ -83,6 +83,7 @@ static int take_field(struct h2_stream *stream, struct span name, struct span va
                        name, value);
 }
 
+/* NOLINTNEXTLINE(readability-function-size): nghttp2's signature */
 static int on_header(nghttp2_session *session,
                      const nghttp2_frame *frame,
                      const uint8_t *name,

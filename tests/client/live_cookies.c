@@ -349,7 +349,7 @@ static void test_jars_are_made_listed_granted_and_removed(void **state)
 {
     struct xhr_jar_grant grant = {.size = sizeof(grant), .id = 4711, .right = XHR_JAR_READ};
     struct xhr_cookies *hold = NULL;
-    struct xhr_jar_info jar;
+    struct xhr_jar_info jar = {0};
     struct seen seen;
 
     (void)state;

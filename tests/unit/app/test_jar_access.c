@@ -25,7 +25,7 @@ static struct loop *loop;
 static struct worker_pool *disk;
 static struct suffix_table suffixes;
 static struct cookie_stores *stores;
-static struct cookie_access access_;
+static struct cookie_access cookie_access;
 static char dir[64];
 static struct uid_limits limits;
 
@@ -44,7 +44,7 @@ static void open_stores(void)
     assert_int_equal(worker_pool_new(&disk, loop, 1), 0);
     suffix_table_init(&suffixes, names);
     assert_int_equal(cookie_stores_new(&stores, loop, disk, &suffixes.rules, &options), 0);
-    access_ = cookie_stores_access(stores);
+    cookie_access = cookie_stores_access(stores);
 }
 
 static void close_stores(void)
@@ -111,12 +111,14 @@ static int open_jar(uint32_t uid, const char *jar, struct jar_lease *ret)
     struct user *user = user_of(uid);
 
     *ret = (struct jar_lease){0};
-    int r = access_.open(access_.owner, &user->asker, span_of(jar), &user->wait, ret);
+    int r =
+        cookie_access.open(cookie_access.owner, &user->asker, span_of(jar), &user->wait, ret);
     if (r != COOKIE_OPEN_WAIT)
         return r;
     settle();
     assert_int_equal(user->n_ready, 1);
-    return access_.open(access_.owner, &user->asker, span_of(jar), &user->wait, ret);
+    return cookie_access.open(cookie_access.owner, &user->asker, span_of(jar), &user->wait,
+                              ret);
 }
 
 /* Return: the right, or what opening said below 0: -1 for denied. */
@@ -133,12 +135,12 @@ static int right_on(uint32_t uid, const char *jar)
 static int do_deed(uint32_t uid, struct jar_deed *deed)
 {
     struct user *user = user_of(uid);
-    int r = access_.do_deed(access_.owner, &user->asker, deed, &user->wait);
+    int r = cookie_access.do_deed(cookie_access.owner, &user->asker, deed, &user->wait);
 
     if (r != COOKIE_OPEN_WAIT)
         return r;
     settle();
-    return access_.do_deed(access_.owner, &user->asker, deed, &user->wait);
+    return cookie_access.do_deed(cookie_access.owner, &user->asker, deed, &user->wait);
 }
 
 static int deed(uint32_t uid, enum jar_deed_kind kind, const char *jar, struct jar_grant grant)
@@ -248,7 +250,8 @@ static struct listed list(uint32_t uid, const uint32_t *of_uid)
 
     for (int i = 0; i < 3; i++) {
         struct user *user = user_of(uid);
-        int r = access_.list(access_.owner, &user->asker, of_uid, &user->wait, &listener);
+        int r = cookie_access.list(cookie_access.owner, &user->asker, of_uid, &user->wait,
+                                   &listener);
 
         if (r == COOKIE_OPEN_READY)
             return listed;
@@ -311,19 +314,19 @@ static void pass_s(int64_t seconds)
 static void test_a_session_ends_a_while_after_the_last_client(void **state)
 {
     (void)state;
-    access_.session_hold(access_.owner, ALICE);
-    access_.session_hold(access_.owner, ALICE);
+    cookie_access.session_hold(cookie_access.owner, ALICE);
+    cookie_access.session_hold(cookie_access.owner, ALICE);
     put_session_cookie(ALICE, "work");
-    access_.session_release(access_.owner, ALICE);
+    cookie_access.session_release(cookie_access.owner, ALICE);
     pass_s(100);
     assert_int_equal(count_cookies(ALICE, "work"), 1); /* one is still there */
-    access_.session_release(access_.owner, ALICE);
+    cookie_access.session_release(cookie_access.owner, ALICE);
     pass_s(59);
     assert_int_equal(count_cookies(ALICE, "work"), 1);
-    access_.session_hold(access_.owner, ALICE); /* the next one comes in time */
+    cookie_access.session_hold(cookie_access.owner, ALICE); /* the next one comes in time */
     pass_s(100);
     assert_int_equal(count_cookies(ALICE, "work"), 1);
-    access_.session_release(access_.owner, ALICE);
+    cookie_access.session_release(cookie_access.owner, ALICE);
     pass_s(61);
     assert_int_equal(count_cookies(ALICE, "work"), 0);
 }

@@ -178,7 +178,7 @@ static int take_over_in_child(int fd, const char *n_fds, bool by_systemd)
     assert_true(child >= 0);
     if (child == 0) {
         char pid[16];
-        struct sockets sockets;
+        struct sockets sockets = {0};
         struct passed passed;
 
         (void)snprintf(pid, sizeof(pid), "%d", (int)getpid());

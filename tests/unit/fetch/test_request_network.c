@@ -160,20 +160,20 @@ static void test_lb04_a_waiting_request_may_be_closed(void **state)
     assert_int_equal(teller.n_done, 0);
 }
 
-#define test(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define WITH_WORLD(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        test(test_without_the_wish_no_network_is_an_error_at_once),
-        test(test_a_request_waits_until_there_is_a_network),
-        test(test_names_that_cannot_be_asked_for_wait_too),
-        test(test_a_name_server_that_stays_away_is_an_error_in_the_end),
-        test(test_who_refuses_is_there),
-        test(test_a_host_out_of_reach_on_a_network_that_is_there_is_an_error),
-        test(test_the_total_time_bounds_the_wait),
-        test(test_lb04_a_wait_ends_with_its_request),
-        test(test_lb04_a_waiting_request_may_be_closed),
+        WITH_WORLD(test_without_the_wish_no_network_is_an_error_at_once),
+        WITH_WORLD(test_a_request_waits_until_there_is_a_network),
+        WITH_WORLD(test_names_that_cannot_be_asked_for_wait_too),
+        WITH_WORLD(test_a_name_server_that_stays_away_is_an_error_in_the_end),
+        WITH_WORLD(test_who_refuses_is_there),
+        WITH_WORLD(test_a_host_out_of_reach_on_a_network_that_is_there_is_an_error),
+        WITH_WORLD(test_the_total_time_bounds_the_wait),
+        WITH_WORLD(test_lb04_a_wait_ends_with_its_request),
+        WITH_WORLD(test_lb04_a_waiting_request_may_be_closed),
     };
 
     return cmocka_run_group_tests_name("fetch/request_network", tests, NULL, NULL);
