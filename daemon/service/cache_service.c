@@ -22,6 +22,7 @@ struct cache_job {
     uint32_t command_id;
     bool clears;
     char *what; /* owned */
+    struct charge bytes;
 };
 
 static const struct cache_access *access_of(const struct client *client)
@@ -36,6 +37,7 @@ static void job_free(struct cache_job *job)
     link_remove(&job->link);
     job->client->n_cache_jobs--;
     mem_free(job->what);
+    charge_release(&job->bytes);
     mem_free(job);
 }
 
@@ -177,6 +179,13 @@ job_new(struct cache_job **ret, struct client *client, const Xhrd__V1__AdminComm
     }
     job->what = what;
     job->client = client;
+    r = charge_take_spare(&job->bytes, &client->user->quota, QUOTA_BYTES,
+                          client->message_bytes);
+    if (r < 0) {
+        mem_free(what);
+        mem_free(job);
+        return r;
+    }
     job->command_id = message->command_id;
     job->clears = message->topic == XHRD__V1__ADMIN_TOPIC__ADMIN_TOPIC_CACHE_CLEAR;
     job->wait.on_ready = job_on_ready;

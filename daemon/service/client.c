@@ -367,6 +367,7 @@ static void client_on_frame(void *owner, const struct wire_frame *frame)
 
     if (client->closed)
         return;
+    client->message_bytes = frame->len;
     if (!client->greeted && frame->frame_len > SESSION_SHORT_FRAME_BYTES)
         client_refuse_long_hello(client);
     else if (client->greeted && wire_body_parse(frame, WIRE_DAEMON, &body))

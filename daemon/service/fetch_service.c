@@ -56,16 +56,14 @@ static int take_charges(struct client_request *entry,
 {
     struct quota *quota = &entry->client->user->quota;
     uint64_t n_fds = (uint64_t)(options->body_fd >= 0) + (options->response_fd >= 0);
-    uint64_t n_bytes = options->tls.ca_pem.len + options->tls.identity.len;
+    uint64_t n_bytes = entry->client->message_bytes; /* it has a copy of nearly all of it */
     const char *too_many = NULL;
 
-    if (options->body_kind == REQUEST_BODY_INLINE)
-        n_bytes += options->body_length;
     if (charge_take(&entry->place, quota, QUOTA_REQUESTS, 1) < 0)
         too_many = "requests of this user are under way";
     else if (charge_take(&entry->fds, quota, QUOTA_FDS, n_fds) < 0)
         too_many = "descriptors of this user are held";
-    else if (n_bytes > 0 && charge_take_spare(&entry->bytes, quota, QUOTA_BYTES, n_bytes) < 0)
+    else if (charge_take_spare(&entry->bytes, quota, QUOTA_BYTES, n_bytes) < 0)
         too_many = "bytes of this user are held";
     if (!too_many)
         return 0;
@@ -289,7 +287,15 @@ static int answer_challenge(struct client_request *entry,
         .domain = span_of_bytes(answer->domain),
         .token = span_of_bytes(answer->bearer_token),
     };
+    struct client *client = entry->client;
     struct failure why;
+
+    if (charge_take_spare(&entry->bytes, &client->user->quota, QUOTA_BYTES,
+                          client->message_bytes) < 0) {
+        failure_set(&why, FAILURE_QUOTA, "too many bytes of this user are held");
+        request_fail(entry->request, &why);
+        return 0;
+    }
     int r = request_answer_challenge(entry->request, answer->cancel ? NULL : &login, &why);
 
     if (r < 0 && why.kind != FAILURE_NONE)

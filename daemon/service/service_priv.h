@@ -94,6 +94,7 @@ struct client {
     unsigned n_purge_jobs;
     struct answerer *answerer; /* NULL until client_answerer() */
     struct network_watcher network_watcher;
+    uint64_t message_bytes;   /* of the one that is being handled */
     uint32_t network_command; /* that it answers; 0: it does not watch */
     struct deferred leave;    /* closes it at the end of the round */
     struct deferred find_unit;

@@ -281,7 +281,7 @@ static void test_ip20_a_listing_that_does_not_fit_fails_and_the_connection_stays
 
     (void)state;
     service_world_init(&world);
-    world.options.limits.max[QUOTA_BYTES] = 100000;
+    world.options.limits.max[QUOTA_BYTES] = 320000; /* most of it is the requests' */
     service_world_restart(&world);
     world.net.hold_connects = true;
     client_ready(&client, &world, 1000);
