@@ -403,17 +403,30 @@ static int add_networks(struct config *config,
     return r < 0 ? r : -EINVAL;
 }
 
-/* Words of users and groups, one blank between them. */
+/* Words of users and groups, with blanks between them; @ is a group's beginning alone. */
+static bool are_people(const char *value)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                  "0123456789_.-";
+
+    for (value += strspn(value, " "); *value; value += strspn(value, " ")) {
+        value += *value == '@';
+        size_t len = strspn(value, allowed);
+        if (len == 0 || (value[len] && value[len] != ' '))
+            return false;
+        value += len;
+    }
+    return true;
+}
+
 static int set_people(struct config *config,
                       const struct config_key *key,
                       const char *value,
                       struct buf *error)
 {
-    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                  "0123456789_.-@ ";
     size_t len = strlen(value);
 
-    if (len < CONFIG_TEXT_MAX && strspn(value, allowed) == len) {
+    if (len < CONFIG_TEXT_MAX && are_people(value)) {
         memcpy(field(config, key), value, len + 1);
         return 0;
     }

@@ -62,11 +62,13 @@ def test_shipped_sample_with_every_line_in_force_is_right(checked):
     ("[Network]\nNoProxy=ok.example 10.0.0.0/33\n", 2, ["NoProxy=10.0.0.0/33: wants names"]),
     ("[Network]\nNoProxy=ok.example,*.ok.example ::1 <local>\n", 2, ["NoProxy=<local>: "]),
     ("[Network]\nNoProxy=" + "a.example " * 30 + "\n", 2, ["198 bytes", "more lines"]),
+    ("[Cookies]\nSystemJarUse=ann @ bob\n", 2, ["SystemJarUse=ann @ bob: wants names"]),
+    ("[Daemon]\nAdministrators=ann@wheel\n", 2, ["Administrators=ann@wheel: wants names"]),
     ("[Policy]\nCredential=a.example bearer /nowhere/token\n", 2,
      ["Credential=a.example: /nowhere/token: No such file"]),
     ("[Policy]\nCredential=a.example bearer x\nCredential=A.example:443 basic y\n", 3,
      ["Credential= for this host stands in line 2 already"]),
-], ids=range(29))
+], ids=range(31))
 def test_mistake_is_named_with_file_line_and_what_would_be_right(checked, text, line, says):
     run, path = checked(text)
     assert run.status != 0
