@@ -330,6 +330,7 @@ static void judge(struct policy_check_job *job)
     const struct origin *dialled = find_dialled(job);
     if (dialled != &job->origin)
         judge_target(job, view);
+    job->lookup.uid = job->check->peer->uid;
     if (resolver_lookup(job->checks->resolver, origin_host(dialled), dialled->port, AF_UNSPEC,
                         &job->lookup) < 0)
         end_kind(job, FAILURE_INTERNAL, "the name cannot be looked up now");

@@ -10,21 +10,28 @@
 #include "base/mem.h"
 #include "loop/worker.h"
 
-#define KEY_MAX (RESOLVER_HOST_MAX + 2) /* family, host, root's dot */
+#define KEY_HEAD (sizeof(uint32_t) + 1)             /* user, family */
+#define KEY_MAX  (KEY_HEAD + RESOLVER_HOST_MAX + 1) /* host, root's dot */
 
 struct resolver {
     struct loop *loop;
     struct worker_pool *pool;
     struct resolver_options options;
     struct map queries; /* those that a new lookup may join: under way, or kept */
+    struct map users;   /* who has queries under way */
     struct link kept;   /* answered ones in the map, oldest first */
     unsigned n_kept;
+};
+
+struct resolver_user {
+    struct map_node node;
+    uint32_t uid;
     unsigned n_under_way; /* jobs, those that nobody waits for included */
 };
 
 /*
- * One name and family. It is in the map while lookups may join it, and lives on outside as
- * long as its job runs or lookups hang on it.
+ * One user's name and family. It is in the map while lookups may join it, and lives on outside
+ * as long as its job runs or lookups hang on it.
  */
 struct resolver_query {
     struct job job; /* first */
@@ -32,6 +39,7 @@ struct resolver_query {
     struct link kept;    /* in resolver->kept */
     struct link lookups; /* that wait for it */
     struct resolver *resolver;
+    struct resolver_user *user; /* while it is under way */
     int64_t expires_us;
     bool is_in_map;
     bool is_under_way;
@@ -41,8 +49,13 @@ struct resolver_query {
     int sys_errno; /* with EAI_SYSTEM */
     size_t n_found;
     struct address *found;
-    char key[KEY_MAX + 1]; /* a letter for the family, then the host in lower case */
+    char key[KEY_MAX + 1]; /* the uid, a letter for the family, then the host in lower case */
 };
+
+static const char *host_of(const struct resolver_query *query)
+{
+    return query->key + KEY_HEAD;
+}
 
 static int
 query_system(const char *host, int family, struct address *ret, size_t max, size_t *ret_n)
@@ -75,7 +88,7 @@ static void query_run(struct job *job)
     struct address found[RESOLVER_ADDRESSES_MAX];
     size_t n = 0;
 
-    query->code = query->resolver->options.query(query->key + 1, query->family, found,
+    query->code = query->resolver->options.query(host_of(query), query->family, found,
                                                  RESOLVER_ADDRESSES_MAX, &n);
     query->sys_errno = query->code == EAI_SYSTEM ? errno : 0;
     if (query->code != 0)
@@ -87,6 +100,44 @@ static void query_run(struct job *job)
     }
     memcpy(query->found, found, n * sizeof(*found));
     query->n_found = n;
+}
+
+/* Return: found or made; NULL for lack of memory. */
+static struct resolver_user *join_user(struct resolver *resolver, uint32_t uid)
+{
+    struct map_node *node =
+        map_find(&resolver->users, (struct span){(const char *)&uid, sizeof(uid)});
+    struct resolver_user *user =
+        node ? CONTAINER_OF(node, struct resolver_user, node) : mem_zalloc(sizeof(*user));
+
+    if (!user)
+        return NULL;
+    user->n_under_way++;
+    if (node)
+        return user;
+    user->uid = uid;
+    if (map_add(&resolver->users, &user->node,
+                (struct span){(const char *)&user->uid, sizeof(user->uid)}) == 0)
+        return user;
+    return mem_free(user);
+}
+
+/* The last of his queries takes him along. */
+static void leave_user(struct resolver *resolver, struct resolver_user *user)
+{
+    if (--user->n_under_way > 0)
+        return;
+    map_remove(&resolver->users, &user->node);
+    mem_free(user);
+}
+
+static bool has_too_many(const struct resolver *resolver, uint32_t uid)
+{
+    struct map_node *node =
+        map_find(&resolver->users, (struct span){(const char *)&uid, sizeof(uid)});
+
+    return node && CONTAINER_OF(node, struct resolver_user, node)->n_under_way >=
+                       resolver->options.queries_max;
 }
 
 static void query_leave_map(struct resolver_query *query)
@@ -111,7 +162,7 @@ static void query_free_if_unused(struct resolver_query *query)
 
 static void query_failure(struct failure *ret, const struct resolver_query *query)
 {
-    const char *host = query->key + 1;
+    const char *host = host_of(query);
     char reason[64];
 
     switch (query->code) {
@@ -195,7 +246,7 @@ static void query_done(struct job *job)
     struct link waiting;
 
     query->is_under_way = false;
-    query->resolver->n_under_way--;
+    leave_user(query->resolver, TAKE(query->user));
     query->is_answering = true;
     if (job->cancelled)
         query->code = EAI_AGAIN;
@@ -217,17 +268,33 @@ static void query_done(struct job *job)
     query_free_if_unused(query);
 }
 
-static struct span query_key(char ret[KEY_MAX + 1], int family, struct span host)
+static struct span query_key(char ret[KEY_MAX + 1], uint32_t uid, int family, struct span host)
 {
-    ret[0] = (char)(family == AF_INET ? '4' : family == AF_INET6 ? '6' : '*');
+    memcpy(ret, &uid, sizeof(uid));
+    ret[KEY_HEAD - 1] = (char)(family == AF_INET ? '4' : family == AF_INET6 ? '6' : '*');
     for (size_t i = 0; i < host.len; i++)
-        ret[i + 1] = ascii_lower(host.ptr[i]);
-    ret[host.len + 1] = '\0';
-    return (struct span){ret, host.len + 1};
+        ret[KEY_HEAD + i] = ascii_lower(host.ptr[i]);
+    ret[KEY_HEAD + host.len] = '\0';
+    return (struct span){ret, KEY_HEAD + host.len};
+}
+
+static int query_start(struct resolver_query *query, uint32_t uid)
+{
+    struct resolver *resolver = query->resolver;
+
+    query->user = join_user(resolver, uid);
+    if (!query->user)
+        return fault(-ENOMEM);
+    query->job.lane = uid;
+    int r = worker_submit(resolver->pool, &query->job);
+    if (r < 0)
+        leave_user(resolver, TAKE(query->user));
+    query->is_under_way = r == 0;
+    return r;
 }
 
 static int
-query_new(struct resolver *resolver, struct span key, int family, struct resolver_query **ret)
+query_new(struct lookup *lookup, struct resolver *resolver, struct span key, int family)
 {
     CLEANUP_MEM struct resolver_query *query = mem_zalloc(sizeof(*query));
 
@@ -244,14 +311,12 @@ query_new(struct resolver *resolver, struct span key, int family, struct resolve
     if (r < 0)
         return r;
     query->is_in_map = true;
-    r = worker_submit(resolver->pool, &query->job);
+    r = query_start(query, lookup->uid);
     if (r < 0) {
         query_leave_map(query);
         return r;
     }
-    query->is_under_way = true;
-    resolver->n_under_way++;
-    *ret = TAKE(query);
+    lookup->query = TAKE(query);
     return 0;
 }
 
@@ -287,7 +352,8 @@ static void lookup_on_task(void *owner)
         return;
     }
     if (lookup->refusal == EAI_AGAIN)
-        failure_set(&why, FAILURE_DNS, "too many look-ups under way; try again later");
+        failure_set(&why, FAILURE_DNS,
+                    "this user has too many look-ups under way; try again later");
     else if (lookup->refusal == EAI_ADDRFAMILY)
         failure_set(&why, FAILURE_DNS, "the address is not of the family asked for");
     else
@@ -355,7 +421,6 @@ int resolver_lookup(struct resolver *resolver,
                     struct lookup *lookup)
 {
     char key_text[KEY_MAX + 1];
-    struct resolver_query *query = NULL;
 
     INVARIANT(!lookup->resolver);
     link_init(&lookup->link);
@@ -366,22 +431,21 @@ int resolver_lookup(struct resolver *resolver,
     if (answer_without_query(lookup, host, family))
         goto answer_soon;
 
-    struct span key = query_key(key_text, family, host);
+    struct span key = query_key(key_text, lookup->uid, family, host);
     struct map_node *node = map_find(&resolver->queries, key);
     if (node) {
-        query = CONTAINER_OF(node, struct resolver_query, node);
-    } else if (resolver->n_under_way >= resolver->options.queries_max) {
+        lookup->query = CONTAINER_OF(node, struct resolver_query, node);
+    } else if (has_too_many(resolver, lookup->uid)) {
         lookup->refusal = EAI_AGAIN;
         goto answer_soon;
     } else {
-        int r = query_new(resolver, key, family, &query);
+        int r = query_new(lookup, resolver, key, family);
         if (r < 0)
             return r;
     }
-    lookup->query = query;
     lookup->resolver = resolver;
-    list_append(&query->lookups, &lookup->link);
-    if (!query->is_under_way)
+    list_append(&lookup->query->lookups, &lookup->link);
+    if (!lookup->query->is_under_way)
         loop_defer(resolver->loop, &lookup->task);
     return 0;
 
@@ -438,6 +502,7 @@ int resolver_new(struct resolver **ret,
     int r = worker_pool_new(&resolver->pool, loop, options->n_threads);
     if (r < 0)
         return r;
+    worker_pool_set_lanes(resolver->pool, options->n_threads_each);
 
     *ret = TAKE(resolver);
     return 0;
@@ -452,5 +517,6 @@ struct resolver *resolver_free(struct resolver *resolver)
     resolver_flush(resolver);
     INVARIANT(resolver->queries.count == 0);
     map_done(&resolver->queries);
+    map_done(&resolver->users);
     return mem_free(resolver);
 }

@@ -5,7 +5,11 @@
  * Host names to addresses by the system's resolver: getaddrinfo(3), with all that NSS is
  * configured for, on threads of its own.
  *
- * Equal look-ups under way share one query. Answers are kept for a few seconds only, because
+ * Whose name servers do not answer waits alone: queries are their user's, as are the kept
+ * answers, from which nobody can tell by the time what another one asked. Of one user so many
+ * run at once at most.
+ *
+ * Equal look-ups of a user share one query. Answers are kept for a few seconds only, because
  * getaddrinfo does not tell the TTL: enough for the burst of connections that one page opens.
  * Failures are not kept; failure.code is the EAI_ value without its sign. Address literals and
  * localhost (RFC 6761 §6.3) never reach a thread. Overrides (curl --resolve) are the caller's.
@@ -31,7 +35,8 @@ resolver_query_fn(const char *host, int family, struct address *ret, size_t max,
 
 struct resolver_options {
     unsigned n_threads;       /* look-ups at once; a dead name server holds one up for long */
-    unsigned queries_max;     /* different names waiting or being looked up */
+    unsigned n_threads_each;  /* of one user */
+    unsigned queries_max;     /* of one user: different names waiting or being looked up */
     unsigned cache_max;       /* answers kept */
     int64_t cache_us;         /* for how long; 0: not at all */
     resolver_query_fn *query; /* NULL: getaddrinfo(3). For tests */
@@ -40,16 +45,23 @@ struct resolver_options {
 static inline struct resolver_options resolver_options_default(void)
 {
     return (struct resolver_options){
-        .n_threads = 8, .queries_max = 1024, .cache_max = 256, .cache_us = 5000000};
+        .n_threads = 32,
+        .n_threads_each = 8,
+        .queries_max = 1024,
+        .cache_max = 256,
+        .cache_us = 5000000,
+    };
 }
 
-/* One question. Embedded in the owner; set on_done and owner, the rest is the resolver's. */
+/* One question. Embedded in the owner; set on_done, owner and uid, the rest is the resolver's.
+ */
 struct lookup {
     /* Exactly once, never from inside resolver_lookup(). @found has at least one address, in
      * the order of RFC 6724, with the port; it is empty and @why set on failure. Both are
      * borrowed for the call. The lookup may be used again or freed from inside it. */
     void (*on_done)(void *owner, struct address_list found, const struct failure *why);
     void *owner;
+    uint32_t uid; /* who asks */
 
     struct link link;
     struct resolver *resolver;    /* set while it is under way */

@@ -666,6 +666,7 @@ static int net_start(struct connector *connector,
     attempt->owner = owner;
     attempt->lookup.on_done = lookup_on_done;
     attempt->lookup.owner = attempt;
+    attempt->lookup.uid = key->partition.uid;
     attempt->origin_context.wait.on_done = context_on_done;
     attempt->origin_context.wait.owner = attempt;
     attempt->proxy_context.wait.on_done = proxy_context_on_done;

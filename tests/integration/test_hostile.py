@@ -344,6 +344,28 @@ def test_files_of_a_user_that_hang_hold_up_four_threads_of_his_and_nobody_else(h
     assert not os.path.exists(hanging.held)
 
 
+@ROOT_ONLY
+def test_name_servers_of_a_user_that_do_not_answer_hold_up_nobody_else(hanging, silent):
+    """More names than there are threads, of a domain whose servers say nothing; and the other one may
+    ask for such a name himself, without waiting behind all of them."""
+    before = threads_in(hanging)
+    with client_of(hanging, ANN) as hostile, client_of(hanging, BOB) as other:
+        with hostile.one_write():
+            waiting = [hostile.open(silent.url(host=f"n{n}.held.test"), idle_ms=600000) for n in range(60)]
+        wait_until(lambda: threads_in(hanging) >= before + 8, "threads that hang")
+        hostile.status()
+        for n in range(8):
+            exchange = other.fetch(silent.url(host=f"n{n}.prompt.test"))
+            assert exchange.done, exchange.text
+        shared = other.open(silent.url(host="n59.held.test"), idle_ms=600000)
+        wait_until(lambda: threads_in(hanging) >= before + 9, "his own question to be asked")
+        assert not any(exchange.ended for exchange in waiting)
+        hanging.held.unlink()
+        other.finish(shared)
+        hostile.finish(*waiting)
+        assert shared.done and all(exchange.done for exchange in waiting)
+
+
 @pytest.mark.parametrize("times", [3000, pytest.param(100_000, marks=pytest.mark.soak)])
 def test_ip17_clients_that_come_and_go_leave_no_trace(xhrd, times):
     def come_and_go(n):

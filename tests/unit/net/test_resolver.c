@@ -94,6 +94,7 @@ static int setup(void **state)
     assert_non_null(net);
     fake_clock_init(&net->clock, 0);
     options.query = fake_query;
+    options.n_threads_each = 2;
     options.queries_max = 4;
     options.cache_max = 2;
     assert_int_equal(loop_new(&net->loop, &net->clock.clock), 0);
@@ -301,6 +302,51 @@ static void test_too_many_names_at_once_are_refused(void **state)
         wait_for(net, &askers[i], 1);
 }
 
+/* Nobody tells by the time what another one has asked. */
+static void test_cd09_queries_and_kept_answers_are_their_users_own(void **state)
+{
+    struct net *net = *state;
+    static const uint32_t uids[] = {1000, 1001, 1000, 1001};
+    static const int n_asked_then[] = {1, 2, 2, 2};
+
+    for (int i = 0; i < 4; i++) {
+        struct asker asker = {.lookup.uid = uids[i]};
+
+        ask(net, &asker, "example.com", AF_UNSPEC);
+        wait_for(net, &asker, 1);
+        assert_int_equal(asker.n_found, 2);
+        assert_int_equal(atomic_load(&n_asked), n_asked_then[i]);
+    }
+}
+
+static void test_a_user_with_too_many_queries_is_refused_and_nobody_else(void **state)
+{
+    static const char *const hosts[] = {"a.test", "b.test", "c.test", "d.test", "e.test"};
+    struct net *net = *state;
+    struct asker his[5] = {0};
+    struct asker other = {.lookup.uid = 1001};
+
+    set_gate(false);
+    for (int i = 0; i < 5; i++) {
+        his[i].lookup.uid = 1000;
+        ask(net, &his[i], hosts[i], AF_UNSPEC);
+    }
+    wait_for(net, &his[4], 1);
+    assert_int_equal(his[4].why.code, -EAI_AGAIN);
+    assert_non_null(strstr(his[4].why.text, "this user has too many"));
+    ask(net, &other, "a.test", AF_UNSPEC);
+    while (atomic_load(&n_asked) < 3) /* two of his, for that is what he may; and the other's */
+        sched_yield();
+    set_gate(true);
+    wait_for(net, &other, 1);
+    assert_int_equal(other.n_found, 2);
+    for (int i = 0; i < 4; i++) {
+        wait_for(net, &his[i], 1);
+        assert_int_equal(his[i].n_found, 2);
+    }
+    assert_int_equal(atomic_load(&n_asked), 5);
+}
+
 static void test_lb06_a_result_after_cancel_is_dropped(void **state)
 {
     struct net *net = *state;
@@ -442,6 +488,8 @@ int main(void)
         WITH_NET(test_the_oldest_kept_answer_goes_when_there_are_too_many),
         WITH_NET(test_the_number_of_addresses_is_bounded),
         WITH_NET(test_too_many_names_at_once_are_refused),
+        WITH_NET(test_cd09_queries_and_kept_answers_are_their_users_own),
+        WITH_NET(test_a_user_with_too_many_queries_is_refused_and_nobody_else),
         WITH_NET(test_lb06_a_result_after_cancel_is_dropped),
         WITH_NET(test_lb06_cancel_works_queued_and_before_a_kept_or_literal_answer),
         WITH_NET(test_lb06_one_answer_may_cancel_another_and_ask_again),
