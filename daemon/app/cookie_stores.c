@@ -73,6 +73,13 @@ static struct session_book *book_of(const struct cookie_stores *stores, uint32_t
     return session_log_book(log, uid, &book) == 0 ? book : NULL;
 }
 
+/* NULL: nothing of the uid was ever noted. */
+static struct session_book *find_book(const struct cookie_stores *stores, uint32_t uid)
+{
+    return stores->options.sessions ? session_log_find_book(stores->options.sessions, uid)
+                                    : NULL;
+}
+
 static int open_store(struct cookie_stores *stores, struct uid_store *of_uid)
 {
     struct cookie_store_options options = cookie_store_options_default();
@@ -141,7 +148,7 @@ int stores_get(struct cookie_stores *stores, uint32_t uid, struct uid_store **re
 bool stores_have(const struct cookie_stores *stores, uint32_t uid)
 {
     CLEANUP_MEM char *path = NULL;
-    const struct session_book *book = book_of(stores, uid);
+    const struct session_book *book = find_book(stores, uid);
 
     if (stores_find(stores, uid) || (book && !session_book_is_empty(book)))
         return true;
@@ -301,7 +308,7 @@ static void stores_on_session_end(void *owner, uint32_t uid)
 {
     struct cookie_stores *stores = owner;
     const struct uid_store *of_uid = stores_find(stores, uid);
-    struct session_book *book = book_of(stores, uid);
+    struct session_book *book = find_book(stores, uid);
 
     if (book && (!of_uid || !cookie_store_is_ready(of_uid->store)))
         session_book_clear(book); /* before they come into a jar */

@@ -88,6 +88,7 @@ static void stop_asking(struct session_memory *memory)
     if (memory->unheld_fd >= 0)
         close(memory->unheld_fd);
     memory->unheld_fd = -1;
+    manager_done(&memory->manager);
 }
 
 static void ask_to_hold(void *owner)
@@ -250,7 +251,6 @@ struct session_memory *session_memory_free(struct session_memory *memory)
         return NULL;
     session_log_free(memory->log);
     stop_asking(memory);
-    manager_done(&memory->manager);
     mem_free(memory->path);
     return mem_free(memory);
 }

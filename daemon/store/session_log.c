@@ -15,6 +15,7 @@
 
 #define WASTE_MIN ((size_t)64 << 10) /* less is not worth copying the rest */
 #define LATE_MAX  128                /* of a longer group not all counts at once */
+#define TIDY_MAX  ((size_t)1 << 20)  /* bytes put in order in one go */
 
 /* Where a record is, and in which of its book's lists. */
 struct entry {
@@ -43,11 +44,11 @@ struct session_log {
     struct session_log_options options;
     struct session_region region;
     struct map books;
-    size_t bytes;         /* in records that count */
-    size_t compact_again; /* the waste at which it is tried, when there was no memory for it */
-    bool was_told;        /* that there is no room */
+    size_t bytes;  /* in records that count */
+    bool was_told; /* that there is no room */
     bool is_grouping;
     size_t unpublished;      /* bytes behind the end, of the group */
+    size_t group_bytes;      /* written in it so far */
     uint64_t late[LATE_MAX]; /* records that are struck out when the group counts */
     unsigned n_late;
 };
@@ -55,9 +56,9 @@ struct session_log {
 struct session_log_options session_log_options_default(void)
 {
     return (struct session_log_options){
-        .bytes_max = (size_t)32 << 20,
-        .book_bytes_max = (size_t)2 << 20,
-        .fair_bytes = (size_t)128 << 10,
+        .bytes_max = (size_t)16 << 20,
+        .book_bytes_max = (size_t)1 << 20,
+        .fair_bytes = (size_t)64 << 10,
     };
 }
 
@@ -66,7 +67,7 @@ static struct session_book *book_of(struct map_node *node)
     return CONTAINER_OF(node, struct session_book, node);
 }
 
-static struct session_book *find_book(const struct session_log *log, uint32_t uid)
+struct session_book *session_log_find_book(const struct session_log *log, uint32_t uid)
 {
     struct map_node *node =
         map_find(&log->books, (struct span){(const char *)&uid, sizeof(uid)});
@@ -142,50 +143,6 @@ static struct entry *add_entry(struct session_book *book, uint64_t order)
     return entry;
 }
 
-/* ---- copying together -----------------------------------------------------------------------
- */
-
-struct moving {
-    const struct session_region *from;
-    struct session_region to;
-};
-
-static void copy_list(struct moving *moving, struct link *list)
-{
-    LIST_FOREACH (at, list) {
-        struct entry *entry = CONTAINER_OF(at, struct entry, link);
-
-        memcpy(session_region_at(&moving->to, moving->to.end),
-               session_region_at(moving->from, entry->at), entry->size);
-        entry->at = moving->to.end;
-        moving->to.end += entry->size;
-    }
-}
-
-static bool copy_book(struct map_node *node, void *arg)
-{
-    struct session_book *book = book_of(node);
-
-    copy_list(arg, &book->live);
-    copy_list(arg, &book->superseded);
-    copy_list(arg, &book->waiting);
-    copy_list(arg, &book->waiting_superseded);
-    return true;
-}
-
-static int compact(struct session_log *log)
-{
-    struct moving moving = {.from = &log->region};
-    int r = session_region_begin_move(&log->region, log->bytes, &moving.to);
-
-    if (r < 0)
-        return r;
-    map_each(&log->books, copy_book, &moving);
-    INVARIANT(session_region_used(&moving.to) == log->bytes);
-    session_region_end_move(&log->region, &moving.to);
-    return 0;
-}
-
 static size_t used_of(const struct session_log *log)
 {
     return session_region_used(&log->region) + log->unpublished;
@@ -196,15 +153,95 @@ static size_t waste_of(const struct session_log *log)
     return used_of(log) - log->bytes;
 }
 
-/* When more than half is waste: so each byte is copied once on the average. */
-static void compact_if_due(struct session_log *log)
+/* Where the next record is written. */
+static uint64_t end_of(const struct session_log *log)
+{
+    return log->region.end + log->unpublished;
+}
+
+static void count_written(struct session_log *log, size_t size)
+{
+    log->unpublished += size;
+    log->group_bytes += size;
+    if (!log->is_grouping)
+        end_group(log);
+}
+
+/* A longer window is not ours. */
+static size_t window_max(const struct session_log *log)
+{
+    return 4 * log->options.bytes_max + 2 * WASTE_MIN;
+}
+
+static int grow(struct session_log *log, size_t size)
+{
+    if (used_of(log) + size > window_max(log))
+        return -ENOSPC;
+    return session_region_make_room(&log->region, log->unpublished + size);
+}
+
+/* ---- tidying --------------------------------------------------------------------------------
+ */
+
+static struct entry *entry_of(struct session_log *log, uint32_t uid, uint64_t order)
+{
+    struct session_book *book = session_log_find_book(log, uid);
+
+    return book ? find_entry(book, order) : NULL;
+}
+
+/* Written anew behind the end; of two the later counts. Return: whether there is room. */
+static bool move_to_end(struct session_log *log, struct entry *entry)
+{
+    if (grow(log, entry->size) < 0)
+        return false;
+    uint64_t at = end_of(log);
+    char *from = session_region_at(&log->region, entry->at);
+    memcpy(session_region_at(&log->region, at), from, entry->size);
+    session_region_publish(&log->region, entry->size);
+    session_record_set_state(from, SESSION_DEAD);
+    entry->at = at;
+    return true;
+}
+
+/* The oldest records, as far as @bytes of them: what is dead is left behind. */
+static void tidy(struct session_log *log, size_t bytes, bool now)
+{
+    const struct session_region *region = &log->region;
+    uint64_t at = region->start;
+
+    INVARIANT(log->unpublished == 0);
+    uint64_t stop = region->end - at < bytes ? region->end : at + bytes;
+
+    while (at < stop) {
+        uint64_t order;
+        uint32_t uid;
+        size_t size;
+        enum session_state state =
+            session_record_peek(session_region_at(region, at), &size, &uid, &order);
+
+        INVARIANT(size > 0 && size <= region->end - at);
+        if (state != SESSION_DEAD) {
+            struct entry *entry = entry_of(log, uid, order);
+
+            INVARIANT(entry && entry->at == at);
+            if (!move_to_end(log, entry))
+                break;
+        }
+        at += size;
+    }
+    session_region_advance(&log->region, at, now);
+}
+
+/* When more than half is waste, after @bytes of it came: four times as many are looked at, so
+ * that waste goes faster than it comes, wherever it lies. */
+static void tidy_if_due(struct session_log *log, size_t bytes)
 {
     size_t waste = waste_of(log);
 
-    if (log->is_grouping || waste < WASTE_MIN || waste <= log->bytes ||
-        waste < log->compact_again)
+    if (log->is_grouping || waste < WASTE_MIN || waste <= log->bytes)
         return;
-    log->compact_again = compact(log) == 0 ? 0 : 2 * waste;
+    tidy(log, bytes < TIDY_MAX / 4 ? 4 * bytes : TIDY_MAX, false);
 }
 
 /* ---- putting in and taking out --------------------------------------------------------------
@@ -220,40 +257,16 @@ static bool is_allowed(const struct session_book *book, size_t size, size_t free
            (all <= options->bytes_max / 2 || bytes <= options->fair_bytes);
 }
 
-/* A longer window is not ours; compaction that fails for ever must not make one. */
-static size_t window_max(const struct session_log *log)
-{
-    return 4 * log->options.bytes_max + 2 * WASTE_MIN;
-}
-
-static int grow(struct session_log *log, size_t size)
-{
-    if (used_of(log) + size > window_max(log))
-        return -ENOSPC;
-    return session_region_make_room(&log->region, log->unpublished + size);
-}
-
+/* Without room all is put in order, which leaves some if anything can. */
 static int make_room(struct session_log *log, size_t size)
 {
-    compact_if_due(log);
+    tidy_if_due(log, size);
     int r = grow(log, size);
-    if (r == 0 || waste_of(log) < size)
+    if (r == 0 || waste_of(log) == 0)
         return r;
     end_group(log); /* part of it, for what else could be done */
-    return compact(log) == 0 ? grow(log, size) : r;
-}
-
-/* Where the next record is written. */
-static uint64_t end_of(const struct session_log *log)
-{
-    return log->region.end + log->unpublished;
-}
-
-static void count_written(struct session_log *log, size_t size)
-{
-    log->unpublished += size;
-    if (!log->is_grouping)
-        end_group(log);
+    tidy(log, session_region_used(&log->region), true);
+    return grow(log, size);
 }
 
 /* @freed: bytes of the record that it takes the place of. Return: how long it is, or -errno. */
@@ -340,20 +353,34 @@ static void drop_entry(struct session_book *book, struct entry *entry)
 }
 
 /* In a group what is gone has to be said, and counts with the rest of it. Without room for that
- * the group counts as far as it has come. */
-static void write_removal(struct session_book *book, const struct entry *entry)
+ * the group counts as far as it has come. Return: where it was written; 0: nowhere. */
+static uint64_t write_removal(struct session_book *book, const struct entry *entry)
 {
     struct session_log *log = book->log;
     size_t size = session_record_removal_size();
 
-    if (grow(log, size) < 0 || log->n_late + 2 > LATE_MAX) {
+    if (grow(log, size) < 0) {
         end_group(log);
-        return;
+        return 0;
     }
     uint64_t at = end_of(log);
     session_record_write_removal(session_region_at(&log->region, at), book->uid, entry->order);
     count_written(log, size);
-    log->late[log->n_late++] = at;
+    return at;
+}
+
+/* Struck out, and the removal only after what it removes. */
+static void drop_in_group(struct session_book *book, struct entry *entry)
+{
+    struct session_log *log = book->log;
+    uint64_t removal = write_removal(book, entry);
+
+    drop_entry(book, entry);
+    if (removal == 0)
+        return;
+    if (log->n_late == LATE_MAX)
+        end_group(log);
+    log->late[log->n_late++] = removal;
 }
 
 void session_book_group(struct session_book *book, bool begins)
@@ -361,10 +388,12 @@ void session_book_group(struct session_book *book, bool begins)
     struct session_log *log = book->log;
 
     log->is_grouping = begins;
-    if (begins)
+    if (begins) {
+        log->group_bytes = 0;
         return;
+    }
     end_group(log);
-    compact_if_due(log);
+    tidy_if_due(log, log->group_bytes);
 }
 
 void session_book_drop(struct session_book *book, uint64_t order)
@@ -373,10 +402,12 @@ void session_book_drop(struct session_book *book, uint64_t order)
 
     if (!entry)
         return;
-    if (book->log->is_grouping && entry->at < book->log->region.end)
-        write_removal(book, entry);
-    drop_entry(book, entry);
-    compact_if_due(book->log);
+    size_t size = entry->size;
+    if (book->log->is_grouping)
+        drop_in_group(book, entry);
+    else
+        drop_entry(book, entry);
+    tidy_if_due(book->log, size);
 }
 
 void session_book_supersede(struct session_book *book, uint64_t order, uint64_t ticket)
@@ -401,7 +432,7 @@ void session_book_settle(struct session_book *book, uint64_t ticket)
             break;
         drop_entry(book, entry);
     }
-    compact_if_due(book->log);
+    tidy_if_due(book->log, TIDY_MAX / 4);
 }
 
 static void drop_list(struct session_book *book, struct link *list)
@@ -414,14 +445,14 @@ void session_book_clear_present(struct session_book *book)
 {
     drop_list(book, &book->live);
     drop_list(book, &book->superseded);
-    compact_if_due(book->log);
+    tidy_if_due(book->log, TIDY_MAX / 4);
 }
 
 void session_book_clear_superseded(struct session_book *book)
 {
     drop_list(book, &book->superseded);
     drop_list(book, &book->waiting_superseded);
-    compact_if_due(book->log);
+    tidy_if_due(book->log, TIDY_MAX / 4);
 }
 
 void session_book_clear(struct session_book *book)
@@ -430,7 +461,7 @@ void session_book_clear(struct session_book *book)
     drop_list(book, &book->superseded);
     drop_list(book, &book->waiting);
     drop_list(book, &book->waiting_superseded);
-    compact_if_due(book->log);
+    tidy_if_due(book->log, TIDY_MAX / 4);
 }
 
 bool session_book_is_empty(const struct session_book *book)
@@ -444,7 +475,7 @@ bool session_book_is_empty(const struct session_book *book)
 /* What it says may not have been done yet. */
 static void index_removal(struct session_log *log, const struct session_row *row)
 {
-    struct session_book *book = find_book(log, row->uid);
+    struct session_book *book = session_log_find_book(log, row->uid);
     struct entry *entry = book ? find_entry(book, row->cookie.order) : NULL;
 
     if (entry)
@@ -515,10 +546,7 @@ static int open_log(struct session_log *log, int fd)
     if (r == SESSION_REGION_REFUSED)
         log_notice(NULL, "session cookies of the process before cannot be read: they have "
                          "ended");
-    r = index_all(log);
-    if (r == 0)
-        compact_if_due(log);
-    return r;
+    return index_all(log);
 }
 
 int session_log_open(struct session_log **ret,
@@ -590,7 +618,7 @@ bool session_book_has_waiting(const struct session_book *book)
 
 int session_log_book(struct session_log *log, uint32_t uid, struct session_book **ret)
 {
-    struct session_book *book = find_book(log, uid);
+    struct session_book *book = session_log_find_book(log, uid);
 
     if (book) {
         *ret = book;

@@ -8,8 +8,9 @@
  *
  * A cookie is a record that is written, then made to count by one store; no system call but
  * when more memory is needed. What takes its place is written before it is struck out, and of
- * two the later one counts. What is struck out is wiped; when more than half has been, the rest
- * is copied together. So the log is true at every moment, which is what a kill leaves.
+ * two the later one counts. What is struck out is wiped; when more than half has been, each
+ * that comes has a few of the oldest written anew behind it. So the log is true at every
+ * moment, which is what a kill leaves, and nobody waits for all of it to be put in order.
  *
  * Where there is no room, or no memory, a cookie is in its jar alone, as all of them would be
  * without the log; that is said once.
@@ -28,9 +29,9 @@ struct session_book; /* those of one uid */
 struct session_log;
 
 struct session_log_options {
-    size_t bytes_max;      /* 32 MiB of cookies; as much again while they are copied together */
-    size_t book_bytes_max; /* 2 MiB of one uid */
-    size_t fair_bytes;     /* 128 KiB of one uid while more than half of all is taken */
+    size_t bytes_max;      /* 16 MiB of cookies; with what was struck out at most twice */
+    size_t book_bytes_max; /* 1 MiB of one uid */
+    size_t fair_bytes;     /* 64 KiB of one uid while more than half of all is taken */
 };
 
 struct session_log_options session_log_options_default(void);
@@ -48,6 +49,9 @@ DEFINE_CLEANUP(session_log, session_log_free)
 /* Of a uid, made if it is missing; lives as long as the log. Return: 0 or -ENOMEM. */
 MUST_CHECK int
 session_log_book(struct session_log *log, uint32_t uid, struct session_book **ret);
+
+/* NULL: there is none. */
+struct session_book *session_log_find_book(const struct session_log *log, uint32_t uid);
 
 /* All that have cookies. */
 void session_log_each_book(struct session_log *log,

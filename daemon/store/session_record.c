@@ -170,6 +170,18 @@ void session_record_set_state(char *at, enum session_state state)
         explicit_bzero(at + sizeof(*head), head->size - sizeof(*head));
 }
 
+enum session_state
+session_record_peek(const char *at, size_t *ret_size, uint32_t *ret_uid, uint64_t *ret_order)
+{
+    struct head head;
+
+    memcpy(&head, at, sizeof(head));
+    *ret_size = head.size;
+    *ret_uid = head.uid;
+    memcpy(ret_order, at + sizeof(head) + offsetof(struct body, order), sizeof(*ret_order));
+    return (enum session_state)head.state;
+}
+
 /* Return: whether the texts fill the record but for the alignment. */
 static bool take_texts(const struct body *body, const char *at, size_t size, struct span ret[])
 {

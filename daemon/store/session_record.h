@@ -49,6 +49,10 @@ void session_record_write_removal(char *at, uint32_t uid, uint64_t order);
  * wiped. */
 void session_record_set_state(char *at, enum session_state state);
 
+/* What a record of ours says of itself; @ret_order counts unless it is dead. */
+enum session_state
+session_record_peek(const char *at, size_t *ret_size, uint32_t *ret_uid, uint64_t *ret_order);
+
 enum session_record_outcome {
     SESSION_RECORD_OK = 0,
     SESSION_RECORD_DEAD, /* or damaged: the next one is behind it */

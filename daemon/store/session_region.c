@@ -10,24 +10,19 @@
 
 #include "base/fault.h"
 
-#define MAGIC        "xhrd sessions\n"
-#define FORMAT       1
-#define HEADER_BYTES 4096
-#define GROW_MIN     ((size_t)64 << 10)
-#define GROW_MAX     ((size_t)1 << 20)
-
-struct window {
-    uint64_t start;
-    uint64_t end;
-};
+#define MAGIC         "xhrd sessions\n"
+#define FORMAT        1
+#define HEADER_BYTES  4096
+#define GROW_MIN      ((size_t)64 << 10)
+#define GROW_MAX      ((size_t)1 << 20)
+#define GIVE_BACK_MIN ((size_t)64 << 10)
 
 struct region_header {
     char magic[16];
     uint32_t format; /* not the program's version: logins outlast an upgrade */
     uint32_t header_bytes;
-    uint32_t current; /* which of the windows counts */
-    uint32_t unused;
-    struct window windows[2];
+    uint64_t start; /* of the window: each moves by one store, and any two of them are true */
+    uint64_t end;
     int64_t touched_us;
 };
 
@@ -117,19 +112,19 @@ static bool is_believed(struct session_region *region, uint64_t file_bytes, size
     const struct region_header *header = region->header;
 
     if (memcmp(header->magic, MAGIC, sizeof(MAGIC)) != 0 || header->format != FORMAT ||
-        header->header_bytes != HEADER_BYTES || header->current > 1)
+        header->header_bytes != HEADER_BYTES)
         return false;
-    struct window window = header->windows[header->current];
-    if (window.start < front() || window.start % sizeof(uint64_t) != 0 ||
-        window.end < window.start || window.end - window.start > window_max ||
-        window.end > file_bytes || window.end > INT64_MAX / 2)
+    uint64_t start = header->start;
+    uint64_t end = header->end;
+    if (start < front() || start % sizeof(uint64_t) != 0 || end < start ||
+        end - start > window_max || end > file_bytes || end > INT64_MAX / 2)
         return false;
-    region->start = window.start;
-    region->end = window.end;
+    region->start = start;
+    region->end = end;
     return true;
 }
 
-/* What a process that was killed meanwhile had begun to copy, or was about to write. */
+/* What a process that was killed meanwhile was about to write, or to give back. */
 static int wipe_rest(struct session_region *region)
 {
     uint64_t map_end = region->map_at + region->map_bytes;
@@ -152,7 +147,8 @@ static int begin_anew(struct session_region *region)
         return r;
     header->format = FORMAT;
     header->header_bytes = HEADER_BYTES;
-    header->windows[0] = (struct window){region->start, region->end};
+    header->start = region->start;
+    header->end = region->end;
     __atomic_thread_fence(__ATOMIC_RELEASE);
     memcpy(header->magic, MAGIC, sizeof(MAGIC));
     return 0;
@@ -231,7 +227,7 @@ void session_region_publish(struct session_region *region, size_t bytes)
     struct region_header *header = region->header;
 
     region->end += bytes;
-    __atomic_store_n(&header->windows[header->current].end, region->end, __ATOMIC_RELEASE);
+    __atomic_store_n(&header->end, region->end, __ATOMIC_RELEASE);
 }
 
 void session_region_cut(struct session_region *region, uint64_t end)
@@ -239,44 +235,26 @@ void session_region_cut(struct session_region *region, uint64_t end)
     struct region_header *header = region->header;
 
     region->end = end;
-    __atomic_store_n(&header->windows[header->current].end, end, __ATOMIC_RELEASE);
+    __atomic_store_n(&header->end, end, __ATOMIC_RELEASE);
     explicit_bzero(session_region_at(region, end),
                    (size_t)(region->map_at + region->map_bytes - end));
 }
 
-/* ---- moving --------------------------------------------------------------------------------
- */
-
-int session_region_begin_move(const struct session_region *region,
-                              size_t bytes,
-                              struct session_region *ret)
+void session_region_advance(struct session_region *region, uint64_t start, bool now)
 {
-    struct session_region to = {.fd = region->fd, .header = region->header};
-    uint64_t room = page_up(bytes > GROW_MIN ? bytes : GROW_MIN);
+    size_t behind = (size_t)(page_down(start) - region->map_at);
 
-    to.start = front() + room <= region->map_at ? front() : region->map_at + region->map_bytes;
-    to.end = to.start + bytes; /* as long as it may get */
-    int r = map_window(&to);
-    if (r < 0) {
-        give_pages_back(to.fd, to.start, room);
-        return r;
-    }
-    to.end = to.start;
-    *ret = to;
-    return 0;
-}
-
-void session_region_end_move(struct session_region *region, const struct session_region *to)
-{
-    struct region_header *header = region->header;
-    uint32_t other = header->current ^ 1;
-    struct session_region old = *region;
-
-    header->windows[other] = (struct window){to->start, to->end};
-    __atomic_store_n(&header->current, other, __ATOMIC_RELEASE);
-    *region = *to;
-    (void)munmap(old.map, old.map_bytes);
-    give_pages_back(old.fd, old.map_at, old.map_bytes);
+    region->start = start;
+    __atomic_store_n(&region->header->start, start, __ATOMIC_RELEASE);
+    if (behind >= region->map_bytes) /* something of it stays mapped */
+        behind = region->map_bytes - (size_t)page_bytes();
+    if (behind == 0 || (behind < GIVE_BACK_MIN && !now))
+        return;
+    (void)munmap(region->map, behind);
+    give_pages_back(region->fd, region->map_at, behind);
+    region->map += behind;
+    region->map_at += behind;
+    region->map_bytes -= behind;
 }
 
 void session_region_touch(struct session_region *region, int64_t now_us)

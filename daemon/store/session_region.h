@@ -9,8 +9,8 @@
  * Pages are taken from the file system before they are touched: a mapped hole of a full one
  * would be the end of us (SIGBUS).
  *
- * To leave out what no longer counts, the rest is copied into another part of the file, which
- * becomes the window by one store; the old part is given back, and so wiped by the kernel.
+ * The window moves through the file: what comes is written behind its end, what no longer
+ * counts is left behind its start, given back, and so wiped by the kernel.
  */
 
 #include <stdbool.h>
@@ -68,16 +68,9 @@ void session_region_publish(struct session_region *region, size_t bytes);
 /* Nothing from @end on counts; it is wiped. */
 void session_region_cut(struct session_region *region, uint64_t end);
 
-/**
- * session_region_begin_move() - another part of the file, to be filled
- * @ret: an empty window with room for @bytes; session_region_make_room() is not for it
- * Return: 0 or -errno.
+/* Nothing before @start counts. @now: all whole pages of it are given back, else many at once.
  */
-MUST_CHECK int session_region_begin_move(const struct session_region *region,
-                                         size_t bytes,
-                                         struct session_region *ret);
-/* @to, as far as @to->end, is the window from here on. */
-void session_region_end_move(struct session_region *region, const struct session_region *to);
+void session_region_advance(struct session_region *region, uint64_t start, bool now);
 
 /* On a clock that all processes share: when somebody was known to be alive. */
 void session_region_touch(struct session_region *region, int64_t now_us);

@@ -8,7 +8,7 @@ import stat
 
 import pytest
 from container import Container, Unbootable, why_not
-from origins import ScriptedOrigin
+from origins import ScriptedOrigin, response
 from test_systemd import ANN, connect
 from waiting import wait_until
 from wire import SOURCE
@@ -135,13 +135,16 @@ def libraries_can_be_used(machine):
 
 def clients_stay_over_an_upgrade(machine, origin):
     with connect(machine) as client:
+        origin.reply(response(b"in", fields=[("Set-Cookie", "sid=1")]))
         assert client.fetch(origin.url()).done
-        wait_until(lambda: machine.show("xhrd.service", "NFileDescriptorStore") == "2",
-                   "systemd to hold the client")
+        wait_until(lambda: machine.show("xhrd.service", "NFileDescriptorStore") == "3",
+                   "systemd to hold the client, what is known of it and session cookies")
         pid = machine.main_pid()
         install(machine)
         wait_until(lambda: machine.main_pid() not in (0, pid), "the new one to run")
+        origin.reply(response(b"hello\n"))
         assert client.fetch(origin.url()).done
+        assert origin.requests[-1].get("Cookie") == "sid=1"
 
 
 def removed_it_is_stopped_and_keeps_what_is_the_users(machine):

@@ -400,11 +400,15 @@ def sent_by(client, origin):
 
 
 @pytest.mark.parametrize("end", [
-    pytest.param(killed, id="kill -9"), pytest.param(aborted, id="crash"), pytest.param(restarted, id="restart")])
+    pytest.param(killed, id="kill -9"), pytest.param(aborted, id="crash"), pytest.param(restarted, id="restart"),
+    pytest.param(stuck, id="watchdog")])
 def test_p4_a_login_outlives_the_process_and_is_on_no_disk(machine, origin, end):
+    if end is stuck:
+        machine.drop_in("[Service]\nWatchdogSec=1s\n")
+        machine.systemctl("restart", "xhrd.service")
     with connect(machine) as ann:
         log_in(ann, origin)
-    for _ in range(2):
+    for _ in range(1 if end is stuck else 2):
         pid = machine.main_pid()
         end(machine, origin)
         wait_until(lambda: machine.main_pid() not in (0, pid), "the next process")  # noqa: B023
