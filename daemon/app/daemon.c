@@ -280,8 +280,8 @@ static void apply_config(struct daemon *daemon)
     struct service_options service = service_options_of(daemon);
     struct kept_limits kept = kept_limits_of(config);
 
-    if (!daemon->options.log_level_was_given)
-        log_set_level(config->log_level);
+    log_set_level(daemon->options.log_level < 0 ? config->log_level
+                                                : (enum log_level)daemon->options.log_level);
     pool_set_options(daemon->pool, &pool);
     rights_set_config(daemon->rights, config);
     uid_limits_set_general(&daemon->uid_limits, &kept, config->access != NULL);

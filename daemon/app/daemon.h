@@ -18,8 +18,8 @@ struct daemon_options {
     const char *config_path; /* read again on reload; NULL: none */
     bool config_is_optional;
     bool per_user;
-    int64_t idle_exit_us;     /* of the command line; -1: the configuration's */
-    bool log_level_was_given; /* the command line's level outlives a reload */
+    int64_t idle_exit_us; /* of the command line; -1: the configuration's */
+    int log_level;        /* the same */
     char state_dir[CONFIG_TEXT_MAX];
 };
 

@@ -226,7 +226,7 @@ static int apply_given(struct options *ret, const struct given *given)
         r = override(&config, "StateDirectory", given->state_dir, "--state-dir");
     if (r < 0)
         return r;
-    daemon->log_level_was_given = given->log_level != NULL;
+    daemon->log_level = given->log_level ? (int)config.log_level : -1;
     daemon->idle_exit_us = given->idle_exit ? config.idle_exit_us : -1;
     log_set_level(config.log_level);
     memcpy(daemon->state_dir, config.state_dir, sizeof(daemon->state_dir));

@@ -306,6 +306,8 @@ def test_log_level_is_told_and_set(xhrctl, xhr, xhrd, origin_raw):
     xhrctl("log-level", "info", check=0)
     xhr(origin_raw.url("/seen"), check=0)
     wait_until(lambda: "/seen 200" in xhrd.log(), "a line of the request")
+    xhrctl("reload", check=0)
+    assert xhrctl("log-level", check=0).out == "debug\n", "the command line's comes back"
     wrong = xhrctl("log-level", "loud")
     assert wrong.status == 2 and "wants err, warning" in wrong.err
 

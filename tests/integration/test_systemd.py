@@ -448,6 +448,14 @@ def reload_(machine, config):
     machine.systemctl("reload", "xhrd.service")
 
 
+def complaints(machine, n):
+    """What xhrd said against a configuration."""
+    def said():
+        found = machine.journal("--unit=xhrd.service", "PRIORITY=3", "SYSLOG_IDENTIFIER=xhrd")
+        return found if len(found) >= n else None
+    return wait_until(said, "the complaint")
+
+
 def test_sd08_reload_takes_all_of_it_and_drops_no_request(machine, origin, ca, other_ca):
     held = threading.Event()
     origin.answer = lambda request: (held.wait(), response(b"late\n"))[1]
@@ -467,10 +475,14 @@ def test_sd08_reload_takes_all_of_it_and_drops_no_request(machine, origin, ca, o
         wait_until(lambda: client.fetch(tls.url()).done, "the new authorities to be believed")
         assert client.fetch("http://127.0.0.2/").failure == "POLICY"
         assert machine.journal("--unit=xhrd.service", "PRIORITY=7"), "nothing at level debug"
-        reload_(machine, "[TLS]\nCAFile=/etc/xhrd/other.pem\n[Daemon]\nLogLevel=loud\n")
-        wait_until(lambda: machine.journal("--unit=xhrd.service", "PRIORITY=3"), "the complaint")
-        (entry,) = machine.journal("--unit=xhrd.service", "PRIORITY=3")
+        machine.configure("[TLS]\nCAFile=/etc/xhrd/other.pem\n[Daemon]\nLogLevel=loud\n")
+        assert machine.systemctl("reload", "xhrd.service", check=False).returncode != 0
+        (entry,) = complaints(machine, 1)
         assert "/etc/xhrd/xhrd.conf:4: LogLevel" in entry["MESSAGE"]
+        machine.systemctl("kill", "--signal=HUP", "xhrd.service")
+        entry = complaints(machine, 2)[1]
+        assert "not reloaded, going on as before: /etc/xhrd/xhrd.conf:4: " in entry["MESSAGE"]
+        assert machine.is_active() == "active"
         explained = machine.journalctl("-x", f"MESSAGE_ID={entry['MESSAGE_ID']}")
         assert "xhrd --check-config" in explained
         assert client.fetch(tls.url()).done, "the old authorities stay"

@@ -151,13 +151,14 @@ static void test_the_command_line_goes_before_the_file(void **state)
     assert_int_equal(PARSE(&options, "--user", "--config", config), OPTIONS_RUN);
     assert_int_equal(log_get_level(), LOG_LEVEL_ERR);
     assert_int_equal(options.daemon.idle_exit_us, -1); /* the configuration's */
+    assert_int_equal(options.daemon.log_level, -1);
     assert_int_equal(options.daemon.config.idle_exit_us, 5000000);
     assert_string_equal(options.daemon.state_dir, kept);
     assert_int_equal(PARSE(&options, "--user", "--config", config, "--log-level", "notice",
                            "--idle-exit", "7", "--state-dir", given),
                      OPTIONS_RUN);
     assert_int_equal(log_get_level(), LOG_LEVEL_NOTICE);
-    assert_true(options.daemon.log_level_was_given);
+    assert_int_equal(options.daemon.log_level, LOG_LEVEL_NOTICE);
     assert_int_equal(options.daemon.idle_exit_us, 7000000);
     assert_int_equal(options.daemon.config.idle_exit_us, 5000000); /* for a reload */
     assert_string_equal(options.daemon.state_dir, given);
