@@ -700,7 +700,7 @@ static int make_all(struct daemon *daemon)
     if (r == 0)
         r = notify_new(&daemon->notify, daemon->loop);
     if (r == 0)
-        r = session_memory_attach(daemon->sessions, daemon->loop);
+        session_memory_attach(daemon->sessions, daemon->loop);
     if (r == 0)
         r = make_workers(daemon);
     if (r == 0)

@@ -91,6 +91,12 @@ static void stop_asking(struct session_memory *memory)
     manager_done(&memory->manager);
 }
 
+static void give_up(struct session_memory *memory, int r)
+{
+    log_warning(NULL, "session cookies will not outlive this process: %s", strerrordesc_np(-r));
+    stop_asking(memory);
+}
+
 static void ask_to_hold(void *owner)
 {
     struct session_memory *memory = owner;
@@ -99,21 +105,21 @@ static void ask_to_hold(void *owner)
     if (r == -EAGAIN && timer_arm(&memory->again, AGAIN_US) == 0)
         return;
     if (r < 0)
-        log_warning(NULL, "session cookies will not outlive this process: %s",
-                    strerrordesc_np(-r));
-    stop_asking(memory);
+        give_up(memory, r);
+    else
+        stop_asking(memory);
 }
 
-int session_memory_attach(struct session_memory *memory, struct loop *loop)
+void session_memory_attach(struct session_memory *memory, struct loop *loop)
 {
     if (!memory || memory->unheld_fd < 0)
-        return 0;
+        return;
     timer_init(&memory->again, loop, ask_to_hold, memory);
     int r = manager_init(&memory->manager);
-    if (r < 0)
-        return r;
-    ask_to_hold(memory);
-    return 0;
+    if (r == 0)
+        ask_to_hold(memory);
+    else
+        give_up(memory, r);
 }
 
 /* ---- a file beside the socket ---------------------------------------------------------------

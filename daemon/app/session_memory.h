@@ -38,8 +38,8 @@ DEFINE_CLEANUP(session_memory, session_memory_free)
 /* From here on @memory may be NULL. NULL: there is none. */
 struct session_log *session_memory_log(const struct session_memory *memory);
 
-/* Goes on asking systemd to hold it, while it does not listen. Return: 0 or -errno. */
-MUST_CHECK int session_memory_attach(struct session_memory *memory, struct loop *loop);
+/* Asks systemd to hold it, again and again while it does not listen. */
+void session_memory_attach(struct session_memory *memory, struct loop *loop);
 void session_memory_detach(struct session_memory *memory); /* before the loop ends */
 
 /* We leave of our own will: where that is the end of the session, nobody finds it any more. */

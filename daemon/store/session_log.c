@@ -167,16 +167,8 @@ static void count_written(struct session_log *log, size_t size)
         end_group(log);
 }
 
-/* A longer window is not ours. */
-static size_t window_max(const struct session_log *log)
-{
-    return 4 * log->options.bytes_max + 2 * WASTE_MIN;
-}
-
 static int grow(struct session_log *log, size_t size)
 {
-    if (used_of(log) + size > window_max(log))
-        return -ENOSPC;
     return session_region_make_room(&log->region, log->unpublished + size);
 }
 
@@ -257,11 +249,17 @@ static bool is_allowed(const struct session_book *book, size_t size, size_t free
            (all <= options->bytes_max / 2 || bytes <= options->fair_bytes);
 }
 
+/* What came while nothing could be tidied has an end, too. */
+static size_t used_max(const struct session_log *log)
+{
+    return 3 * log->options.bytes_max + 2 * WASTE_MIN;
+}
+
 /* Without room all is put in order, which leaves some if anything can. */
 static int make_room(struct session_log *log, size_t size)
 {
     tidy_if_due(log, size);
-    int r = grow(log, size);
+    int r = used_of(log) + size > used_max(log) ? -ENOSPC : grow(log, size);
     if (r == 0 || waste_of(log) == 0)
         return r;
     end_group(log); /* part of it, for what else could be done */
@@ -539,14 +537,17 @@ static int index_all(struct session_log *log)
 
 static int open_log(struct session_log *log, int fd)
 {
-    int r = session_region_open(&log->region, fd, window_max(log));
+    int r = session_region_open(&log->region, fd, 2 * used_max(log));
 
     if (r < 0)
         return r;
     if (r == SESSION_REGION_REFUSED)
         log_notice(NULL, "session cookies of the process before cannot be read: they have "
                          "ended");
-    return index_all(log);
+    r = index_all(log);
+    if (r < 0)
+        session_region_discard(&log->region);
+    return r;
 }
 
 int session_log_open(struct session_log **ret,
@@ -558,7 +559,7 @@ int session_log_open(struct session_log **ret,
     if (!log) {
         struct session_region region = {.fd = fd};
 
-        session_region_done(&region);
+        session_region_discard(&region);
         return fault(-ENOMEM);
     }
     log->options = *options;

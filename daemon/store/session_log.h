@@ -39,7 +39,8 @@ struct session_log_options session_log_options_default(void);
 /**
  * session_log_open() - with what the process before left
  * @fd: of memory; the log's from here on, and closed on failure
- * Return: 0 or -errno.
+ *
+ * Return: 0, or -errno: then what was in it has ended, for nobody would hear of its end.
  */
 MUST_CHECK int
 session_log_open(struct session_log **ret, int fd, const struct session_log_options *options);

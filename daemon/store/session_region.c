@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/fault.h"
+#include "base/log.h"
 
 #define MAGIC         "xhrd sessions\n"
 #define FORMAT        1
@@ -180,8 +181,15 @@ int session_region_open(struct session_region *ret, int fd, size_t window_max)
     *ret = (struct session_region){.fd = fd};
     int r = open_region(ret, window_max);
     if (r < 0)
-        session_region_done(ret);
+        session_region_discard(ret);
     return r;
+}
+
+void session_region_discard(struct session_region *region)
+{
+    if (ftruncate(region->fd, 0) < 0)
+        log_warning(NULL, "session cookies of before may come back: %m");
+    session_region_done(region);
 }
 
 void session_region_done(struct session_region *region)

@@ -43,10 +43,12 @@ enum session_region_fate {
  * @fd: of memory (a memfd, tmpfs); the region's from here on, and closed on failure
  * @window_max: a longer one is not believed
  *
- * Return: enum session_region_fate, or -errno.
+ * Return: enum session_region_fate, or -errno: then nothing is left in it for the next.
  */
 MUST_CHECK int session_region_open(struct session_region *ret, int fd, size_t window_max);
 void session_region_done(struct session_region *region); /* what is in it stays */
+/* Not to be touched any more; for the next it is empty. */
+void session_region_discard(struct session_region *region);
 
 /* Of the window, until something is made room for or moved. */
 static inline char *session_region_at(const struct session_region *region, uint64_t at)

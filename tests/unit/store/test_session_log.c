@@ -656,22 +656,27 @@ static void test_no_room_costs_what_comes_then_and_nothing_else(void **state)
     assert_non_null(strstr(all, " 1000=last "));
 }
 
-static void test_no_memory_to_begin_with_is_an_error(void **state)
+/* Else what ended in a life that did not know of it would be back in the next. */
+static void test_what_cannot_be_taken_over_has_ended(void **state)
 {
     (void)state;
+    assert_int_equal(put(next_life(), 1, "a"), 0);
+    kept_log = session_log_free(kept_log);
     disk_is_full = true;
     assert_int_equal(session_log_open(&kept_log, fcntl(memory, F_DUPFD_CLOEXEC, 0), &options),
                      -ENOSPC);
     disk_is_full = false;
-    assert_int_equal(put(next_life(), 1, "a"), 0);
-    for (uint64_t n = 1; n < 4; n++) {
+    assert_string_equal(take_all(next_life(), false), "");
+    for (uint64_t n = 1; n < 8; n++) {
+        assert_int_equal(put(next_life(), n, "a"), 0);
         kept_log = session_log_free(kept_log);
         mem_fail_at(n);
         int r = session_log_open(&kept_log, fcntl(memory, F_DUPFD_CLOEXEC, 0), &options);
         mem_fail_at(0);
         assert_true(r == 0 || r == -ENOMEM);
+        assert_int_equal(take_all(next_life(), false)[0] == '\0', r < 0);
+        session_book_clear(next_life());
     }
-    assert_string_equal(take_all(next_life(), false), "1=a ");
 }
 
 static void test_without_memory_for_a_note_the_cookie_is_not_kept(void **state)
@@ -751,7 +756,7 @@ int main(void)
         LOG_TEST(test_what_is_written_anew_is_there_once),
         LOG_TEST(test_old_ones_among_many_that_come_and_go_are_kept),
         LOG_TEST(test_no_room_costs_what_comes_then_and_nothing_else),
-        LOG_TEST(test_no_memory_to_begin_with_is_an_error),
+        LOG_TEST(test_what_cannot_be_taken_over_has_ended),
         LOG_TEST(test_without_memory_for_a_note_the_cookie_is_not_kept),
         LOG_TEST(test_nobody_takes_everybodys_room),
         LOG_TEST(test_the_hour_of_the_last_life_is_kept),
