@@ -64,13 +64,15 @@ static int read_one(const struct access_policy *policy,
                     struct buf *notes,
                     struct buf *error)
 {
+    bool is_named = credential->path[0] != '/';
     char path[PATH_SIZE];
     bool has_path = find_path(credential, path);
+    ssize_t n = has_path ? read_whole(path, room, ACCESS_SECRET_MAX + 2) : -ENOENT;
 
-    if (!has_path && notes)
+    if (n < 0 && is_named && notes) /* systemd 252 hides it from ExecReload= */
         return buf_append_format(notes,
-                                 "%s:%u: Credential=%s: %s is shown to the unit alone "
-                                 "(LoadCredential=) and was not looked at\n",
+                                 "%s:%u: Credential=%s: %s is shown to the daemon alone "
+                                 "(LoadCredential= of its unit) and was not looked at\n",
                                  policy->path, credential->line, credential->host,
                                  credential->path);
     if (!has_path)
@@ -78,7 +80,6 @@ static int read_one(const struct access_policy *policy,
                       "wants $CREDENTIALS_DIRECTORY (LoadCredential= of the unit), or an "
                       "absolute path",
                       error);
-    ssize_t n = read_whole(path, room, ACCESS_SECRET_MAX + 2);
     if (n < 0)
         return refuse(policy, credential, strerrordesc_np((int)-n), error);
     int r = access_credential_take(credential, (struct span){room, (size_t)n});

@@ -86,8 +86,8 @@ def test_what_may_be_right_is_noted(checked):
     run, path = checked("[Policy]\nDenyUsers=games no-such-user 7\nCredential=a.example bearer name\n"
                         "[Group no-such-group]\nAllowHosts=a.example\n", 0)
     assert run.err.split("\n")[:-1] == [
-        f"xhrd: note: {path}:3: Credential=a.example: name is shown to the unit alone "
-        "(LoadCredential=) and was not looked at",
+        f"xhrd: note: {path}:3: Credential=a.example: name is shown to the daemon alone "
+        "(LoadCredential= of its unit) and was not looked at",
         f"xhrd: note: {path}:2: DenyUsers=: there is no user no-such-user now",
         f"xhrd: note: {path}:5: [Group no-such-group]: there is no group no-such-group now"]
 

@@ -4,7 +4,8 @@ the example in systemd/examples, as it stands there, in the booted container."""
 import pytest
 from container import why_not
 from origins import ScriptedOrigin, response, tls_server
-from test_systemd import connect
+from test_systemd import connect, kept
+from waiting import wait_until
 from wire import SOURCE, fetch_pb2
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=str(why_not()))
@@ -113,3 +114,29 @@ def test_the_login_is_never_seen_by_who_goes_with_it(machine, api, prices):
     assert TOKEN not in machine.journalctl("--output=export")
     for path in ("/etc/xhrd/prices-token", "/run/credentials/xhrd.service/prices-token"):
         assert "Permission denied" in run_as_prices(machine, "cat", path)
+
+
+def test_a_new_token_takes_a_restart_that_nobody_notices(machine, api, prices):
+    """systemd shows a unit its credentials as they were when it was started."""
+    machine.systemctl("start", "prices.service")
+    with connect(machine) as resting:
+        wait_until(lambda: kept(machine) == 1, "it to be kept")
+        (machine.root / "etc/xhrd/prices-token").write_text("another-token\n")
+        machine.systemctl("reload", "xhrd.service")
+        machine.systemctl("start", "prices.service")
+        machine.systemctl("restart", "xhrd.service")
+        machine.systemctl("start", "prices.service")
+        assert resting.status().version
+    assert [r.get("Authorization") for r in api.requests] == [
+        f"Bearer {TOKEN}", f"Bearer {TOKEN}", "Bearer another-token"]
+
+
+def test_a_credential_that_the_unit_is_not_shown_is_refused_with_its_line(machine, api, prices):
+    (machine.root / "etc/systemd/system/xhrd.service.d/credentials.conf").write_text("")
+    machine.systemctl("daemon-reload")
+    assert machine.run("xhr", "https://other.example.com/", check=False).returncode != 0
+    wait_until(lambda: "/etc/xhrd/xhrd.conf:6: Credential=api.example.com: prices-token: wants "
+               "$CREDENTIALS_DIRECTORY (LoadCredential= of the unit)" in machine.journalctl(
+                   "--unit=xhrd.service"), "the reason")
+    machine.configure("")
+    wait_until(lambda: machine.is_active() == "active", "it to start once the file is mended")
