@@ -59,6 +59,15 @@ def test_cd06_no_way_of_writing_it_gets_round(client, origin_raw, host):
     assert not origin_raw.connections
 
 
+@pytest.mark.parametrize("address", ["fe80::1", "febf::1"])
+def test_cd06_an_address_of_a_link_leads_nowhere_without_its_zone(client, address):
+    """And there is no way to give one: test_pl10_a_zone_has_no_place_in_a_url."""
+    assert client.fetch(f"http://[{address}]/").failure in ("CONNECT", "POLICY")
+    network = fetch_pb2.NetworkOptions()
+    network.resolve.add(host=b"a.test", port=80, addresses=[f"{address}%lo".encode()])
+    assert client.fetch("http://a.test/", network=network).failure == "ARGUMENT"
+
+
 @deny_loopback
 def test_cd06_proxies_and_what_they_are_asked_for_are_judged(client, origin_raw):
     def through(proxy, url):

@@ -4,6 +4,7 @@ whatever else is kept. Users are real uids, which takes root; each test says so 
 import os
 import pathlib
 import random
+import signal
 import socket
 import ssl
 import threading
@@ -13,7 +14,7 @@ from origins import ScriptedOrigin, response
 from programs import SANITIZED
 from test_users import ANN, BOB, as_user, client_of, machine  # noqa: F401
 from waiting import wait_until
-from wire import admin_pb2, cookie_pb2, fetch_pb2
+from wire import Client, admin_pb2, cookie_pb2, fetch_pb2
 
 pytestmark = pytest.mark.shallow
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can ask as somebody else")
@@ -173,8 +174,8 @@ def test_pl12_each_request_has_the_token_it_was_given(client, another, origin_ra
 
 @as_root
 @pytest.mark.parametrize("uid", [OVERFLOW, DYNAMIC])
-def test_ip02_uids_that_are_nobodys_for_long_have_cookies_in_memory_alone(machine, origin_raw,  # noqa: F811
-                                                                          uid):
+def test_ip02_uids_that_are_nobodys_for_long_have_all_in_memory_alone(machine, origin_raw,  # noqa: F811
+                                                                      origin_nginx, ca, uid):
     origin_raw.reply(response(b"hi", fields=[("Set-Cookie", "who=me; Max-Age=9000"),
                                              ("Strict-Transport-Security", "max-age=900")]))
     with client_of(machine, uid) as client:
@@ -182,6 +183,11 @@ def test_ip02_uids_that_are_nobodys_for_long_have_cookies_in_memory_alone(machin
         assert [c.name for c in client.cookies()] == [b"who"]
         assert client.fetch(origin_raw.url()).done
         assert origin_raw.requests[-1].get("Cookie") == "who=me"
+        assert client.fetch(origin_raw.url("/stored"), cache=True).done
+        assert client.fetch(origin_nginx.url(), ca=ca.pem).done
+        with client_of(machine, ANN) as ann:  # she came later, so his would be there, too
+            assert ann.fetch(origin_nginx.url(), ca=ca.pem).done
+            wait_until((machine.state_dir / str(ANN) / "tls-sessions").exists, "her TLS sessions")
     assert not list(machine.state_dir.glob(f"{uid}*")), "nothing on disk"
     machine.kill()
     machine.start()
@@ -238,6 +244,32 @@ def test_ip03_cd09_status_tells_nobody_of_what_others_do(machine, origin_raw):  
             assert (own.connections_open, own.connections_opened, own.connections_reused) \
                 == (1, 1, 2)
             assert (all_of_them.clients, all_of_them.requests_total) == (3, 3)
+
+
+@as_root
+def test_ip03_what_others_hold_is_not_shown(machine):  # noqa: F811
+    def rows(client):
+        return [row for reply in client.admin(admin_pb2.ADMIN_TOPIC_USAGE) for row in reply.usage]
+
+    with client_of(machine, ANN), client_of(machine, BOB) as bob, machine.client() as root:
+        assert {(row.uid, row.of_daemon) for row in rows(bob)} == {(BOB, False)}
+        assert {ANN, BOB} < {row.uid for row in rows(root)}
+        assert any(row.of_daemon for row in rows(root))
+
+
+@as_root
+def test_ip04_who_connected_counts_not_who_he_is_when_he_is_let_in(machine):  # noqa: F811
+    """He is of another uid by the time the daemon looks: what the kernel noted stands."""
+    os.kill(machine.pid, signal.SIGSTOP)
+    try:
+        with as_user(ANN):
+            client = Client(machine.socket_path, hello=False)
+    finally:
+        os.kill(machine.pid, signal.SIGCONT)
+    with client, as_user(BOB):
+        client.send("hello", protocol=1)
+        client.receive_until(lambda: client.hello)
+    assert client.hello.uid == ANN
 
 
 @as_root
@@ -353,7 +385,7 @@ def test_cd08_a_key_is_gone_from_memory_with_its_last_user(xhrd, ca, folder):
             release.set()
             assert client.finish(held).done
             for _ in range(20):  # buffers that all share are written over by what comes next
-                assert client.fetch(origin.url(host="localhost"), ca=ca.pem).failed
+                assert client.fetch("http://127.0.0.1:1/", headers=[("X-Long", "x" * 8000)]).failed
             assert client.connections() == []
             assert places_of(secret, xhrd.pid) == 0
     finally:

@@ -3,6 +3,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -131,6 +133,55 @@ static void test_ip12_without_descriptors_it_rests_and_recovers_within_a_second(
     log_set_level(LOG_LEVEL_NOTICE);
 }
 
+/* Where the log goes meanwhile. Return: what was written. */
+static size_t lines_written(int log)
+{
+    char text[4096] = "";
+    size_t n = 0;
+
+    assert_true(pread(log, text, sizeof(text) - 1, 0) >= 0);
+    for (const char *at = text; (at = strstr(at, "cannot accept a client")); at++)
+        n++;
+    return n;
+}
+
+static void test_ip12_it_says_so_once_a_minute_however_often_it_tries(void **state)
+{
+    FILE *log = tmpfile();
+    struct world world;
+    struct rlimit limit;
+    int before = dup(STDERR_FILENO);
+
+    (void)state;
+    assert_non_null(log);
+    assert_true(before >= 0);
+    world_init(&world);
+    connect_clients(&world);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    int next = dup(0); /* the lowest that is free */
+    assert_true(next >= 0);
+    close(next);
+    assert_int_equal(dup2(fileno(log), STDERR_FILENO), STDERR_FILENO);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &(struct rlimit){(rlim_t)next, limit.rlim_max}),
+                     0);
+    for (int i = 0; i < 4 * 59; i++) {
+        turn(&world);
+        fake_clock_advance_ms(&world.clock, 250);
+    }
+    assert_int_equal(lines_written(fileno(log)), 1);
+    for (int i = 0; i < 8; i++) {
+        turn(&world);
+        fake_clock_advance_ms(&world.clock, 250);
+    }
+    assert_int_equal(lines_written(fileno(log)), 2);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_int_equal(dup2(before, STDERR_FILENO), STDERR_FILENO);
+    close(before);
+    (void)fclose(log);
+    assert_int_equal(world.n_accepted, 0);
+    world_done(&world);
+}
+
 static void test_what_is_no_listening_socket_is_refused_or_left_to_its_caller(void **state)
 {
     struct fake_clock clock;
@@ -151,6 +202,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_clients_are_accepted_with_what_the_kernel_says_of_them),
         cmocka_unit_test(test_ip12_without_descriptors_it_rests_and_recovers_within_a_second),
+        cmocka_unit_test(test_ip12_it_says_so_once_a_minute_however_often_it_tries),
         cmocka_unit_test(test_what_is_no_listening_socket_is_refused_or_left_to_its_caller),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
