@@ -304,6 +304,14 @@ struct cookie_access cookie_stores_access(struct cookie_stores *stores)
 /* ---- life ----------------------------------------------------------------------------------
  */
 
+void cookie_stores_observe(struct cookie_stores *stores,
+                           cookie_stores_on_stranger_gone *fn,
+                           void *owner)
+{
+    stores->on_stranger_gone = fn;
+    stores->owner = owner;
+}
+
 static void stores_on_session_end(void *owner, uint32_t uid)
 {
     struct cookie_stores *stores = owner;
@@ -312,13 +320,13 @@ static void stores_on_session_end(void *owner, uint32_t uid)
 
     if (book && (!of_uid || !cookie_store_is_ready(of_uid->store)))
         session_book_clear(book); /* before they come into a jar */
-    if (!of_uid)
-        return;
-    struct cookie_store *store = of_uid->store;
-    uint64_t n = cookie_store_is_ready(store) ? cookie_store_end_session(store) : 0;
+    struct cookie_store *store = of_uid ? of_uid->store : NULL;
+    uint64_t n = store && cookie_store_is_ready(store) ? cookie_store_end_session(store) : 0;
     if (n > 0)
         log_info(NULL, "the last client of uid %u has left: %llu session cookies end", uid,
                  (unsigned long long)n);
+    if (!uid_is_kept(uid) && stores->on_stranger_gone)
+        stores->on_stranger_gone(stores->owner, uid);
 }
 
 /* Takes over what they own. */

@@ -28,6 +28,13 @@ struct cookie_stores_options {
                                         with the process */
 };
 
+/* The last client that used the jars of a uid that is nobody's for long has left, and the while
+ * is over that session cookies last. */
+typedef void cookie_stores_on_stranger_gone(void *owner, uint32_t uid);
+void cookie_stores_observe(struct cookie_stores *stores,
+                           cookie_stores_on_stranger_gone *fn,
+                           void *owner);
+
 /* @disk: one thread, for all stores; @rules: borrowed. Return: 0 or -ENOMEM. */
 MUST_CHECK int cookie_stores_new(struct cookie_stores **ret,
                                  struct loop *loop,

@@ -29,6 +29,8 @@ struct cookie_stores {
     struct cookie_stores_options options;
     struct map by_uid;
     struct jar_sessions sessions;
+    cookie_stores_on_stranger_gone *on_stranger_gone; /* NULL: nobody wants to know */
+    void *owner;
     struct timer alive; /* says so in options.sessions */
     uint64_t last_tag;  /* of private jars */
 };

@@ -609,6 +609,18 @@ static int daemon_purge_user(void *owner, uint32_t uid, struct user_purge *purge
     return user_purge_start(&daemon->purges, uid, purge);
 }
 
+/* Who is given the uid next is somebody else, and finds nothing: no cookie, no connection that
+ * somebody logged in on, no request that was made. */
+static void daemon_on_stranger_gone(void *owner, uint32_t uid)
+{
+    struct daemon *daemon = owner;
+
+    if (daemon->service)
+        service_forget_user(daemon->service, uid);
+    if (user_purge_start(&daemon->purges, uid, NULL) < 0)
+        log_warning(NULL, "no memory to forget uid %u, which may be another's soon", uid);
+}
+
 static void make_purges(struct daemon *daemon)
 {
     daemon->purges = (struct user_purges){
@@ -621,6 +633,7 @@ static void make_purges(struct daemon *daemon)
         .per_user = daemon->options.per_user,
     };
     user_purges_init(&daemon->purges);
+    cookie_stores_observe(daemon->cookies, daemon_on_stranger_gone, daemon);
 }
 
 static int make_service(struct daemon *daemon)

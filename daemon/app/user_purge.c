@@ -50,10 +50,11 @@ static void finish(struct purging *purging)
     struct user_purge *purge = purging->purge;
     struct user_purged result = purging->result;
 
-    log_notice(NULL, "uid %u was purged: %llu cookies, %llu known hosts, %llu stored answers%s",
-               purging->uid, (unsigned long long)result.cookies,
-               (unsigned long long)result.hosts, (unsigned long long)result.answers,
-               result.is_saved ? "" : "; the disk keeps what it could not let go of");
+    log_at(purge ? LOG_LEVEL_NOTICE : LOG_LEVEL_INFO, NULL,
+           "uid %u was purged: %llu cookies, %llu known hosts, %llu stored answers%s",
+           purging->uid, (unsigned long long)result.cookies, (unsigned long long)result.hosts,
+           (unsigned long long)result.answers,
+           result.is_saved ? "" : "; the disk keeps what it could not let go of");
     purging_free(purging);
     if (!purge)
         return;
@@ -182,7 +183,8 @@ int user_purge_start(struct user_purges *purges, uint32_t uid, struct user_purge
     purging->tls_wait = (struct tls_session_wait){.on_ready = purge_rest, .owner = purging};
     purging->cache_wait = (struct cache_wait){.on_ready = go_on, .owner = purging};
     purging->result.is_saved = true;
-    purge->filler = purging;
+    if (purge)
+        purge->filler = purging;
     list_append(&purges->running, &purging->link);
     go_on(purging);
     return 0;

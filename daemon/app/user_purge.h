@@ -4,8 +4,8 @@
 /*
  * Everything that is kept for a uid goes: jars, known hosts, stored answers, idle connections
  * and TLS sessions, in memory and on disk. Requests and watches of that uid that are under way
- * go on without their jars. For an administrator who removes a user: the uid may be given to
- * somebody else.
+ * go on without their jars. For an administrator who removes a user, and for uids that are
+ * nobody's for long when the last client has left: the uid may be given to somebody else.
  */
 
 #include <stdbool.h>
@@ -37,7 +37,7 @@ void user_purges_init(struct user_purges *purges);
 /* While the stores are still there. Waits for what is with a thread; nobody is called. */
 void user_purges_done(struct user_purges *purges);
 
-/* As service_events.purge_user and .purge_user_cancel. */
+/* As service_events.purge_user and .purge_user_cancel. @purge: NULL: nobody wants to hear. */
 MUST_CHECK int
 user_purge_start(struct user_purges *purges, uint32_t uid, struct user_purge *purge);
 void user_purge_cancel(struct user_purge *purge);

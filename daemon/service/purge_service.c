@@ -49,6 +49,11 @@ static void job_on_purged(struct user_purge *purge, const struct user_purged *wh
     client_check_done(client);
 }
 
+void service_forget_user(struct service *service, uint32_t uid)
+{
+    history_forget(&service->histories, uid);
+}
+
 /* Return: what is in the way, or NULL. */
 static const char *
 wrong_with(const struct client *client, uint32_t uid, enum failure_kind *ret_kind)
@@ -80,7 +85,7 @@ void purge_service_command(struct client *client, const Xhrd__V1__AdminCommand *
                            "too many commands wait for their answers");
         return;
     }
-    history_forget(&service->histories, message->uid);
+    service_forget_user(service, message->uid);
     job->client = client;
     job->command_id = message->command_id;
     job->purge.on_purged = job_on_purged;

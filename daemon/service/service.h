@@ -185,4 +185,7 @@ void service_adopt(struct service *service,
                    const struct peer *peer,
                    const struct kept_client *kept);
 
+/* What is remembered of the last requests of @uid goes. */
+void service_forget_user(struct service *service, uint32_t uid);
+
 bool service_is_idle(const struct service *service);

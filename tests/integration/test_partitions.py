@@ -10,7 +10,7 @@ import ssl
 import threading
 
 import pytest
-from origins import ScriptedOrigin, response
+from origins import ScriptedOrigin, response, tls_server
 from programs import SANITIZED
 from test_users import ANN, BOB, as_user, client_of, machine  # noqa: F401
 from waiting import wait_until
@@ -193,6 +193,48 @@ def test_ip02_uids_that_are_nobodys_for_long_have_all_in_memory_alone(machine, o
     machine.start()
     with client_of(machine, uid) as client:
         assert client.cookies() == []
+
+
+@as_root
+@pytest.mark.parametrize("uid", [OVERFLOW, DYNAMIC])
+def test_ip02_who_is_given_such_a_uid_next_finds_nothing(make_xhrd, folder, origin_raw, ca, uid):
+    """A service with DynamicUser= ends and another one is given its number: cookies that were to
+    stay, a connection somebody logged in on, TLS sessions, the last requests."""
+    machine = make_xhrd("--system", config="[Cookies]\nSessionGraceSec=0\n")
+    folder.chmod(0o711)
+    machine.socket_path.chmod(0o666)
+    tls = ScriptedOrigin(tls_server(ca))
+    tls.reply(response(b"ok", fields=[("Strict-Transport-Security", "max-age=900")]))
+    origin_raw.reply(response(b"hi", fields=[("Set-Cookie", "who=me; Max-Age=9000")]))
+    try:
+        with client_of(machine, uid) as first, client_of(machine, uid) as second:
+            exchange = first.fetch(origin_raw.url())
+            assert exchange.done
+            assert first.fetch(tls.url(host="localhost"), ca=ca.pem).done
+            first.close()
+            assert second.fetch(origin_raw.url()).head.connection.reused, "while one is there"
+            assert [c.name for c in second.cookies()] == [b"who"]
+            assert any(reply.tls_sessions for reply in
+                       second.admin(admin_pb2.ADMIN_TOPIC_TLS_SESSIONS))
+            assert any(reply.hsts for reply in second.admin(admin_pb2.ADMIN_TOPIC_HSTS))
+        wait_until(lambda: f"uid {uid} was purged" in machine.log(), "the last one to have left")
+        with client_of(machine, uid) as heir:
+            assert heir.cookies() == [] and heir.connections() == []
+            assert not any(reply.tls_sessions for reply in
+                           heir.admin(admin_pb2.ADMIN_TOPIC_TLS_SESSIONS))
+            assert not any(reply.hsts for reply in heir.admin(admin_pb2.ADMIN_TOPIC_HSTS))
+            for number in (1, 2, 3):
+                told = heir._command("admin", topic=admin_pb2.ADMIN_TOPIC_HISTORY, request=number)
+                assert told[-1].HasField("failure"), "the last requests are not his"
+            assert not heir.fetch(origin_raw.url()).head.connection.reused
+            assert origin_raw.requests[-1].get("Cookie") is None
+        with client_of(machine, ANN) as ann:
+            assert ann.fetch(origin_raw.url()).done
+        with client_of(machine, ANN) as ann:  # whose uid is hers
+            assert [c.name for c in ann.cookies()] == [b"who"]
+            assert len(ann.connections()) == 1
+    finally:
+        tls.stop()
 
 
 @as_root
@@ -384,8 +426,9 @@ def test_cd08_a_key_is_gone_from_memory_with_its_last_user(xhrd, ca, folder):
             assert places_of(marker, xhrd.pid) > 0, "this way of looking finds what is there"
             release.set()
             assert client.finish(held).done
-            for _ in range(20):  # buffers that all share are written over by what comes next
-                assert client.fetch("http://127.0.0.1:1/", headers=[("X-Long", "x" * 8000)]).failed
+            for _ in range(20):  # buffers that all share are written over, and no memory is used again
+                client.send("body", request_id=12345, data=b"x" * 16000)
+            client.status()
             assert client.connections() == []
             assert places_of(secret, xhrd.pid) == 0
     finally:

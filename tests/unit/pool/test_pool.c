@@ -1797,7 +1797,7 @@ static void
 test_pl13_a_misdirected_guest_gets_a_connection_of_its_own_and_no_other_comes(void **state)
 {
     struct pool_key a = h2_key(1000, "a.example"), b = h2_key(1000, "b.example");
-    struct client first = {0}, guest = {0}, again = {0};
+    struct client first = {0}, guest = {0}, next = {0}, again = {0};
     struct world world;
 
     (void)state;
@@ -1810,6 +1810,12 @@ test_pl13_a_misdirected_guest_gets_a_connection_of_its_own_and_no_other_comes(vo
     lease_retire_connection(guest.lease); /* 421 */
     release(&guest);
     assert_true(lease_is_usable(first.lease)); /* its own name is served as before */
+
+    ask_for(&world, &next, &b);
+    turn(&world);
+    assert_false(find_addresses(&world, "127.0.0.1"));
+    assert_int_equal(next.n_ready, 0);
+    release(&next);
 
     ask(&world, &again, &(struct pool_request){.key = &b, .fresh_only = true});
     turn(&world);
