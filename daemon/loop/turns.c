@@ -3,20 +3,6 @@
 
 typedef typeof(((struct turns *)0)->users[0]) place_of_user;
 
-void turns_note(struct turns *turns, uint64_t user, int64_t now_us)
-{
-    if (turns->recent[0].user != user) {
-        turns->recent[1] = turns->recent[0];
-        turns->recent[0].user = user;
-    }
-    turns->recent[0].at_us = now_us;
-}
-
-bool turns_are_shared(const struct turns *turns, int64_t now_us)
-{
-    return turns->recent[1].user && now_us - turns->recent[1].at_us < TURNS_RECENT_US;
-}
-
 static size_t place_of(uint64_t user)
 {
     return (size_t)(user % TURNS_USERS);
@@ -27,13 +13,15 @@ static place_of_user *take_place(struct turns *turns, uint64_t user)
 {
     place_of_user *mine = &turns->users[place_of(user)];
 
+    if (mine->user != user && mine->most > 0)
+        turns->n_slowed--;
     if (mine->user != user)
         *mine =
             (place_of_user){.user = user, .pass = ++turns->passes, .down_pass = turns->passes};
     return mine;
 }
 
-size_t turns_most(const struct turns *turns, uint64_t user, size_t most)
+size_t turns_most_of(const struct turns *turns, uint64_t user, size_t most)
 {
     const place_of_user *mine = &turns->users[place_of(user)];
 
@@ -70,16 +58,19 @@ size_t turns_take(struct turns *turns, uint64_t user, uint64_t round, uint64_t *
     return turns_most(turns, user, TURNS_READ_BYTES);
 }
 
-void turns_spend(struct turns *turns, uint64_t user, size_t work, int64_t now_us)
+void turns_spend_by(struct turns *turns, uint64_t user, size_t work, int64_t now_us)
 {
     place_of_user *mine = &turns->users[place_of(user)];
 
     if (work <= TURNS_MUCH_BYTES) {
-        if (mine->user == user && mine->most > 0)
-            mine->most = mine->most < TURNS_READ_BYTES ? 2 * mine->most : 0;
+        if (mine->user != user || mine->most == 0)
+            return;
+        mine->most = mine->most < TURNS_READ_BYTES ? 2 * mine->most : 0;
+        turns->n_slowed -= mine->most == 0;
         return;
     }
     mine = take_place(turns, user);
+    turns->n_slowed += mine->most == 0;
     mine->most = TURNS_LEAST_BYTES;
     mine->waits_until_us =
         now_us + (int64_t)(work < TURNS_WAIT_US_MAX ? work : TURNS_WAIT_US_MAX);

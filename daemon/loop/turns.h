@@ -56,6 +56,7 @@ struct turns {
         bool down_denied;
     } users[TURNS_USERS];
     uint64_t passes;
+    unsigned n_slowed; /* users with .most */
 };
 
 /* Whose turn it is: 0 is nobody. */
@@ -65,12 +66,28 @@ static inline uint64_t turns_user(uid_t uid)
 }
 
 /* @user is at work. */
-void turns_note(struct turns *turns, uint64_t user, int64_t now_us);
+static inline void turns_note(struct turns *turns, uint64_t user, int64_t now_us)
+{
+    if (turns->recent[0].user != user) {
+        turns->recent[1] = turns->recent[0];
+        turns->recent[0].user = user;
+    }
+    turns->recent[0].at_us = now_us;
+}
+
 /* Whether others are, too. */
-bool turns_are_shared(const struct turns *turns, int64_t now_us);
+static inline bool turns_are_shared(const struct turns *turns, int64_t now_us)
+{
+    return turns->recent[1].user && now_us - turns->recent[1].at_us < TURNS_RECENT_US;
+}
+
+size_t turns_most_of(const struct turns *turns, uint64_t user, size_t most);
 
 /* Bytes that may be read of @user when turns are not shared: at most @most. */
-size_t turns_most(const struct turns *turns, uint64_t user, size_t most);
+static inline size_t turns_most(const struct turns *turns, uint64_t user, size_t most)
+{
+    return turns->n_slowed ? turns_most_of(turns, user, most) : most;
+}
 
 /* How long @user has to wait yet, since so much was done for him; 0: not at all. For when turns
  * are shared. */
@@ -84,8 +101,14 @@ int64_t turns_wait_us(const struct turns *turns, uint64_t user, int64_t now_us);
  */
 size_t turns_take(struct turns *turns, uint64_t user, uint64_t round, uint64_t *ret_pass);
 
+void turns_spend_by(struct turns *turns, uint64_t user, size_t work, int64_t now_us);
+
 /* What has been read of @user was @work bytes of work. */
-void turns_spend(struct turns *turns, uint64_t user, size_t work, int64_t now_us);
+static inline void turns_spend(struct turns *turns, uint64_t user, size_t work, int64_t now_us)
+{
+    if (work > TURNS_MUCH_BYTES || turns->n_slowed)
+        turns_spend_by(turns, user, work, now_us);
+}
 
 /**
  * turns_take_down() - may a server of @user be read from in this round?

@@ -55,7 +55,7 @@ size_t transport_take_turn(struct transport *transport, struct conn *conn)
 void transport_took(struct transport *transport, const struct conn *conn, size_t bytes)
 {
     transport->counters.bytes_down += bytes;
-    if (transport->turns)
+    if (conn->turn)
         turns_took_down(transport->turns, conn->user, bytes);
 }
 
