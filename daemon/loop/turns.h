@@ -26,7 +26,7 @@
 #define TURNS_READS      2     /* of a user in a round */
 #define TURNS_READ_BYTES 512   /* of each */
 #define TURNS_REST_BYTES 8192  /* of the rest of a frame, which is of one piece of work */
-#define TURNS_DOWN_BYTES 16384 /* of a user's servers in a round */
+#define TURNS_DOWN_BYTES 8192  /* of a user's servers in a round */
 #define TURNS_DOWN_LEAST 2048  /* a shorter read is not worth it */
 #define TURNS_ACCEPTS    1     /* clients taken in a round */
 #define TURNS_RECENT_US  10000 /* so long ago is at work */
