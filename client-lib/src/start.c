@@ -353,8 +353,9 @@ int xhr_start_connect(const struct xhr_client *client,
     if (path && *path) {
         r = connect_any(path);
         if (r < 0 && r != -EAGAIN)
-            xhr_failure_set(ret_why, XHR_ERROR_DAEMON_UNREACHABLE, "no daemon at %s: %s", path,
-                            xhr_errno_text(-r));
+            xhr_failure_set(ret_why, XHR_ERROR_DAEMON_UNREACHABLE, "%s %s: %s",
+                            r == -EACCES ? "cannot connect to the daemon at" : "no daemon at",
+                            path, xhr_errno_text(-r));
         return r;
     }
     r = connect_somewhere();

@@ -209,9 +209,8 @@ void show_add_rows(struct listing *listing, const Xhrd__V1__AdminReply *reply)
 int ctl_trouble(const struct xhr_error *error, struct trouble *why)
 {
     if (error->kind == XHR_ERROR_DAEMON_UNREACHABLE)
-        return trouble_set(why, EXIT_DAEMON,
-                           "no daemon is running: %s; the next xhr starts one, or see xhrd(8)",
-                           error->text ? error->text : "it cannot be reached");
+        return trouble_set(why, EXIT_DAEMON, "%s; see xhrd(8)",
+                           error->text ? error->text : "the daemon cannot be reached");
     return trouble_of_error(why, error, "the daemon");
 }
 

@@ -676,7 +676,8 @@ static int make_service(struct daemon *daemon)
     rights_set_config(daemon->rights, &daemon->options.config);
     daemon->checks = (struct policy_checks){&daemon->options.config, daemon->rights,
                                             daemon->identities,      daemon->resolver,
-                                            &daemon->deny,           &daemon->fetcher->options};
+                                            &daemon->deny,           &daemon->fetcher->options,
+                                            daemon->options.per_user};
     return service_new(&daemon->service, daemon->fetcher, &options, &events, daemon);
 }
 

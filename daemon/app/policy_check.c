@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/fault.h"
 #include "base/mem.h"
@@ -97,6 +98,17 @@ static void judge_admission(struct policy_check_job *job, const struct access_pe
         (void)snprintf(text, sizeof(text), "user %s: let in",
                        who->name[0] ? who->name : "without a name");
     tell_text(job, by ? ACCESS_REFUSES : ACCESS_ALLOWS, text);
+}
+
+/* Return: whether there is a word on it. */
+static bool judge_owner(struct policy_check_job *job)
+{
+    bool is_served = !job->checks->per_user || job->who.uid == geteuid() || job->who.uid == 0;
+
+    if (!is_served)
+        tell_text(job, ACCESS_REFUSES,
+                  "this daemon serves one user and root; ask the system's about others");
+    return !is_served;
 }
 
 static void tell_credential(struct policy_check_job *job, const struct access_view *view)
@@ -314,6 +326,10 @@ static void judge(struct policy_check_job *job)
 
     if (find_view(job, &view) < 0) {
         end_kind(job, FAILURE_INTERNAL, "the rules cannot be put together");
+        return;
+    }
+    if (judge_owner(job)) {
+        end(job, NULL);
         return;
     }
     if (view) {

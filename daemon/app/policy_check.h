@@ -21,6 +21,7 @@ struct policy_checks {
     struct resolver *resolver;
     const struct deny_networks *deny;
     const struct fetch_options *options; /* of who has none of his own */
+    bool per_user;                       /* the daemon serves its own user and root alone */
 };
 
 /* Members of struct service_events. @checks outlives the check. */

@@ -770,7 +770,7 @@ class Control(unittest.TestCase):
     def test_no_daemon_is_said_and_none_is_started(self):
         done = Program("xhrctl")("--socket", "/nonexistent/socket", "status")
         self.assertEqual(done.status, 100)
-        self.assertIn("no daemon is running", done.err)
+        self.assertIn("no daemon at /nonexistent/socket: No such file", done.err)
         self.assertEqual(done.err.count("\n"), 1, done)
 
     def test_cookies_are_listed_with_values_hidden_on_a_terminal(self):

@@ -349,6 +349,13 @@ def test_a_check_judges_the_address_of_the_proxy_where_one_is_used(xhrd, xhrctl)
     assert xhrctl("policy", "check", "http://127.0.0.1/", check=0).out.endswith("allowed\n")
 
 
+def test_a_users_own_daemon_serves_nobody_else_whatever_the_rules_say(xhrd, xhrctl):
+    run = xhrctl("policy", "check", "http://127.0.0.1/", "--as", "4711", check=0)
+    assert "refuses  this daemon serves one user and root" in run.out and run.out.endswith("refused\n")
+    for who in ("0", str(os.geteuid())):
+        assert xhrctl("policy", "check", "http://127.0.0.1/", "--as", who, check=0).out.endswith("allowed\n")
+
+
 @ROOT_ONLY
 def test_users_may_check_themselves_and_root_may_check_anybody(machine):
     daemon = machine(f"[User {ANN}]\nDenyHosts=*\n[User games]\nDenyHosts=*\n")
