@@ -16,8 +16,10 @@
 #include "loop/worker.h"
 
 #define RECORD_BYTES (256 * 1024) /* of a group with many members */
-#define N_THREADS    2
+#define THREADS      8
+#define THREADS_EACH 2    /* of a user: who has many clients holds up himself */
 #define WAITING_MAX  1024 /* who is looked up at once; one more is sent away */
+#define WAITING_EACH 128  /* the same of a user: as many as are let in then */
 #define KEPT_US      (60 * 1000 * 1000)
 #define KEPT_MAX     4096 /* names; then all are forgotten */
 
@@ -39,7 +41,14 @@ struct identities {
     const struct identities_events *events;
     void *owner;
     struct map names;
+    struct map users; /* of those who wait */
     unsigned n_waiting;
+};
+
+struct waiting_user {
+    struct map_node node;
+    uint32_t uid;
+    unsigned n;
 };
 
 struct newcomer {
@@ -216,6 +225,55 @@ remember(struct identities *identities, uint32_t id, bool is_group, const char *
 
 /* ---- newcomers --------------------------------------------------------------------------- */
 
+static struct waiting_user *find_waiting(struct identities *identities, uint32_t uid)
+{
+    struct map_node *node =
+        map_find(&identities->users, (struct span){(const char *)&uid, sizeof(uid)});
+
+    return node ? CONTAINER_OF(node, struct waiting_user, node) : NULL;
+}
+
+/* Return: 0 or -ENOMEM. */
+static int count_waiting(struct identities *identities, uint32_t uid)
+{
+    struct waiting_user *user = find_waiting(identities, uid);
+
+    if (!user) {
+        user = mem_zalloc(sizeof(*user));
+        if (!user)
+            return fault(-ENOMEM);
+        user->uid = uid;
+        int r = map_add(&identities->users, &user->node,
+                        (struct span){(const char *)&user->uid, sizeof(user->uid)});
+        if (r < 0) {
+            mem_free(user);
+            return r;
+        }
+    }
+    user->n++;
+    identities->n_waiting++;
+    return 0;
+}
+
+static void uncount_waiting(struct identities *identities, uint32_t uid)
+{
+    struct waiting_user *user = find_waiting(identities, uid);
+
+    INVARIANT(user);
+    identities->n_waiting--;
+    if (--user->n > 0)
+        return;
+    map_remove(&identities->users, &user->node);
+    mem_free(user);
+}
+
+static bool may_wait(struct identities *identities, uint32_t uid)
+{
+    const struct waiting_user *user = find_waiting(identities, uid);
+
+    return identities->n_waiting < WAITING_MAX && (!user || user->n < WAITING_EACH);
+}
+
 static void tell(struct newcomer *newcomer, bool is_known)
 {
     struct identities *identities = newcomer->identities;
@@ -243,7 +301,7 @@ static void newcomer_done(struct job *job)
     struct newcomer *newcomer = (struct newcomer *)(void *)job;
     struct identities *identities = newcomer->identities;
 
-    identities->n_waiting--;
+    uncount_waiting(identities, newcomer->peer.uid);
     if (job->cancelled) {
         close(newcomer->fd);
         mem_free(newcomer);
@@ -277,15 +335,15 @@ static bool recall_all(struct newcomer *newcomer)
 void identities_ask(struct identities *identities, int fd, const struct peer *peer)
 {
     CLEANUP_MEM struct newcomer *newcomer =
-        identities->n_waiting < WAITING_MAX ? mem_zalloc(sizeof(*newcomer)) : NULL;
+        may_wait(identities, peer->uid) ? mem_zalloc(sizeof(*newcomer)) : NULL;
 
     if (!newcomer) {
-        log_warning(NULL, "a client of uid %u was sent away: too many wait for their names",
-                    peer->uid);
+        log_debug(NULL, "a client of uid %u was sent away: too many wait for their names",
+                  peer->uid);
         close(fd);
         return;
     }
-    newcomer->job = (struct job){.run = newcomer_run, .done = newcomer_done};
+    newcomer->job = (struct job){.run = newcomer_run, .done = newcomer_done, .lane = peer->uid};
     newcomer->identities = identities;
     newcomer->peer = *peer;
     newcomer->fd = fd;
@@ -296,11 +354,15 @@ void identities_ask(struct identities *identities, int fd, const struct peer *pe
     newcomer->name[0] = '\0';
     for (unsigned i = 0; i < peer->n_gids; i++)
         newcomer->groups[i].name[0] = '\0';
-    if (worker_submit(identities->threads, &newcomer->job) < 0) {
+    if (count_waiting(identities, peer->uid) < 0) {
         tell(newcomer, false);
         return;
     }
-    identities->n_waiting++;
+    if (worker_submit(identities->threads, &newcomer->job) < 0) {
+        uncount_waiting(identities, peer->uid);
+        tell(newcomer, false);
+        return;
+    }
     newcomer = NULL;
 }
 
@@ -326,9 +388,10 @@ int identities_new(struct identities **ret,
     identities->loop = loop;
     identities->events = events;
     identities->owner = owner;
-    int r = worker_pool_new(&identities->threads, loop, N_THREADS);
+    int r = worker_pool_new(&identities->threads, loop, THREADS);
     if (r < 0)
         return r;
+    worker_pool_set_lanes(identities->threads, THREADS_EACH);
     *ret = TAKE(identities);
     return 0;
 }
@@ -341,5 +404,6 @@ struct identities *identities_free(struct identities *identities)
         return NULL; /* a thread hangs, and uses the rest */
     forget(identities);
     map_done(&identities->names);
+    map_done(&identities->users);
     return mem_free(identities);
 }

@@ -448,7 +448,7 @@ int policy_check_start(struct policy_checks *checks, struct policy_check *check)
         failure_set(&check->why, FAILURE_INTERNAL, "out of memory");
         return fault(-ENOMEM);
     }
-    job->job = (struct job){.run = job_run, .done = job_done};
+    job->job = (struct job){.run = job_run, .done = job_done, .lane = check->peer->uid};
     job->checks = checks;
     job->check = check;
     job->lookup.on_done = lookup_on_done;

@@ -2,7 +2,8 @@
 /*
  * Preloaded into a daemon: name servers and a sandbox as a test wants them. "held.test", and
  * what is below it, is not answered as long as the file $HELD_NAMES exists, and is 127.0.0.1
- * then; "prompt.test" always is. Any other name is the C library's. With $DENY_NETLINK there is
+ * then; "prompt.test" always is. Nor does the user database answer meanwhile who the uid
+ * $HELD_USER is. Any other name is the C library's. With $DENY_NETLINK there is
  * no AF_NETLINK, as under RestrictAddressFamilies=. Files under the folder $HANGS_OF cannot be
  * read or written as long as that file exists, as on a file system whose server is gone. Files
  * under the folder $QUOTA_OF are its owner's with a quota of 64 KiB each: what is written
@@ -13,6 +14,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <poll.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,6 +59,18 @@ int getaddrinfo(const char *host,
     while (is_in(host, "held.test") && is_held())
         (void)poll(NULL, 0, 5);
     return next(answer, port, hints, ret);
+}
+
+int getpwuid_r(uid_t uid, struct passwd *entry, char *bytes, size_t size, struct passwd **ret)
+{
+    void *found = dlsym(RTLD_NEXT, "getpwuid_r");
+    int (*next)(uid_t, struct passwd *, char *, size_t, struct passwd **);
+    const char *user = getenv("HELD_USER");
+
+    memcpy(&next, &found, sizeof(next));
+    while (user && strtoul(user, NULL, 10) == uid && is_held())
+        (void)poll(NULL, 0, 5);
+    return next(uid, entry, bytes, size, ret);
 }
 
 int socket(int family, int type, int protocol)

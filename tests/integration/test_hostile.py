@@ -174,6 +174,14 @@ def connect_raw(daemon, uid):
     return sock
 
 
+def heard(sock):
+    """Return: what is said first, b"" at the end."""
+    try:
+        return sock.recv(4096)
+    except ConnectionResetError:  # closed with a hello that nobody read
+        return b""
+
+
 def is_let_in(sock):
     """What the daemon says first: hello, or why not."""
     sock.settimeout(60)
@@ -342,6 +350,28 @@ def test_files_of_a_user_that_hang_hold_up_four_threads_of_his_and_nobody_else(h
         hostile.finish(*waiting)
         assert all(exchange.done for exchange in waiting)
     assert not os.path.exists(hanging.held)
+
+
+@ROOT_ONLY
+def test_ip11_while_the_user_database_ponders_over_one_user_others_are_let_in(make_xhrd, folder):
+    """Where rules go by names. And no more of his wait than would be let in."""
+    held = folder / "held"
+    held.touch()
+    daemon = make_xhrd("--system", config="[User nobody-of-that-name]\nDenyHosts=*\n", env={
+        "LD_PRELOAD": str(BUILD / "tests/libpreload.so"), "HELD_NAMES": str(held), "HELD_USER": str(ANN),
+        **({"ASAN_OPTIONS": "verify_asan_link_order=0"} if SANITIZED else {})})
+    folder.chmod(0o711)
+    daemon.socket_path.chmod(0o666)
+    with contextlib.ExitStack() as stack:
+        stack.callback(held.unlink, missing_ok=True)
+        crowd = [stack.enter_context(connect_raw(daemon, ANN)) for _ in range(140)]
+        with client_of(daemon, BOB) as other:
+            assert other.hello.uid == BOB
+        for sock in crowd[128:]:
+            sock.settimeout(60)
+            assert not heard(sock), "sent away at once"
+        held.unlink()
+        assert sum(map(is_let_in, crowd[:128])) == 128
 
 
 @ROOT_ONLY
