@@ -65,10 +65,12 @@ int getpwuid_r(uid_t uid, struct passwd *entry, char *bytes, size_t size, struct
 {
     void *found = dlsym(RTLD_NEXT, "getpwuid_r");
     int (*next)(uid_t, struct passwd *, char *, size_t, struct passwd **);
-    const char *user = getenv("HELD_USER");
+    const char *held = getenv("HELD_USER");
+    char user[16];
 
     memcpy(&next, &found, sizeof(next));
-    while (user && strtoul(user, NULL, 10) == uid && is_held())
+    (void)snprintf(user, sizeof(user), "%u", uid);
+    while (held && strcmp(held, user) == 0 && is_held())
         (void)poll(NULL, 0, 5);
     return next(uid, entry, bytes, size, ret);
 }
