@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* IP16: whatever a client sends, the service lives, says nothing that is no message of its own,
  * holds nothing when the client has gone, and serves the next one. The first byte chooses
- * whether hello has been said, the second in what pieces the rest arrives. */
+ * whether hello has been said and whether there is any room for long messages, the second in
+ * what pieces the rest arrives. */
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -9,6 +10,9 @@
 #include "support/service_world.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* A request fits, a frame that has to be kept does not. */
+#define LITTLE_ROOM 4000
 
 static void must(bool so)
 {
@@ -47,6 +51,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     log_set_level(LOG_LEVEL_ERR);
     service_world_init(&world);
+    if (data[0] & 4) {
+        world.options.limits.max[QUOTA_BYTES] = LITTLE_ROOM;
+        service_world_restart(&world);
+    }
     world.net.servers_max = WORLD_SERVERS_MAX - 8;
     client_connect(&client, &world, 1000);
     client.is_quiet = true;

@@ -152,11 +152,13 @@ static void message_init(Xhrd__V1__ClientMessage *message, uint32_t kind, uint32
     xhrd__v1__client_hello__init(&hello);
     message->kind_case = (Xhrd__V1__ClientMessage__KindCase)kind;
     switch ((int)kind) {
+// NOLINTBEGIN(bugprone-macro-parentheses): names of members
 #define CASE(number, member, field)                                                            \
     case XHRD__V1__CLIENT_MESSAGE__KIND_##number:                                              \
         message->member = &member;                                                             \
         (field) = id;                                                                          \
         return
+        // NOLINTEND(bugprone-macro-parentheses)
         CASE(OPEN, open, open.request_id);
         CASE(BODY_END, body_end, body_end.request_id);
         CASE(CREDIT, credit, credit.request_id);
