@@ -242,6 +242,7 @@ static void release(struct request *request)
     fetcher->cookies.open_cancel(&request->cookie_wait);
     fetcher->cookies.commit_cancel(&request->cookie_commit);
     upload_done(request);
+    charge_release(&request->rest_charge);
     if (request->sink)
         fd_sink_close(request->sink);
     request->sink = NULL;
@@ -630,6 +631,32 @@ static int hand_over(struct request *request, struct span *input)
     return request->state == REQUEST_RECEIVING ? r : BODY_BLOCKED;
 }
 
+void request_pay_for_rest(struct request *request)
+{
+    size_t rest = request->pipeline.rest.len;
+    uint64_t paid = request->rest_charge.amount;
+
+    if (rest < paid)
+        charge_give_back(&request->rest_charge, paid - rest);
+}
+
+/* What the owner does not take now. A passed descriptor takes it before long, and there are few
+ * of them: its user pays whatever he holds. */
+static void keep_rest(struct request *request, struct span input)
+{
+    struct quota *quota = request_quota_of(&request->options);
+    int r = 0;
+
+    if (quota && request->sink)
+        charge_take_anyway(&request->rest_charge, quota, QUOTA_BYTES, input.len);
+    else if (quota)
+        r = charge_take_spare(&request->rest_charge, quota, QUOTA_BYTES, input.len);
+    if (r < 0)
+        request_finish_kind(request, FAILURE_QUOTA, "too many bytes of this user are held");
+    else if (body_pipeline_keep(&request->pipeline, input) < 0)
+        request_finish_kind(request, FAILURE_INTERNAL, "out of memory");
+}
+
 /* What had to wait, now that it may go on. */
 static void hand_over_rest(struct request *request)
 {
@@ -641,6 +668,7 @@ static void hand_over_rest(struct request *request)
     buf_consume(&request->pipeline.rest, request->pipeline.rest.len - rest.len);
     if (request->pipeline.rest.len == 0)
         buf_done(&request->pipeline.rest);
+    request_pay_for_rest(request);
     if (r == BODY_WHOLE || (r == BODY_HUNGRY && request->is_broken)) {
         complete(request);
     } else if (r == BODY_HUNGRY) {
@@ -652,8 +680,7 @@ static void hand_over_rest(struct request *request)
 void request_deliver(struct request *request, struct span input)
 {
     if (request->pipeline.rest.len > 0) { /* behind what waits already */
-        if (body_pipeline_keep(&request->pipeline, input) < 0)
-            request_finish_kind(request, FAILURE_INTERNAL, "out of memory");
+        keep_rest(request, input);
         return;
     }
     int r = hand_over(request, &input);
@@ -669,8 +696,8 @@ void request_deliver(struct request *request, struct span input)
     request_rest(request); /* it is the owner's turn */
     if (request->exchange)
         exchange_pause(request->exchange);
-    if (input.len > 0 && body_pipeline_keep(&request->pipeline, input) < 0)
-        request_finish_kind(request, FAILURE_INTERNAL, "out of memory");
+    if (input.len > 0)
+        keep_rest(request, input);
 }
 
 void request_break(struct request *request, const struct failure *why)

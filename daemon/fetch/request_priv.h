@@ -192,8 +192,9 @@ struct request {
     bool head_waits;
 
     struct body_pipeline pipeline;
-    struct upload *upload; /* owned; NULL: it never had a body */
-    struct fd_sink *sink;  /* the answer goes to a file */
+    struct charge rest_charge; /* of pipeline.rest */
+    struct upload *upload;     /* owned; NULL: it never had a body */
+    struct fd_sink *sink;      /* the answer goes to a file */
     bool head_told;
     bool congested;
     bool exchange_whole; /* on_done came, without a failure */
@@ -235,6 +236,8 @@ bool request_progress_is_due(struct request *request,
 void request_drop_connection(struct request *request);
 /* Into request->info, whose words outlive the exchange then as far as they are to be told. */
 void request_note_exchange(struct request *request);
+/* pipeline.rest is shorter than it was. */
+void request_pay_for_rest(struct request *request);
 void request_deliver(struct request *request, struct span input);
 void request_tell_head(struct request *request);
 /* An answer that is not the last. Look at the state again. */

@@ -91,6 +91,7 @@ static void drop_challenge(struct request *request)
     headers_clear(&request->kept->trailers);
     buf_clear(&request->kept->reason);
     buf_done(&request->pipeline.rest);
+    request_pay_for_rest(request);
     request_drain(request);
     if (!request->exchange || held >= HOLD_BYTES)
         request_next_hop(request);

@@ -177,6 +177,7 @@ static int open_exchange(struct request *request)
         .headers = &request->sent,
         .close_after = request->options.no_keep_alive,
         .limits = &request_defaults(request)->answer.head,
+        .quota = request->sink ? NULL : request_quota_of(&request->options),
     };
 
     describe_body(request, &what);

@@ -30,6 +30,8 @@ enum exchange_body {
 };
 
 /* Read during the call that opens the exchange, not later. */
+struct quota;
+
 struct exchange_request {
     struct span method;
     struct span target;            /* path and query */
@@ -41,6 +43,8 @@ struct exchange_request {
     bool expect_continue;             /* ask before sending the body; ignored without one */
     bool close_after;                 /* do not keep the connection: enableKeepAlive off */
     const struct head_limits *limits; /* of the answer; NULL: the transport's own */
+    struct quota *quota; /* who pays for what is kept while the owner pauses; outlives the
+                            exchange; NULL: nobody */
 };
 
 /* The answer's start line and fields; 1xx never shows up here. */

@@ -181,6 +181,9 @@ static void fail_by_trouble(struct h1_conn *h1)
         h1_fail(h1, FAILURE_BODY_READ, "the request body is longer than announced");
         return;
     case H1_TROUBLE_MEMORY: h1_fail(h1, FAILURE_INTERNAL, "out of memory"); return;
+    case H1_TROUBLE_QUOTA:
+        h1_fail(h1, FAILURE_QUOTA, "too many bytes of this user are held");
+        return;
     }
 }
 

@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/quota.h"
 #include "http/h1_parser.h"
 #include "loop/loop.h"
 #include "loop/timer.h"
@@ -59,6 +60,7 @@ enum h1_trouble {
     H1_TROUBLE_BODY_SHORT, /* less body than announced */
     H1_TROUBLE_BODY_LONG,  /* more */
     H1_TROUBLE_MEMORY,
+    H1_TROUBLE_QUOTA, /* no room to keep what the paused owner does not take */
 };
 
 struct h1_conn {
@@ -93,8 +95,10 @@ struct h1_conn {
 
     /* Receiving. */
     struct h1_parser parser;
-    struct buf kept; /* read, but not delivered: the exchange was paused */
-    unsigned status; /* of the final head, 0: not yet */
+    struct quota *quota;  /* of the exchange's owner: pays for what is kept; NULL: nobody */
+    struct charge charge; /* of that */
+    struct buf kept;      /* read, but not delivered: the exchange was paused */
+    unsigned status;      /* of the final head, 0: not yet */
 
     struct deferred task;
     bool is_in_task;

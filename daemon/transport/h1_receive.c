@@ -16,6 +16,7 @@ void h1_receive_begin(struct h1_conn *h1, const struct exchange_request *request
     h1_parser_reset(&h1->parser, is_head ? RESPONSE_TO_HEAD : RESPONSE_TO_OTHER);
     h1_parser_set_limits(&h1->parser, request->limits ? request->limits : &h1->transport->head);
     buf_done(&h1->kept);
+    h1->quota = request->quota;
     if (h1->io)
         h1_enter_receive(h1, H1_RECEIVE_HEAD);
 }
@@ -25,6 +26,8 @@ void h1_receive_begin(struct h1_conn *h1, const struct exchange_request *request
 void h1_receive_end(struct h1_conn *h1)
 {
     h1->response_head_bytes = h1_parser_header_bytes(&h1->parser);
+    charge_release(&h1->charge); /* who pays need not outlive the exchange */
+    h1->quota = NULL;
     if (h1->is_delivering)
         return;
     h1_parser_reset(&h1->parser, RESPONSE_TO_OTHER);
@@ -101,7 +104,10 @@ static void parse_failed(struct h1_conn *h1, int r)
 /* The owner paused: @rest, a tail of what was kept or fresh from the stream, waits. */
 static void keep(struct h1_conn *h1, struct span rest, bool was_kept)
 {
-    if (was_kept)
+    charge_release(&h1->charge);
+    if (h1->quota && charge_take_spare(&h1->charge, h1->quota, QUOTA_BYTES, rest.len) < 0)
+        h1_trouble_later(h1, H1_TROUBLE_QUOTA);
+    else if (was_kept)
         buf_consume(&h1->kept, h1->kept.len - rest.len);
     else if (buf_append(&h1->kept, rest) < 0)
         h1_trouble_later(h1, H1_TROUBLE_MEMORY);
@@ -227,6 +233,7 @@ void h1_receive_kept(struct h1_conn *h1)
     if (h1->serial != serial || h1->is_paused)
         return;
     h1->is_resuming = false;
+    charge_release(&h1->charge);
     buf_done(&h1->kept);
     h1_update_interest(h1);
     if (h1->send_failure.kind != FAILURE_NONE)

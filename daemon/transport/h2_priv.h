@@ -23,6 +23,7 @@
 
 #include "base/buf.h"
 #include "base/list.h"
+#include "base/quota.h"
 #include "http/headers.h"
 #include "loop/loop.h"
 #include "loop/timer.h"
@@ -71,6 +72,7 @@ enum h2_trouble {
     H2_TROUBLE_BODY_SHORT, /* less body than announced */
     H2_TROUBLE_BODY_LONG,  /* more */
     H2_TROUBLE_MEMORY,
+    H2_TROUBLE_QUOTA, /* no room to keep what came while the owner had paused */
 };
 
 struct h2_conn {
@@ -146,8 +148,10 @@ struct h2_stream {
     uint32_t line_bytes_max; /* of one field line; the other limits are the lists' own */
     struct headers fields;
     struct headers trailers;
-    struct buf kept;   /* body that came while the owner had paused */
-    size_t unconsumed; /* of kept: still counts against the connection's window */
+    struct buf kept;      /* body that came while the owner had paused */
+    struct quota *quota;  /* who pays for it; NULL: nobody */
+    struct charge charge; /* of it */
+    size_t unconsumed;    /* of kept: still counts against the connection's window */
 
     uint64_t request_bytes;
     uint64_t request_body_bytes;

@@ -102,6 +102,9 @@ static void fail_by_trouble(struct h2_stream *stream)
         h2_stream_fail(stream, FAILURE_BODY_READ, "the request body is longer than announced");
         return;
     case H2_TROUBLE_MEMORY: h2_stream_fail(stream, FAILURE_INTERNAL, "out of memory"); return;
+    case H2_TROUBLE_QUOTA:
+        h2_stream_fail(stream, FAILURE_QUOTA, "too many bytes of this user are held");
+        return;
     }
 }
 
@@ -135,6 +138,8 @@ static void release_kept(struct h2_stream *stream, size_t bytes)
     size_t owed = stream->unconsumed < bytes ? stream->unconsumed : bytes;
 
     stream->h2->kept_bytes -= bytes;
+    if (stream->quota)
+        charge_give_back(&stream->charge, bytes);
     stream->unconsumed -= owed;
     if (owed > 0 && nghttp2_session_consume_connection(stream->h2->session, owed) != 0)
         h2_stop_opening(stream->h2); /* no memory: the window stays small */
@@ -366,7 +371,15 @@ static void keep(struct h2_stream *stream, struct span bytes)
 {
     struct h2_conn *h2 = stream->h2;
 
+    if (stream->quota &&
+        charge_take_spare(&stream->charge, stream->quota, QUOTA_BYTES, bytes.len) < 0) {
+        h2_stream_trouble_later(stream, H2_TROUBLE_QUOTA);
+        (void)nghttp2_session_consume_connection(h2->session, bytes.len); /* for the others */
+        return;
+    }
     if (buf_append(&stream->kept, bytes) < 0) {
+        if (stream->quota)
+            charge_give_back(&stream->charge, bytes.len);
         h2_stream_trouble_later(stream, H2_TROUBLE_MEMORY);
         return;
     }
@@ -574,6 +587,7 @@ int h2_stream_new(struct h2_conn *h2,
     stream->is_head_request = span_eq(request->method, SPAN_LIT("HEAD"));
     stream->upload = BUF_INIT(H2_UPLOAD_BYTES_MAX);
     stream->kept = BUF_INIT(H2_WIDE_WINDOW_BYTES);
+    stream->quota = request->quota;
     const struct head_limits *limits = request->limits ? request->limits : &h2->transport->head;
     stream->line_bytes_max = limits->line_bytes_max;
     headers_init(&stream->fields, limits->bytes_max, limits->fields_max);
