@@ -322,6 +322,17 @@ static void log_end(void *owner)
                                                              : "");
 }
 
+static void log_later(struct request *request, const struct failure *why)
+{
+    request->timing.total_us = loop_now_us(request->fetcher->loop) - request->begun_us;
+    if (log_get_level() < LOG_LEVEL_INFO)
+        return;
+    request->failure =
+        why ? failure_keep(request->failure, why) : failure_drop(request->failure);
+    request->next.fn = log_end;
+    loop_defer_last(request->fetcher->loop, &request->next);
+}
+
 void request_finish(struct request *request, const struct failure *why)
 {
     struct failure copy;
@@ -336,15 +347,9 @@ void request_finish(struct request *request, const struct failure *why)
         why = &copy;
         request->fetcher->counters.requests_failed++;
     }
-    request->timing.total_us = loop_now_us(request->fetcher->loop) - request->begun_us;
     request_enter_state(request, REQUEST_DONE);
     release(request);
-    if (log_get_level() >= LOG_LEVEL_INFO) {
-        request->failure =
-            why ? failure_keep(request->failure, why) : failure_drop(request->failure);
-        request->next.fn = log_end;
-        loop_defer_last(request->fetcher->loop, &request->next);
-    }
+    log_later(request, why);
     request->events->on_done(request->owner, why);
     loop_defer_free(request->fetcher->loop, &request->reap, request_reap);
 }
@@ -364,11 +369,15 @@ void request_own_body(struct request *request, char *memory)
 
 void request_close(struct request *request)
 {
+    struct failure why;
+
     if (request->state == REQUEST_DONE)
         return;
     request_enter_state(request, REQUEST_DONE);
     request_cache_end(request, false);
     release(request);
+    failure_set(&why, FAILURE_ABORTED, "its client went away");
+    log_later(request, &why);
     loop_defer_free(request->fetcher->loop, &request->reap, request_reap);
 }
 

@@ -154,11 +154,14 @@ void note_closed(struct client_request *entry)
     struct record *record = own_record(entry);
     struct request_totals totals;
     struct request_timing times;
+    struct request_row row;
     struct failure why;
 
     entry->client->counters->closed++;
     request_get_totals(entry->request, &totals);
     request_get_timing(entry->request, &times);
+    request_describe(entry->request, &row);
+    times.total_us = row.age_us;
     failure_set(&why, FAILURE_ABORTED, "its client went away");
     if (record)
         record_end(record, &why, &totals, &times);

@@ -186,6 +186,31 @@ def test_a_client_that_leaves_ends_its_requests_in_the_monitor(xhrctl, xhrd, ori
     with xhrd.client() as client:
         wait_until(lambda: client.status().requests_active == 0, "the request to go")
     assert [row["event"] for row in monitor.end()] == ["started", "closed"]
+    lines = [line for line in xhrd.log().split("\n") if "info: " in line and " request 1 GET " in line]
+    assert len(lines) == 1 and lines[0].endswith("aborted: its client went away"), lines
+
+
+def test_each_request_is_one_line_however_it_ends(xhr, xhrd, origin_raw, origin_raw2):
+    def cut(connection):
+        connection.request()
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc")
+        connection.wait_gone()
+    origin_raw2.script = cut
+    xhr(origin_raw.url(), check=0)
+    xhr("http://127.0.0.1:1/", check=7)
+    xhr("-m", "0.2", origin_raw2.url(), check=28)
+    with xhrd.client() as client:
+        aborted = client.open(origin_raw2.url())
+        client.receive_until(lambda: aborted.head)
+        client.abort(aborted)
+        client.finish(aborted)
+        left = client.open(origin_raw2.url())
+        client.receive_until(lambda: left.head)
+    def lines():
+        return re.findall(r"info: uid \d+ request (\d+) GET \S+ (?:failed in \d+ ms: )?([\w-]+)", xhrd.log())
+    wait_until(lambda: len(lines()) == 5, "a line of each")
+    assert sorted(lines()) == [("1", "200"), ("2", "connect"), ("3", "timeout-total"),
+                               ("4", "aborted"), ("5", "aborted")]
 
 
 def test_a_slow_monitor_loses_events_is_told_and_slows_nobody(xhrd, origin_raw):
