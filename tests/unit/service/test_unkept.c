@@ -344,6 +344,36 @@ static void test_ip20_descriptors_of_a_request_without_room_are_closed(void **st
     stage_done(&stage);
 }
 
+/* They are taken from the connection before it is refused, or nobody would. */
+static void
+test_a_descriptor_that_comes_while_the_daemon_is_drained_ends_no_connection(void **state)
+{
+    CLEANUP_BUF struct buf frame = BUF_INIT(0);
+    Xhrd__V1__ResponseFd response_fd = XHRD__V1__RESPONSE_FD__INIT;
+    Xhrd__V1__ClientMessage message = XHRD__V1__CLIENT_MESSAGE__INIT;
+    Xhrd__V1__OpenRequest open;
+    struct stage stage;
+    int fd = memfd_create("answer", MFD_CLOEXEC);
+
+    (void)state;
+    stage_init(&stage);
+    hold(&stage);
+    int before = count_fds();
+    stage.world.service->draining = true;
+    open_message_init(&open, 9);
+    open.response_fd = &response_fd;
+    message.kind_case = XHRD__V1__CLIENT_MESSAGE__KIND_OPEN;
+    message.open = &open;
+    frame_message(&frame, &message);
+    client_send_with_fds(&stage.client, frame.storage, frame.len, &fd, 1);
+    client_hears(&stage.client);
+    assert_string_equal(stage.client.story, "failed(9,shutdown) ");
+    assert_int_equal(count_fds(), before);
+    stage.world.service->draining = false;
+    close(fd);
+    stage_done(&stage);
+}
+
 /* Each client of a crowd has a frame under way, which together are too much, and then wants one
  * more: some fail, none is sent away, and the user never holds more than he may. */
 static void test_ip20_a_crowd_of_one_user_fills_his_quota_and_stays(void **state)
@@ -395,6 +425,8 @@ int main(void)
         cmocka_unit_test(
             test_ip20_an_upload_whose_chunk_has_no_room_fails_once_and_the_rest_is_ignored),
         cmocka_unit_test(test_ip20_descriptors_of_a_request_without_room_are_closed),
+        cmocka_unit_test(
+            test_a_descriptor_that_comes_while_the_daemon_is_drained_ends_no_connection),
         cmocka_unit_test(test_ip20_a_crowd_of_one_user_fills_his_quota_and_stays),
     };
 
