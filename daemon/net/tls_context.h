@@ -65,7 +65,8 @@ static inline struct tls_contexts_options tls_contexts_options_default(void)
     return (struct tls_contexts_options){.ca_file = TLS_CA_FILE_DEFAULT, .contexts_max = 64};
 }
 
-/* @workers: borrowed; it must have been drained or freed before tls_contexts_free(). */
+/* @workers: borrowed; before tls_contexts_free() it must have been drained, freed or left
+ * (worker_pool_leave()): what hangs in it keeps the memory. */
 MUST_CHECK int tls_contexts_new(struct tls_contexts **ret,
                                 struct loop *loop,
                                 struct worker_pool *workers,

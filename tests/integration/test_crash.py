@@ -6,7 +6,7 @@ import threading
 
 import pytest
 from libxhr import PATH, LibraryClient
-from origins import ScriptedOrigin, response
+from origins import ScriptedOrigin, response, tls_server
 from programs import BUILD, SANITIZED
 
 from waiting import wait_until
@@ -122,6 +122,28 @@ def test_a_name_server_that_hangs_does_not_hold_up_the_end(make_xhrd, folder):
     daemon.start()
     with daemon.client() as client:
         assert [cookie.name for cookie in client.cookies()] == [b"kept"]
+    origin.stop()
+
+
+@pytest.mark.shallow
+def test_a_trust_store_that_hangs_does_not_hold_up_the_end(make_xhrd, folder, ca):
+    """Its file is a pipe that nobody writes to, by now."""
+    store = folder / "store.pem"
+    store.write_bytes(ca.pem.read_bytes())
+    daemon = make_xhrd(config=f"[TLS]\nCAFile={store}\n")
+    origin = ScriptedOrigin(tls_server(ca))
+    store.unlink()
+    os.mkfifo(store)
+    with daemon.client() as client:
+        exchange = client.open(origin.url(host="localhost"), connect_ms=60000)
+        client.receive_until(lambda: exchange.waits)
+        os.kill(daemon.pid, signal.SIGTERM)
+        assert client.finish(exchange).failure == "SHUTDOWN"
+    assert daemon.process.wait(60) == 0, daemon.log()
+    assert "leaving without what hangs" in daemon.log()
+    store.unlink()
+    store.write_bytes(ca.pem.read_bytes())
+    daemon.start()
     origin.stop()
 
 
