@@ -206,8 +206,6 @@ static void session_on_flush(void *owner)
     if (session->state == SESSION_CLOSED || (session->lingers && !session->write_failed) ||
         waits_for_more(session))
         return;
-    if (session->state == SESSION_LEAVING)
-        buf_done(&session->in); /* what was told of it is done with by now */
     if (!session->blocked)
         write_queue(session);
     if (session->state == SESSION_LEAVING && (session->out.len == 0 || session->write_failed)) {
@@ -437,8 +435,12 @@ static void session_reap(struct reap *reap)
     mem_free(session);
 }
 
+/* With the memory they pay for, or others would take as much within the round; a frame that is
+ * being told stays until that is done. */
 static void release_charges(struct session *session)
 {
+    if (!session->tells)
+        buf_done(&session->in);
     charge_release(&session->in_charge);
     charge_release(&session->out_charge);
     charge_release(&session->fd_charge);

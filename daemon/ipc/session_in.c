@@ -96,8 +96,9 @@ static int tell_frames(struct session *session, struct span *bytes)
         *bytes = span_drop(*bytes, frame.frame_len);
         timer_disarm(&session->deadline);
         session->tells_all = session->in.len == frame.frame_len;
+        session->tells = true;
         session->events->on_frame(session->owner, &frame);
-        session->tells_all = false;
+        session->tells = session->tells_all = false;
     }
     return 0;
 }
@@ -262,8 +263,10 @@ static int eat_kept(struct session *session, size_t n)
     if (r == 0) {
         if (tell_frames(session, &bytes) < 0)
             return -EPROTO;
-        if (session->state != SESSION_OPEN) /* its charges are released already */
+        if (session->state != SESSION_OPEN) { /* nobody pays for it any more */
+            forget_kept(session);
             return 0;
+        }
         r = keep_on(session, bytes);
     }
     if (r < 0)

@@ -48,6 +48,7 @@ struct session {
     bool lingers;      /* all that is queued was told lazily, and the timer runs */
     bool blocked;      /* the socket takes no more for now */
     bool yielded;      /* other tasks of this round go first */
+    bool tells;        /* a frame */
     bool tells_all;    /* the frame that is being told is all there is in @in */
     bool spoke;        /* something has been written */
     bool write_failed; /* on_end is to be told from the round's end */

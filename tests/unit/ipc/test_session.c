@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -604,6 +605,48 @@ test_ip20_bytes_of_a_half_frame_are_charged_and_what_does_not_fit_goes_by(void *
     settle(&world);
     assert_story(&world, "<quota 2:7><1:a>");
     world_done(&world);
+}
+
+/* 0 where a sanitizer has the memory. */
+static size_t allocated_bytes(void)
+{
+    struct mallinfo2 info = mallinfo2();
+
+    return info.uordblks + info.hblkhd;
+}
+
+static void count_allocated(void *arg)
+{
+    *(size_t *)arg = allocated_bytes();
+}
+
+/* Else the next sessions of the round had what it had paid for, beside it. */
+static void test_what_a_closed_session_kept_is_free_before_its_round_ends(void **state)
+{
+    (void)state;
+    for (int act = ACT_NONE; act <= ACT_CLOSE_AFTER_FLUSH; act++) {
+        CLEANUP_BUF struct buf all = BUF_INIT(0);
+        struct world world;
+        size_t while_closed = SIZE_MAX;
+        struct deferred probe = {.fn = count_allocated, .owner = &while_closed};
+
+        world_init(&world, NULL);
+        world.act = (enum act)act;
+        world.act_at = 0;
+        add_frame(&all, 1000000, 'm');
+        size_t before = allocated_bytes();
+        put_pieces(&world, span_take(buf_span(&all), all.len - 1), 65536);
+        assert_true(before == 0 || allocated_bytes() >= before + 1000000);
+        loop_defer(world.loop, &probe);
+        if (act == ACT_NONE) /* in the middle of it */
+            session_close(TAKE(world.session));
+        else
+            put(&world, "m", 1); /* when it is told */
+        turn(&world);
+        assert_true(while_closed < before + 100000);
+        assert_null(world.session);
+        world_done(&world);
+    }
 }
 
 static void test_ip20_a_frame_without_room_is_told_by_its_number_however_it_comes(void **state)
@@ -1700,6 +1743,7 @@ int main(void)
         cmocka_unit_test(test_the_largest_frame_is_taken),
         cmocka_unit_test(test_the_memory_of_a_long_frame_may_be_taken_and_is_charged_no_more),
         cmocka_unit_test(test_a_frame_may_be_taken_and_the_session_closed),
+        cmocka_unit_test(test_what_a_closed_session_kept_is_free_before_its_round_ends),
         cmocka_unit_test(test_ip09_silence_ends_after_5_s_before_the_first_frame),
         cmocka_unit_test(test_ip09_half_a_frame_then_a_drip_ends_after_30_s),
         cmocka_unit_test(test_a_client_that_is_silent_between_frames_is_left_alone),
