@@ -151,6 +151,8 @@ static size_t how_much(const struct session *session, size_t most)
         want = (size_t)wire_skim_missing(&session->skim);
     else
         return most;
+    if (want == 0) /* its length is still to come */
+        return 1;
     if (most <= TURNS_READ_BYTES && want > TURNS_REST_BYTES)
         want = TURNS_REST_BYTES;
     return session->skims && want > sizeof(scratch) ? sizeof(scratch) : want;

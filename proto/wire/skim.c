@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "wire/skim.h"
 
+#include "wire/frame.h"
 #include "wire/reader_priv.h"
 
 /* Members of ClientMessage (xhrd/v1/envelope.proto), a bit each; other fields are skipped. */
@@ -80,6 +81,11 @@ static void on_number(struct wire_skim *skim)
 {
     switch ((enum want)skim->want) {
     case WANT_FRAME:
+        if (skim->value >
+            WIRE_FRAME_BYTES_MAX) { /* its length had not come when it was let go */
+            give_up(skim);
+            return;
+        }
         skim->left[0] = skim->value;
         go_on(skim);
         return;

@@ -120,12 +120,24 @@ test_every_member_of_the_envelope_is_known_and_has_its_number_in_field_1(void **
     }
 }
 
+static void test_a_length_that_no_frame_may_have_is_broken(void **state)
+{
+    static const uint8_t bytes[] = {0xff, 0xff, 0xff, 0xff, 0x0f};
+    struct wire_skim skim = {0};
+
+    (void)state;
+    assert_int_equal(wire_skim_feed(&skim, bytes, sizeof(bytes)), sizeof(bytes));
+    assert_true(wire_skim_is_whole(&skim));
+    assert_true(skim.is_broken);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(
             test_kind_and_number_are_found_wherever_they_stand_and_nothing_is_kept),
         cmocka_unit_test(test_what_is_missing_is_known_with_the_length),
+        cmocka_unit_test(test_a_length_that_no_frame_may_have_is_broken),
         cmocka_unit_test(
             test_every_member_of_the_envelope_is_known_and_has_its_number_in_field_1),
     };
